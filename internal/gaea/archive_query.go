@@ -1,0 +1,54 @@
+package gaea
+
+import "time"
+
+// MetadataRun is the key of a job's metadata that names the Gaea run which published it.
+const MetadataRun = "gaea_run"
+
+// JobFilter chooses jobs and returns of the archive. Zero fields choose nothing out; all that are set must hold.
+type JobFilter struct {
+	Master   string
+	Minion   string    // a minion that the job expected, or that returned
+	Function string    // whole name, or a prefix that ends in "*", for example "state.*"
+	Target   string    // the target expression as it was published
+	User     string    // who published
+	RunID    string    // the Gaea run
+	Outcome  Outcome   // at least one return with this outcome (jobs), or the return's own (returns)
+	Since    time.Time // published, or received, at or after
+	Until    time.Time // and before
+}
+
+// EventFilter chooses events that are neither jobs nor returns: beacons, starts, presence, custom ones.
+type EventFilter struct {
+	Master string
+	Tag    string // whole tag, or a prefix that ends in "*"
+	Minion string
+	Since  time.Time
+	Until  time.Time
+}
+
+// JobDetail is one job with how it stands for each minion.
+type JobDetail struct {
+	Job
+	Returns map[string]ReturnHead `json:"returns" doc:"each expected minion, and each that returned; pending where nothing was heard"`
+}
+
+// ReturnHead is a return without its body.
+type ReturnHead struct {
+	Outcome Outcome   `json:"outcome"`
+	Retcode *int      `json:"retcode,omitempty"`
+	Message string    `json:"message,omitempty"`
+	Stamp   time.Time `json:"stamp,omitzero"`
+}
+
+// AssignmentInput is what defines an assignment: the definition, and beside it what must never be shown again.
+type AssignmentInput struct {
+	Assignment
+	SecretPillar map[string]any `json:"secret_pillar,omitempty" doc:"laid over pillar in every run; sealed, never returned; needs secret_version. Absent keeps what is stored for that secret_version"`
+}
+
+// CheckResult is the answer to a check: the report when there is one already, else the test run to wait for.
+type CheckResult struct {
+	Run    *Run         `json:"run,omitempty" doc:"the test run that was started or joined; absent where the evidence is fresh enough"`
+	Report *DriftReport `json:"report,omitempty" doc:"absent while the test run goes on: wait for the run, then get the drift"`
+}
