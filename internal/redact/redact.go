@@ -1,0 +1,135 @@
+// Package redact takes secrets out of what Salt sends before it is stored: pillar given to a function, the returns of the
+// pillar module, and every value whose name says that it is one. It works on JSON and leaves everything else byte for byte.
+package redact
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+
+	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
+)
+
+// Mark stands where a secret was.
+const Mark = "[redacted]"
+
+var mark = json.RawMessage(`"` + Mark + `"`)
+
+// Job redacts a job's arguments and metadata in place.
+func Job(j *gaea.Job) {
+	j.Args = Args(j.Args)
+	j.Metadata = JSON(j.Metadata)
+}
+
+// Return redacts a return in place: arguments, metadata, body and the changes of its states. What the pillar module returns
+// is pillar and goes whole.
+func Return(r *gaea.Return) {
+	r.Args = Args(r.Args)
+	r.Metadata = JSON(r.Metadata)
+	if strings.HasPrefix(r.Function, "pillar.") && len(r.Body) > 0 {
+		r.Body = mark
+		return
+	}
+	r.Body = JSON(r.Body)
+	for i := range r.States {
+		r.States[i].Changes = JSON(r.States[i].Changes)
+	}
+}
+
+// Event redacts the body of an event that is neither a job nor a return.
+func Event(e *gaea.Event) { e.Data = JSON(e.Data) }
+
+// Call is what may be shown and stored of a function's arguments: Salt's argument list, the keyword arguments as its last
+// item in the form that Salt uses on the wire, secrets redacted. Nil where there are no arguments.
+func Call(args []any, kwargs map[string]any) json.RawMessage {
+	list := append([]any(nil), args...)
+	if len(kwargs) > 0 {
+		m := make(map[string]any, len(kwargs)+1)
+		for k, v := range kwargs {
+			m[k] = v
+		}
+		m["__kwarg__"] = true
+		list = append(list, m)
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	b, err := json.Marshal(list)
+	if err != nil { // a value that JSON cannot hold cannot be published either; show nothing of it
+		return mark
+	}
+	return Args(b)
+}
+
+// Args redacts an argument list: named secrets as [JSON] does, the pillar, and strings of the form "name=value", in which
+// Salt's command line also takes keyword arguments.
+func Args(raw json.RawMessage) json.RawMessage {
+	if len(raw) == 0 || (!named(raw) && !bytes.Contains(raw, []byte("pillar")) && !bytes.ContainsRune(raw, '=')) {
+		return raw
+	}
+	return rewrite(raw, true)
+}
+
+// JSON redacts every value whose key names a secret, at any depth. JSON without such a key comes back as it is.
+func JSON(raw json.RawMessage) json.RawMessage {
+	if len(raw) == 0 || !named(raw) {
+		return raw
+	}
+	return rewrite(raw, false)
+}
+
+// named says whether some key in raw names a secret. It reads the bytes once and builds nothing: nearly no return has one.
+func named(raw []byte) bool {
+	for rest := raw; ; {
+		i := bytes.Index(rest, []byte(`":`))
+		if i < 0 {
+			return false
+		}
+		if start := bytes.LastIndexByte(rest[:i], '"'); start >= 0 && Secret(string(rest[start+1:i])) {
+			return true
+		}
+		rest = rest[i+2:]
+	}
+}
+
+func rewrite(raw json.RawMessage, args bool) json.RawMessage {
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	dec.UseNumber()
+	var v any
+	if err := dec.Decode(&v); err != nil { // not JSON: it cannot be searched, so nothing of it is kept
+		return mark
+	}
+	var out bytes.Buffer
+	enc := json.NewEncoder(&out)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(walk(v, args)); err != nil {
+		return mark
+	}
+	return bytes.TrimSuffix(out.Bytes(), []byte("\n"))
+}
+
+func walk(v any, args bool) any {
+	switch v := v.(type) {
+	case map[string]any:
+		for k, item := range v {
+			if Secret(k) || (args && isPillar(k)) {
+				v[k] = Mark
+			} else {
+				v[k] = walk(item, args)
+			}
+		}
+	case []any:
+		for i, item := range v {
+			v[i] = walk(item, args)
+		}
+	case string:
+		if k, _, ok := strings.Cut(v, "="); args && ok && (Secret(k) || isPillar(k)) {
+			return k + "=" + Mark
+		}
+	}
+	return v
+}
+
+func isPillar(key string) bool {
+	return key == "pillar" || key == "pillar_override" || key == "pillar_enc"
+}

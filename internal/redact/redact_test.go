@@ -1,0 +1,101 @@
+package redact_test
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
+	"github.com/gaea-salt/terraform-provider-gaea/internal/redact"
+)
+
+func TestKeysThatNameASecret(t *testing.T) {
+	t.Parallel()
+	for key, want := range map[string]bool{
+		"password": true, "db_password": true, "dbPassword": true, "PASSWD": true, "client.secret": true, "authToken": true,
+		"api_key": true, "apikey": true, "private-key": true, "accessKey": true, "X-Auth-Token": true,
+		"key": false, "monkey": false, "passed": false, "path": false, "keyboard": false, "compass": false, "tokenizer": false,
+		"public_key": false, "/etc/secret": false, "file_|-/etc/token_|-/etc/token_|-managed": false, "": false,
+	} {
+		if got := redact.Secret(key); got != want {
+			t.Errorf("Secret(%q) = %v, want %v", key, got, want)
+		}
+	}
+}
+
+func TestArgumentsLoseThePillarAndNamedSecretsAndKeepTheRest(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ name, in, want string }{
+		{"pillar of a state run", `["nginx",{"__kwarg__":true,"pillar":{"a":"s3cret"},"test":true}]`,
+			`["nginx",{"__kwarg__":true,"pillar":"[redacted]","test":true}]`},
+		{"a keyword argument", `["bob",{"__kwarg__":true,"password":"s3cret"}]`, `["bob",{"__kwarg__":true,"password":"[redacted]"}]`},
+		{"the command line's form", `["password=s3cret","pillar={a: s3cret}","test=True"]`,
+			`["password=[redacted]","pillar=[redacted]","test=True"]`},
+		{"nested", `[{"db":[{"token":"s3cret","n":12345678901234567890}]}]`, `[{"db":[{"n":12345678901234567890,"token":"[redacted]"}]}]`},
+		{"nothing to hide stays to the byte", `[ "a" ,  {"b": 1.0}]`, `[ "a" ,  {"b": 1.0}]`},
+	} {
+		if got := string(redact.Args(json.RawMessage(c.in))); got != c.want {
+			t.Errorf("%s: got %s, want %s", c.name, got, c.want)
+		}
+	}
+}
+
+func TestAReturnLosesNamedSecretsInItsBodyAndItsStates(t *testing.T) {
+	t.Parallel()
+	r := gaea.Return{
+		Function: "state.apply",
+		Body:     json.RawMessage(`{"user_|-bob_|-bob_|-present":{"changes":{"passwd":"s3cret"}},"file_|-/etc/token_|-/etc/token_|-managed":{"changes":{"diff":"kept"}}}`),
+		States:   []gaea.StateResult{{Changes: json.RawMessage(`{"passwd":"s3cret"}`)}},
+	}
+	redact.Return(&r)
+	all := string(r.Body) + string(r.States[0].Changes)
+	if strings.Contains(all, "s3cret") || !strings.Contains(all, "kept") {
+		t.Errorf("got %s", all)
+	}
+}
+
+func TestWhatThePillarModuleReturnsIsNotKept(t *testing.T) {
+	t.Parallel()
+	r := gaea.Return{Function: "pillar.items", Body: json.RawMessage(`{"plain":"s3cret"}`)}
+	redact.Return(&r)
+	if strings.Contains(string(r.Body), "s3cret") {
+		t.Errorf("got %s", r.Body)
+	}
+}
+
+func TestWhatIsNotJSONIsNotKept(t *testing.T) {
+	t.Parallel()
+	if got := string(redact.JSON(json.RawMessage(`{"password": "s3cret`))); got != `"`+redact.Mark+`"` {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestACallIsShownAsSaltWritesIt(t *testing.T) {
+	t.Parallel()
+	got := string(redact.Call([]any{"nginx"}, map[string]any{"test": true, "pillar": map[string]any{"a": 1}}))
+	if want := `["nginx",{"__kwarg__":true,"pillar":"[redacted]","test":true}]`; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if got := redact.Call(nil, nil); got != nil {
+		t.Errorf("no arguments: got %s", got)
+	}
+}
+
+func FuzzJSONKeepsValidJSONValid(f *testing.F) {
+	f.Add([]byte(`{"password":"x","a":[1,{"token":null}]}`))
+	f.Add([]byte(`{"a":"\"password\":"}`))
+	f.Fuzz(func(t *testing.T, in []byte) {
+		out := redact.JSON(in)
+		if json.Valid(in) && len(in) > 0 && !json.Valid(out) {
+			t.Errorf("%s became %s", in, out)
+		}
+	})
+}
+
+func BenchmarkNothingToRedact(b *testing.B) {
+	raw := json.RawMessage(`{` + strings.Repeat(`"file_|-/srv/x_|-/srv/x_|-managed":{"changes":{},"comment":"in the correct state","result":true},`, 12) + `"z":1}`)
+	b.SetBytes(int64(len(raw)))
+	for b.Loop() {
+		redact.JSON(raw)
+	}
+}
