@@ -1,0 +1,220 @@
+package saltlab
+
+import (
+	"bufio"
+	"context"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+)
+
+//go:embed keeper.py
+var keeperScript []byte
+
+// keeper is the process below which all of a lab's processes run; keeper.py says how it is spoken with. It ends when
+// its standard input does, so it cannot outlive this program.
+type keeper struct {
+	cmd  *exec.Cmd
+	in   io.WriteCloser
+	done chan struct{} // closed when the process has ended and every program with it
+
+	mu       sync.Mutex // guards what follows, and keeps commands whole
+	programs map[string]*program
+	closed   bool
+}
+
+// program is something that the keeper runs: a daemon or a command.
+type program struct {
+	name           string
+	stdout, stderr string        // files; the same for a daemon
+	ended          chan struct{} // closed when the program and all that came from it have ended
+	code           int           // the exit code, to be read after ended; 128 + n for signal n
+	pid            int           // guarded by keeper.mu; 0 until it is known
+}
+
+// fact is a line that the keeper writes.
+type fact struct {
+	Name string `json:"name"`
+	PID  int    `json:"pid"`
+	Code *int   `json:"code"`
+}
+
+// startKeeper starts one. Its own errors go to dir/logs/keeper.log; remove says whether dir goes when it ends.
+func startKeeper(python, dir string, remove bool) (*keeper, error) {
+	script := filepath.Join(dir, "keeper.py")
+	if err := os.WriteFile(script, keeperScript, 0o600); err != nil {
+		return nil, fmt.Errorf("saltlab: %w", err)
+	}
+	args := []string{"-I", "-S", script}
+	if remove {
+		args = append(args, "--remove", dir)
+	}
+	log, err := os.OpenFile(logFile(dir, "keeper"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("saltlab: %w", err)
+	}
+	defer func() { _ = log.Close() }()
+	k := &keeper{
+		cmd:      exec.Command(python, args...), //nolint:gosec // the environment's interpreter
+		done:     make(chan struct{}),
+		programs: map[string]*program{},
+	}
+	k.cmd.Stderr = log
+	k.cmd.Dir = "/"
+	if k.in, err = k.cmd.StdinPipe(); err != nil {
+		return nil, fmt.Errorf("saltlab: %w", err)
+	}
+	out, err := k.cmd.StdoutPipe()
+	if err != nil {
+		return nil, fmt.Errorf("saltlab: %w", err)
+	}
+	if err := k.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("saltlab: cannot run %s: %w", python, err)
+	}
+	go k.listen(out)
+	return k, nil
+}
+
+// listen carries over what the keeper says until it ends.
+func (k *keeper) listen(out io.Reader) {
+	defer close(k.done)
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		var f fact
+		if json.Unmarshal(lines.Bytes(), &f) != nil {
+			continue
+		}
+		k.mu.Lock()
+		if p := k.programs[f.Name]; p == nil {
+			// Nobody waits for it.
+		} else if f.Code == nil {
+			p.pid = f.PID
+		} else {
+			p.code = *f.Code
+			close(p.ended)
+			delete(k.programs, f.Name)
+		}
+		k.mu.Unlock()
+	}
+	_ = k.cmd.Wait() // a keeper that failed has said why in its log
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.closed = true
+	for name, p := range k.programs {
+		p.code = 255
+		close(p.ended)
+		delete(k.programs, name)
+	}
+}
+
+var errClosed = errors.New("saltlab: the lab is stopped")
+
+func (k *keeper) send(command map[string]any) error {
+	line, err := json.Marshal(command)
+	if err != nil {
+		return fmt.Errorf("saltlab: %w", err)
+	}
+	if _, err := k.in.Write(append(line, '\n')); err != nil {
+		return errClosed
+	}
+	return nil
+}
+
+// start runs a program, whose name must not be in use.
+func (k *keeper) start(name string, argv []string, stdout, stderr string) (*program, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.closed {
+		return nil, errClosed
+	}
+	if k.programs[name] != nil {
+		return nil, fmt.Errorf("saltlab: %s is running already", name)
+	}
+	p := &program{name: name, stdout: stdout, stderr: stderr, ended: make(chan struct{})}
+	err := k.send(map[string]any{
+		"op": "start", "name": name, "argv": argv, "env": programEnv(), "stdout": stdout, "stderr": stderr, "cwd": "/",
+	})
+	if err != nil {
+		return nil, err
+	}
+	k.programs[name] = p
+	return p, nil
+}
+
+// programEnv is this program's environment without what would make Salt or Python look elsewhere.
+func programEnv() map[string]string {
+	env := map[string]string{}
+	for _, entry := range os.Environ() {
+		name, value, _ := strings.Cut(entry, "=")
+		if strings.HasPrefix(name, "SALT") || strings.HasPrefix(name, "PYTHON") || name == "VIRTUAL_ENV" || strings.HasPrefix(name, "LC_") {
+			continue
+		}
+		env[name] = value
+	}
+	env["LANG"] = "C.UTF-8"
+	return env
+}
+
+// order sends a term or kill for a program; one that has ended needs none.
+func (k *keeper) order(op string, p *program) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.programs[p.name] == p && !k.closed {
+		_ = k.send(map[string]any{"op": op, "name": p.name}) // where it fails, the end of everything is near
+	}
+}
+
+// stop ends a program and all that came from it: with SIGTERM, and after the grace with SIGKILL.
+func (k *keeper) stop(ctx context.Context, p *program, grace time.Duration) error {
+	k.order("term", p)
+	timer := time.NewTimer(grace)
+	defer timer.Stop()
+	select {
+	case <-p.ended:
+		return nil
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+	return k.kill(p)
+}
+
+// killTime bounds the wait for the end of what was sent a SIGKILL. Only a kernel in trouble takes so long.
+const killTime = 15 * time.Second
+
+// kill ends a program and all that came from it with SIGKILL.
+func (k *keeper) kill(p *program) error {
+	k.order("kill", p)
+	timer := time.NewTimer(killTime)
+	defer timer.Stop()
+	select {
+	case <-p.ended:
+		return nil
+	case <-timer.C:
+		return fmt.Errorf("saltlab: %s is still there %s after SIGKILL", p.name, killTime)
+	}
+}
+
+// close ends the keeper and whatever still runs below it.
+func (k *keeper) close() error {
+	k.mu.Lock()
+	if !k.closed {
+		k.closed = true
+		_ = k.in.Close() // the end of input is the order to end
+	}
+	k.mu.Unlock()
+	timer := time.NewTimer(killTime)
+	defer timer.Stop()
+	select {
+	case <-k.done:
+		return nil
+	case <-timer.C:
+		return fmt.Errorf("saltlab: the lab's processes are still there %s after SIGKILL", killTime)
+	}
+}
