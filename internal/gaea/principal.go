@@ -34,6 +34,20 @@ func (r Role) Includes(other Role) bool {
 	return mine >= 0 && theirs >= 0 && mine >= theirs
 }
 
+// Action is what a caller asks for, as far as roles are concerned.
+type Action string
+
+// The actions.
+const (
+	ActionRead   Action = "read"   // look at anything but tokens
+	ActionCheck  Action = "check"  // have a test run made
+	ActionDefine Action = "define" // write or delete definitions
+	ActionApply  Action = "apply"  // enforce an assignment
+	ActionRun    Action = "run"    // run a function on minions
+	ActionCancel Action = "cancel" // stop a run
+	ActionTokens Action = "tokens" // list, make and delete tokens
+)
+
 // Principal is who makes a request.
 type Principal struct {
 	Name string `json:"name" doc:"the token's name"`
@@ -48,6 +62,19 @@ type Token struct {
 	Hash    []byte    `json:"-"` // SHA-256 of the token
 	Created time.Time `json:"created"`
 	Expires time.Time `json:"expires,omitzero"` // zero: never
+}
+
+// TokenRequest asks for a new token.
+type TokenRequest struct {
+	Name string   `json:"name" doc:"who will hold it; definitions that are made with it belong to this name, so a successor keeps the name"`
+	Role Role     `json:"role" enum:"read,plan,apply,admin"`
+	TTL  Duration `json:"ttl,omitzero" doc:"how long it is valid; for ever when absent"`
+}
+
+// CreatedToken is a new token with its text, which is shown this once.
+type CreatedToken struct {
+	Token
+	Secret string `json:"secret" doc:"the bearer token itself; jobd keeps a hash of it only and cannot show it again"`
 }
 
 type principalKey struct{}

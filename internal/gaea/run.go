@@ -41,7 +41,7 @@ func (s RunStatus) Final() bool {
 
 // RunRequest asks for a run.
 type RunRequest struct {
-	Function    string         `json:"function" doc:"execution function, for example test.ping"`
+	Function    string         `json:"function,omitempty" doc:"execution function, for example test.ping; the template's when absent"`
 	Args        []any          `json:"args,omitempty" doc:"positional arguments"`
 	Kwargs      map[string]any `json:"kwargs,omitempty" doc:"keyword arguments"`
 	Target      Target         `json:"target,omitzero" doc:"which minions; or target_group"`

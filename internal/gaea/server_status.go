@@ -1,0 +1,12 @@
+package gaea
+
+import "time"
+
+// ServerStatus is how a jobd stands.
+type ServerStatus struct {
+	Version   string    `json:"version" doc:"jobd's version"`
+	Master    string    `json:"master" doc:"the Salt master that this jobd stands beside"`
+	Connected bool      `json:"connected" doc:"whether the master's event bus is being read"`
+	Database  string    `json:"database" doc:"the kind of database: sqlite or postgres"`
+	Since     time.Time `json:"since" doc:"when this jobd started"`
+}
