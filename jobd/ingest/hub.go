@@ -1,0 +1,99 @@
+package ingest
+
+import (
+	"sync"
+
+	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
+)
+
+// Hub hands out returns after they were stored. It implements [gaea.Feed]; a subscriber that is too slow is told that it
+// missed something and never holds up the others.
+type Hub struct {
+	mu     sync.Mutex
+	subs   map[string]map[*subscription]struct{}
+	closed bool
+}
+
+// NewHub returns a hub without subscribers.
+func NewHub() *Hub { return &Hub{subs: map[string]map[*subscription]struct{}{}} }
+
+// subscriptionBuffer is how many returns a subscriber may be behind.
+const subscriptionBuffer = 1024
+
+type subscription struct {
+	hub     *Hub
+	jid     string
+	returns chan gaea.Return
+	lost    chan struct{}
+	once    sync.Once
+}
+
+// Follow implements [gaea.Feed].
+func (h *Hub) Follow(jid string) gaea.Subscription {
+	s := &subscription{hub: h, jid: jid, returns: make(chan gaea.Return, subscriptionBuffer), lost: make(chan struct{}, 1)}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		close(s.returns)
+		return s
+	}
+	if h.subs[jid] == nil {
+		h.subs[jid] = map[*subscription]struct{}{}
+	}
+	h.subs[jid][s] = struct{}{}
+	return s
+}
+
+// Send hands returns to whoever follows their jobs. It never waits.
+func (h *Hub) Send(returns []gaea.Return) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.subs) == 0 {
+		return
+	}
+	for i := range returns {
+		for s := range h.subs[returns[i].JID] {
+			select {
+			case s.returns <- returns[i]:
+			default:
+				select {
+				case s.lost <- struct{}{}:
+				default:
+				}
+			}
+		}
+	}
+}
+
+// Close ends every subscription, and those that come later at once.
+func (h *Hub) Close() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.closed = true
+	for _, subs := range h.subs {
+		for s := range subs {
+			close(s.returns)
+		}
+	}
+	h.subs = map[string]map[*subscription]struct{}{}
+}
+
+func (s *subscription) Returns() <-chan gaea.Return { return s.returns }
+
+func (s *subscription) Lost() <-chan struct{} { return s.lost }
+
+func (s *subscription) Close() {
+	s.once.Do(func() {
+		h := s.hub
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if _, live := h.subs[s.jid][s]; !live { // the hub was closed before
+			return
+		}
+		delete(h.subs[s.jid], s)
+		if len(h.subs[s.jid]) == 0 {
+			delete(h.subs, s.jid)
+		}
+		close(s.returns)
+	})
+}

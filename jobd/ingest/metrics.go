@@ -1,0 +1,68 @@
+package ingest
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+)
+
+type metrics struct {
+	events    *prometheus.CounterVec
+	returns   prometheus.Counter
+	lag       prometheus.Histogram
+	batch     prometheus.Histogram
+	write     prometheus.Histogram
+	errors    *prometheus.CounterVec
+	gaps      prometheus.Counter
+	recovered prometheus.Counter
+	letGo     prometheus.Counter
+	lost      prometheus.Counter
+	connected prometheus.Gauge
+}
+
+func newMetrics(reg prometheus.Registerer, q *queue) *metrics {
+	f := promauto.With(reg)
+	f.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "gaea_ingest_queue_events", Help: "Events that wait to be stored.",
+	}, func() float64 { n, _ := q.depth(); return float64(n) })
+	f.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "gaea_ingest_queue_bytes", Help: "Bytes of the events that wait to be stored.",
+	}, func() float64 { _, n := q.depth(); return float64(n) })
+	return &metrics{
+		events: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "gaea_ingest_events_total", Help: "Events read from the master's bus, by what they are.",
+		}, []string{"kind"}),
+		returns: f.NewCounter(prometheus.CounterOpts{
+			Name: "gaea_ingest_returns_stored_total", Help: "Returns handed to the archive, replays included.",
+		}),
+		lag: f.NewHistogram(prometheus.HistogramOpts{
+			Name: "gaea_ingest_lag_seconds", Help: "From the master's stamp on a return to the return being stored.",
+			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 60, 600},
+		}),
+		batch: f.NewHistogram(prometheus.HistogramOpts{
+			Name: "gaea_ingest_batch_events", Help: "Events stored in one transaction.",
+			Buckets: []float64{1, 2, 5, 10, 25, 50, 100, 250, 500},
+		}),
+		write: f.NewHistogram(prometheus.HistogramOpts{
+			Name: "gaea_ingest_database_seconds", Help: "Time of one transaction of the archive.",
+			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 5, 30},
+		}),
+		errors: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "gaea_ingest_errors_total", Help: "What went wrong, by where: decode, store, recovery, bus.",
+		}, []string{"where"}),
+		gaps: f.NewCounter(prometheus.CounterOpts{
+			Name: "gaea_ingest_gaps_total", Help: "Times in which events may have been missed: starts, lost connections, a full queue.",
+		}),
+		recovered: f.NewCounter(prometheus.CounterOpts{
+			Name: "gaea_ingest_recovered_returns_total", Help: "Returns that were missed on the bus and fetched from the job cache.",
+		}),
+		letGo: f.NewCounter(prometheus.CounterOpts{
+			Name: "gaea_ingest_let_go_total", Help: "Returns that a full queue left to be fetched from the job cache.",
+		}),
+		lost: f.NewCounter(prometheus.CounterOpts{
+			Name: "gaea_ingest_lost_events_total", Help: "Events in no cache that a full queue could not keep.",
+		}),
+		connected: f.NewGauge(prometheus.GaugeOpts{
+			Name: "gaea_bus_connected", Help: "1 while the master's event bus is connected.",
+		}),
+	}
+}

@@ -1,0 +1,88 @@
+package ingest
+
+import (
+	"strings"
+	"sync"
+
+	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
+)
+
+// fate is what became of an event that was put into the queue.
+type fate int
+
+const (
+	kept  fate = iota
+	letGo      // the queue is full; the master's job cache still has it, so it can be fetched later
+	lost       // the queue and the reserve are full, and no cache has it
+)
+
+// queue holds events between the socket, which must never wait, and the store, which may. It is bounded in bytes: past
+// limit it lets go what the job cache also has, and past limit+reserve everything.
+type queue struct {
+	mu      sync.Mutex
+	events  []gaea.Event
+	bytes   int
+	limit   int
+	reserve int
+	ready   chan struct{} // holds one value while there may be events
+}
+
+func newQueue(limit, reserve int) *queue {
+	return &queue{limit: limit, reserve: reserve, ready: make(chan struct{}, 1)}
+}
+
+func (q *queue) put(e gaea.Event) fate {
+	size := len(e.Tag) + len(e.Data) + eventOverhead
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.bytes+size > q.limit {
+		if strings.HasPrefix(e.Tag, "salt/job/") {
+			return letGo
+		}
+		if q.bytes+size > q.limit+q.reserve {
+			return lost
+		}
+	}
+	q.events = append(q.events, e)
+	q.bytes += size
+	q.wake()
+	return kept
+}
+
+// eventOverhead is about what an event takes beside its tag and data, so that many tiny events are bounded too.
+const eventOverhead = 128
+
+// take removes up to most events, in order, or nothing where the queue is empty.
+func (q *queue) take(most int) []gaea.Event {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	n := min(most, len(q.events))
+	if n == 0 {
+		return nil
+	}
+	taken := q.events[:n:n]
+	for _, e := range taken {
+		q.bytes -= len(e.Tag) + len(e.Data) + eventOverhead
+	}
+	if n == len(q.events) {
+		q.events = nil
+	} else {
+		q.events = q.events[n:]
+		q.wake()
+	}
+	return taken
+}
+
+// wake is called with the lock held.
+func (q *queue) wake() {
+	select {
+	case q.ready <- struct{}{}:
+	default:
+	}
+}
+
+func (q *queue) depth() (events, bytes int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.events), q.bytes
+}

@@ -1,0 +1,199 @@
+package ingest
+
+import (
+	"context"
+	"time"
+
+	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
+	"github.com/gaea-salt/terraform-provider-gaea/internal/redact"
+)
+
+// records are decoded events, ready to be stored.
+type records struct {
+	jobs    []gaea.Job
+	returns []gaea.Return
+	events  []gaea.Event
+}
+
+func (r *records) size() int { return len(r.jobs) + len(r.returns) + len(r.events) }
+
+// write stores what is in the queue, in order, until the queue is drained after the end of reading, or ctx ends.
+func (i *Ingester) write(ctx context.Context) {
+	var last time.Time // the last commit
+	busy := false      // the batch before was a large one
+	for {
+		select {
+		case <-i.queue.ready:
+		case <-ctx.Done():
+			return
+		case <-i.drain:
+			for events := i.queue.take(i.o.BatchEvents); events != nil; events = i.queue.take(i.o.BatchEvents) {
+				if !i.store(ctx, i.decode(events)) {
+					return
+				}
+			}
+			return
+		}
+		// A quiet bus is stored event by event, at once. A busy one fills batches, so that a transaction pays.
+		if busy {
+			i.linger(ctx, last.Add(i.o.Linger))
+		}
+		events := i.queue.take(i.o.BatchEvents)
+		if events == nil {
+			busy = false
+			continue
+		}
+		if !i.store(ctx, i.decode(events)) {
+			return
+		}
+		if _, bytes := i.queue.depth(); bytes < i.o.QueueBytes/2 {
+			i.overflow.Store(false)
+		}
+		last, busy = i.o.Now(), len(events) >= busyBatch
+	}
+}
+
+// busyBatch is the size of a batch from which on the next one is given time to fill.
+const busyBatch = 4
+
+func (i *Ingester) linger(ctx context.Context, until time.Time) {
+	if n, _ := i.queue.depth(); n >= i.o.BatchEvents {
+		return
+	}
+	wait := until.Sub(i.o.Now())
+	if wait <= 0 {
+		return
+	}
+	t := time.NewTimer(wait)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	case <-i.drain:
+	}
+}
+
+func (i *Ingester) decode(events []gaea.Event) *records {
+	r := &records{}
+	for _, e := range events {
+		job, ret, keep, err := i.o.Decode(e)
+		switch {
+		case err != nil:
+			i.metrics.events.WithLabelValues("unreadable").Inc()
+			i.metrics.errors.WithLabelValues("decode").Inc()
+			i.o.Logger.Warn("an event could not be read and is skipped", "tag", e.Tag, "error", err)
+		case job != nil:
+			i.metrics.events.WithLabelValues("job").Inc()
+			i.addJob(r, *job, gaea.SourceBus)
+		case ret != nil:
+			i.metrics.events.WithLabelValues("return").Inc()
+			i.addReturn(r, *ret, gaea.SourceBus)
+		case keep:
+			i.metrics.events.WithLabelValues("event").Inc()
+			redact.Event(&e)
+			r.events = append(r.events, e)
+		default:
+			i.metrics.events.WithLabelValues("ignored").Inc()
+		}
+	}
+	return r
+}
+
+func (i *Ingester) addJob(r *records, job gaea.Job, source gaea.Source) {
+	job.Master, job.Source = i.o.Master, source
+	job.StateKey, job.Test = i.o.Fingerprint(job.Function, job.Args)
+	redact.Job(&job)
+	r.jobs = append(r.jobs, job)
+}
+
+func (i *Ingester) addReturn(r *records, ret gaea.Return, source gaea.Source) {
+	ret.Master, ret.Source = i.o.Master, source
+	key, test := i.o.Fingerprint(ret.Function, ret.Args)
+	ret.StateKey, ret.Test = key, ret.Test || test
+	redact.Return(&ret)
+	r.returns = append(r.returns, ret)
+}
+
+// store writes until the archive has taken the records, with growing pauses. It returns false when ctx ended before.
+func (i *Ingester) store(ctx context.Context, r *records) bool {
+	if r.size() == 0 {
+		return true
+	}
+	pause := firstPause
+	for {
+		start := i.o.Now()
+		err := i.o.Store.Write(ctx, r.jobs, r.returns, r.events)
+		if err == nil {
+			i.metrics.write.Observe(i.o.Now().Sub(start).Seconds())
+			break
+		}
+		if ctx.Err() != nil {
+			return false
+		}
+		i.metrics.errors.WithLabelValues("store").Inc()
+		if gaea.CodeOf(err) == gaea.CodeInvalid { // the archive will never take it
+			return i.storeEach(ctx, r, err)
+		}
+		if i.failing.Swap(&err) == nil {
+			i.o.Logger.Error("the archive does not take events; trying again until it does", "error", err)
+		}
+		if !sleep(ctx, pause) {
+			return false
+		}
+		pause = min(pause*2, lastPause)
+	}
+	if i.failing.Swap(nil) != nil {
+		i.o.Logger.Info("the archive takes events again")
+	}
+	now := i.o.Now()
+	for k := range r.returns {
+		i.metrics.lag.Observe(max(now.Sub(r.returns[k].Stamp), 0).Seconds())
+	}
+	i.metrics.batch.Observe(float64(r.size()))
+	i.metrics.returns.Add(float64(len(r.returns)))
+	i.o.Hub.Send(r.returns)
+	if i.o.OnStored != nil && len(r.returns) > 0 {
+		i.o.OnStored(r.returns)
+	}
+	return true
+}
+
+const (
+	firstPause = 50 * time.Millisecond
+	lastPause  = 5 * time.Second
+)
+
+// storeEach finds the one record that the archive refuses, so that it takes no other with it.
+func (i *Ingester) storeEach(ctx context.Context, r *records, cause error) bool {
+	if r.size() == 1 {
+		i.o.Logger.Error("the archive refuses a record; it is skipped", "error", cause)
+		return true
+	}
+	for k := range r.jobs {
+		if !i.store(ctx, &records{jobs: r.jobs[k : k+1]}) {
+			return false
+		}
+	}
+	for k := range r.returns {
+		if !i.store(ctx, &records{returns: r.returns[k : k+1]}) {
+			return false
+		}
+	}
+	for k := range r.events {
+		if !i.store(ctx, &records{events: r.events[k : k+1]}) {
+			return false
+		}
+	}
+	return true
+}
+
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
