@@ -72,7 +72,8 @@ type RunStore interface {
 	// CreateRun stores a new run with its Call sealed. Where key is not empty and a run was made with it in the last 24 h by
 	// the same user, that run is returned with created false; CodeConflict where that run asked for something else (digest).
 	CreateRun(ctx context.Context, r *Run, key, digest string) (stored *Run, created bool, err error)
-	// SaveRun stores the run's head, its slices and the named minions of r.Minions (all where none is named).
+	// SaveRun stores the run's head, its slices and the named minions of r.Minions (all where none is named). A named
+	// minion that r.Minions does not have is no part of the run any more: what is stored of it is removed.
 	SaveRun(ctx context.Context, r *Run, minions ...string) error
 	// GetRun returns a run with its minions and its Call. CodeNotFound.
 	GetRun(ctx context.Context, id string) (*Run, error)
