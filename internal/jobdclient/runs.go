@@ -1,0 +1,128 @@
+package jobdclient
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"reflect"
+	"time"
+
+	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
+)
+
+const (
+	// pollWait is how long jobd is asked to hold a poll for a run's end; jobd holds none for more than a minute.
+	pollWait = 30 * time.Second
+	// watchWait is the same where somebody watches the run: the pace of what they see.
+	watchWait = 2 * time.Second
+	// maxOutage is how long jobd may be away before a wait gives up.
+	maxOutage = 2 * time.Minute
+)
+
+// CreateRun starts a run and returns it as soon as it is accepted. The same key of the same token gives the same run for
+// 24 hours, so a call with a key is repeated after a lost connection; one without is not.
+func (c *Client) CreateRun(ctx context.Context, req gaea.RunRequest, key string) (*gaea.Run, error) {
+	return send[gaea.Run](ctx, c, call{method: http.MethodPost, path: "/v1/runs", body: req, key: key})
+}
+
+// GetRun returns a run with its minions as it stands. CodeNotFound.
+func (c *Client) GetRun(ctx context.Context, id string) (*gaea.Run, error) {
+	return c.pollRun(ctx, id, 0)
+}
+
+func (c *Client) pollRun(ctx context.Context, id string, wait time.Duration) (*gaea.Run, error) {
+	s, err := segment("id", id)
+	if err != nil {
+		return nil, err
+	}
+	k := call{method: http.MethodGet, path: "/v1/runs/" + s, wait: wait}
+	if wait > 0 {
+		k.query = url.Values{"wait": {gaea.Duration(wait).String()}}
+	}
+	return send[gaea.Run](ctx, c, k)
+}
+
+// WaitRun waits until a run and the check after it have ended, and returns it. progress, where it is not nil, is called with
+// the run at first and when it has changed, from this goroutine. An outage of jobd of up to two minutes is waited out.
+func (c *Client) WaitRun(ctx context.Context, id string, progress func(*gaea.Run)) (*gaea.Run, error) {
+	wait := pollWait
+	if progress != nil {
+		wait = watchWait
+	}
+	var (
+		last  *gaea.Run
+		away  outage
+		first = true
+	)
+	for {
+		ask := wait
+		if first && progress != nil {
+			ask = 0 // show something at once
+		}
+		run, err := c.pollRun(ctx, id, ask)
+		if err != nil {
+			if err := away.wait(ctx, err); err != nil {
+				return last, err
+			}
+			continue
+		}
+		first, away = false, outage{}
+		if progress != nil && !reflect.DeepEqual(run, last) {
+			progress(run)
+		}
+		last = run
+		if run.Complete() {
+			return run, nil
+		}
+	}
+}
+
+// CancelRun stops a run: nothing more is published, what runs is killed, and each kill is verified. It returns at once;
+// [Client.WaitRun] tells when it is done.
+func (c *Client) CancelRun(ctx context.Context, id string) (*gaea.Run, error) {
+	s, err := segment("id", id)
+	if err != nil {
+		return nil, err
+	}
+	return send[gaea.Run](ctx, c, call{method: http.MethodPost, path: "/v1/runs/" + s + "/cancel"})
+}
+
+// ListRuns lists runs without their minions, newest first.
+func (c *Client) ListRuns(ctx context.Context, f gaea.RunFilter, p gaea.PageRequest) (gaea.Page[gaea.Run], error) {
+	q := newQuery().text("status", string(f.Status)).text("kind", string(f.Kind)).text("assignment", f.Assignment).
+		text("user", f.User).time("since", f.Since).time("until", f.Until)
+	if f.Active {
+		q.Set("active", "true")
+	}
+	return page[gaea.Run](ctx, c, "/v1/runs", q, p)
+}
+
+// outage counts how long jobd has been away and paces the questions meanwhile. The zero outage has not begun.
+type outage struct {
+	since time.Time
+	pause time.Duration
+}
+
+// wait pauses after a failure that may pass, a little longer each time, and returns the error that ends the waiting: err
+// itself where asking again cannot help or jobd has been away too long.
+func (o *outage) wait(ctx context.Context, err error) error {
+	if code := gaea.CodeOf(err); ctx.Err() != nil || isPermanent(err) || code != gaea.CodeUnavailable && code != gaea.CodeTimeout {
+		return err
+	}
+	now := time.Now()
+	if o.since.IsZero() {
+		o.since = now
+	}
+	if now.Sub(o.since) >= maxOutage {
+		return err
+	}
+	o.pause = min(max(2*o.pause, 500*time.Millisecond), 5*time.Second)
+	timer := time.NewTimer(o.pause)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return err
+	case <-timer.C:
+		return nil
+	}
+}
