@@ -34,7 +34,7 @@ func main() {
 	}
 }
 
-// count reads every step of a directory. A step without a status file was cut short and has failed.
+// count reads every step of a directory. A step without a status file did not run to its end and has failed.
 func count(dir string) (tally, error) {
 	steps, err := filepath.Glob(filepath.Join(dir, "*.json"))
 	if err != nil {
@@ -70,7 +70,7 @@ func countStep(path string) (tally, error) {
 	code, err := strconv.Atoi(strings.TrimSpace(string(status)))
 	switch {
 	case err != nil:
-		step.failed = append(step.failed, "step "+name+" was cut short")
+		step.failed = append(step.failed, "step "+name+" did not run to its end")
 	case code != 0 && len(step.failed) == 0:
 		step.failed = append(step.failed, fmt.Sprintf("step %s ended with status %d", name, code))
 	}

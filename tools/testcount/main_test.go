@@ -79,9 +79,9 @@ func TestWhatDidNotPassIsNamedAndFails(t *testing.T) {
 			"2", []string{ok},
 			"failed: step unit ended with status 2\n1 passed, 1 failed, 0 skipped\n",
 		},
-		"a step that was cut short": {
+		"a step that did not run to its end": {
 			"", []string{ok},
-			"failed: step unit was cut short\n1 passed, 1 failed, 0 skipped\n",
+			"failed: step unit did not run to its end\n1 passed, 1 failed, 0 skipped\n",
 		},
 		"an output that breaks off": {
 			"0", []string{ok, `{"Action":"pa`},
