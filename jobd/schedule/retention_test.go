@@ -3,6 +3,7 @@ package schedule_test
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,40 +16,51 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // shelf holds the times of things.
-type shelf []time.Time
+type shelf struct {
+	mu    sync.Mutex
+	times []time.Time
+}
 
 func (s *shelf) Prune(_ context.Context, before time.Time, limit int) (int, error) {
-	var left shelf
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var left []time.Time
 	n := 0
-	for _, t := range *s {
+	for _, t := range s.times {
 		if t.Before(before) && n < limit {
 			n++
 			continue
 		}
 		left = append(left, t)
 	}
-	*s = left
+	s.times = left
 	return n, nil
+}
+
+func (s *shelf) left() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.times)
 }
 
 func TestWhatIsOlderThanTheRetentionGoesAndTheRestStays(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		now := time.Now()
-		var s shelf
+		s := &shelf{}
 		for i := range 1200 {
-			s = append(s, now.Add(-time.Duration(i)*time.Minute))
+			s.times = append(s.times, now.Add(-time.Duration(i)*time.Minute))
 		}
-		r := schedule.NewRetention(&s, 10*time.Hour, slog.New(slog.DiscardHandler), time.Now)
+		r := schedule.NewRetention(s, 10*time.Hour, slog.New(slog.DiscardHandler), time.Now)
 		r.Start(t.Context())
 		synctest.Wait()
-		if len(s) != 601 {
-			t.Errorf("%d things are left, not the 601 of the last 10 hours", len(s))
+		if n := s.left(); n != 601 {
+			t.Errorf("%d things are left, not the 601 of the last 10 hours", n)
 		}
 		<-time.NewTimer(time.Hour + time.Second).C
 		synctest.Wait()
-		if len(s) != 541 {
-			t.Errorf("an hour later %d things are left, not 541", len(s))
+		if n := s.left(); n != 541 {
+			t.Errorf("an hour later %d things are left, not 541", n)
 		}
 		r.Stop()
 	})
@@ -56,11 +68,11 @@ func TestWhatIsOlderThanTheRetentionGoesAndTheRestStays(t *testing.T) {
 
 func TestARetentionOfZeroKeepsEverything(t *testing.T) {
 	t.Parallel()
-	s := shelf{time.Unix(0, 0)}
-	r := schedule.NewRetention(&s, 0, slog.New(slog.DiscardHandler), time.Now)
+	s := &shelf{times: []time.Time{time.Unix(0, 0)}}
+	r := schedule.NewRetention(s, 0, slog.New(slog.DiscardHandler), time.Now)
 	r.Start(t.Context())
 	r.Stop()
-	if len(s) != 1 {
+	if s.left() != 1 {
 		t.Error("something was deleted")
 	}
 }
