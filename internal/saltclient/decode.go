@@ -1,0 +1,105 @@
+package saltclient
+
+import (
+	"bytes"
+	"strings"
+
+	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
+)
+
+// Decoded is what one event means. At most one of Job, Publication, Return and Other is set; none is for an event that tells
+// nothing that another one does not tell better (see [Decode]).
+type Decoded struct {
+	Tag    string
+	Minion string // the minion that the event is about; empty where there is none or more than one
+
+	// Job is a publication. Master is left to the caller; Minions and Missing are sorted.
+	Job *gaea.Job
+	// Publication is the same job as the master tells it once more while it sends it out. It has the metadata, and so the
+	// RunID, which Job has not; it does not have the minions. Salt before 3007 does not send it.
+	Publication *gaea.Job
+	// Return is what a minion sent back. Master is left to the caller. Its Body and Args are parts of the event's Data.
+	Return *gaea.Return
+	// Other says that the event is worth keeping as it is: a beacon, a start, presence, a key, a runner, a custom one.
+	Other bool
+
+	// Trimmed says that the master put VALUE_TRIMMED in the place of at least one value, because the event was larger than
+	// its max_event_size (1 MiB by default). The job cache has the whole return.
+	Trimmed bool
+}
+
+// Trimmed is the text with which a master replaces values of an event that is larger than max_event_size
+// (salt.utils.dicttrim).
+const Trimmed = "VALUE_TRIMMED"
+
+// Decode tells what an event means. It never fails: an event that looks like a job or a return and lacks what makes it one is
+// Other. The events that come to nothing are the ones that repeat others: the bare job id with minions that Salt 3006 sends
+// before a job's new event, minion_start, the refreshes of the master's caches, and the answers of runners that read the job
+// cache.
+func Decode(ev gaea.Event) Decoded {
+	d := Decoded{Tag: ev.Tag}
+	d.Trimmed = bytes.Contains(ev.Data, []byte(`"`+Trimmed+`"`))
+	parts, n := splitTag(ev.Tag)
+	switch {
+	case n == 4 && parts[0] == "salt" && parts[1] == "job" && parts[3] == "new":
+		d.Job = decodeJob(ev, parts[2])
+	case n == 4 && parts[0] == "salt" && parts[1] == "job" && parts[3] == "publish":
+		d.Publication = decodeJob(ev, parts[2])
+	case n == 5 && parts[0] == "salt" && parts[1] == "job" && parts[3] == "ret" && parts[4] != "":
+		if d.Return = decodeReturn(ev, parts[2], parts[4]); d.Return != nil {
+			d.Minion = d.Return.Minion
+		}
+	}
+	if d.Job != nil || d.Publication != nil || d.Return != nil {
+		return d
+	}
+	d.Other = !redundant(ev, parts, n)
+	if d.Other {
+		d.Minion = eventMinion(ev, parts, n)
+	}
+	return d
+}
+
+// splitTag cuts a tag at its first four slashes; n is the number of parts.
+func splitTag(tag string) (parts [5]string, n int) {
+	rest := tag
+	for n = 0; n < len(parts)-1; n++ {
+		head, tail, found := strings.Cut(rest, "/")
+		if !found {
+			break
+		}
+		parts[n], rest = head, tail
+	}
+	parts[n] = rest
+	return parts, n + 1
+}
+
+// redundant says whether an event repeats what another one tells.
+func redundant(ev gaea.Event, parts [5]string, n int) bool {
+	switch {
+	case n == 1:
+		return ev.Tag == "minion_start" || gaea.ValidJID(ev.Tag)
+	case n == 3 && parts[1] == "refresh" && (parts[0] == "minion" || parts[0] == "resource"):
+		return true
+	case n == 4 && parts[0] == "salt" && parts[1] == "run":
+		for key, val := range members(ev.Data) {
+			if string(key) == "fun" {
+				return strings.HasPrefix(text(val), "runner.jobs.")
+			}
+		}
+	}
+	return false
+}
+
+// eventMinion is the minion that an event names: its id, or what stands in its tag for one.
+func eventMinion(ev gaea.Event, parts [5]string, n int) string {
+	for key, val := range members(ev.Data) {
+		if string(key) == "id" && kind(val) == '"' {
+			return text(val)
+		}
+	}
+	if n > 3 && parts[0] == "salt" && (parts[1] == "minion" || parts[1] == "beacon") {
+		return parts[2]
+	}
+	return ""
+}

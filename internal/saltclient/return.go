@@ -1,0 +1,256 @@
+package saltclient
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
+)
+
+// decodeReturn reads the data of a return event. Nil where it is none: a minion may send an event of its own with any tag,
+// which the master then wraps.
+func decodeReturn(ev gaea.Event, jid, minion string) *gaea.Return {
+	r := &gaea.Return{JID: jid, Minion: minion, Stamp: ev.Stamp, Source: gaea.SourceBus}
+	var returned bool
+	var meta []byte
+	for key, val := range members(ev.Data) {
+		switch string(key) {
+		case "cmd":
+			if string(val) == `"_minion_event"` {
+				return nil
+			}
+		case "fun":
+			r.Function = functionName(val)
+		case "fun_args":
+			r.Args = val
+		case "return":
+			r.Body, returned = val, true
+		case "retcode":
+			r.Retcode = retcode(val)
+		case "success":
+			r.Success = success(val)
+		case "metadata":
+			meta = val
+		}
+	}
+	if !returned && r.Function == "" {
+		return nil
+	}
+	r.Metadata = metadata(meta)
+	r.RunID = runID(r.Metadata)
+	ReturnOutcome(r)
+	return r
+}
+
+// ParseCachedReturn reads one minion's entry of a job in the master's job cache, {"return", "retcode", "success"}, for the job
+// it belongs to. Stamp and Master are the caller's to set.
+func ParseCachedReturn(job *gaea.Job, minion string, entry json.RawMessage) gaea.Return {
+	r := gaea.Return{
+		JID: job.JID, Minion: minion, Function: job.Function, Args: job.Args, Metadata: job.Metadata, RunID: job.RunID,
+		Source: gaea.SourceCache,
+	}
+	returned := false
+	for key, val := range members(entry) {
+		switch string(key) {
+		case "return":
+			r.Body, returned = val, true
+		case "retcode":
+			r.Retcode = retcode(val)
+		case "success":
+			r.Success = success(val)
+		}
+	}
+	if !returned { // the form of Salt before 2018: the entry is the return
+		r.Body, r.Retcode, r.Success = entry, nil, nil
+	}
+	ReturnOutcome(&r)
+	return r
+}
+
+// retcode reads a return code: a number, or where several functions were called at once a map of numbers, of which the first
+// that is not 0 counts.
+func retcode(val []byte) *int {
+	if kind(val) == '{' {
+		var code *int
+		for _, one := range members(val) {
+			if n := retcode(one); n != nil && (code == nil || *code == 0) {
+				code = n
+			}
+		}
+		return code
+	}
+	n, err := strconv.Atoi(text(val))
+	if err != nil {
+		return nil
+	}
+	return &n
+}
+
+// success reads whether a function succeeded: a truth value, or a map of them that all must be true.
+func success(val []byte) *bool {
+	switch kind(val) {
+	case 't', 'f':
+		ok := val[0] == 't'
+		return &ok
+	case '{':
+		all, any := true, false
+		for _, one := range members(val) {
+			if s := success(one); s != nil {
+				all, any = all && *s, true
+			}
+		}
+		if any {
+			return &all
+		}
+	}
+	return nil
+}
+
+// ReturnOutcome sets the Outcome, Message, States and Test of a return from its Function, Args, Retcode, Success and Body.
+//
+// A state run that answers with states is failed where one of them is, else would_change where one says null, or in a test
+// run has changes, else changed or in_sync. One that answers with words or anything else could not run, and so could a
+// function that the minion does not have. Every other function failed where Success is false or Retcode is not 0, and a
+// state run is failed by them too. A return of which the master let even the function go, because it was larger than
+// max_event_size, is no_return: nothing can be told from it.
+func ReturnOutcome(r *gaea.Return) {
+	r.Message, r.States, r.Test = "", nil, false
+	bad := (r.Success != nil && !*r.Success) || (r.Retcode != nil && *r.Retcode != 0)
+	switch {
+	case r.Function == Trimmed:
+		r.Function = ""
+		r.Outcome = gaea.OutcomeNoReturn
+		r.Message = "The return is larger than the master's max_event_size, so the event bus does not carry it. The job cache has it; or raise max_event_size."
+	case isStateFunction(r.Function):
+		r.Test = testMode(r.Function, r.Args)
+		stateOutcome(r, bad)
+	case bad && isMissingFunction(r.Body):
+		r.Outcome, r.Message = gaea.OutcomeCouldNotRun, messageOf(r.Body)
+	case bad:
+		r.Outcome, r.Message = gaea.OutcomeFailed, failure(r)
+	default:
+		r.Outcome = gaea.OutcomeSucceeded
+	}
+}
+
+// stateOutcome judges the return of a state function; bad says what its return code does.
+func stateOutcome(r *gaea.Return, bad bool) {
+	r.States = parseStates(r.Body, r.Test)
+	switch {
+	case len(r.States) > 0 || (kind(r.Body) == '{' && isEmpty(r.Body)):
+		sumUp(r, bad)
+	case r.Function == "state.low" && kind(r.Body) == '{':
+		// One state, without a key that tells which.
+		r.Outcome = gaea.OutcomeSucceeded
+		if bad {
+			r.Outcome, r.Message = gaea.OutcomeFailed, failure(r)
+		}
+	default:
+		r.Outcome, r.Message = gaea.OutcomeCouldNotRun, messageOf(r.Body)
+	}
+}
+
+// sumUp makes one outcome of the states'.
+func sumUp(r *gaea.Return, bad bool) {
+	var failed []string
+	seen := map[gaea.Outcome]bool{}
+	for i := range r.States {
+		s := &r.States[i]
+		seen[s.Outcome] = true
+		r.Test = r.Test || s.Result == nil && s.Outcome == gaea.OutcomeWouldChange
+		if s.Outcome == gaea.OutcomeFailed {
+			failed = append(failed, fmt.Sprintf("%s.%s %s: %s", s.Module, s.Function, s.ID, firstLine(s.Comment)))
+		}
+	}
+	switch {
+	case len(failed) > 0:
+		r.Outcome, r.Message = gaea.OutcomeFailed, cutMessage(strings.Join(failed, "\n"))
+	case bad:
+		r.Outcome, r.Message = gaea.OutcomeFailed, failure(r)
+	case seen[gaea.OutcomeWouldChange]:
+		r.Outcome = gaea.OutcomeWouldChange
+	case seen[gaea.OutcomeChanged]:
+		r.Outcome = gaea.OutcomeChanged
+	default:
+		r.Outcome = gaea.OutcomeInSync
+	}
+}
+
+// isMissingFunction recognizes how a minion says that it has no such function, or cannot call it like that
+// (salt.loader.lazy.missing_fun_string and salt.minion, in every version).
+func isMissingFunction(body []byte) bool {
+	if kind(body) != '"' {
+		return false
+	}
+	return bytes.HasPrefix(body, []byte(`"'`)) && (bytes.HasSuffix(body, []byte(`' is not available."`)) ||
+		bytes.Contains(body, []byte(`' __virtual__ returned False`))) ||
+		bytes.HasPrefix(body, []byte(`"Passed invalid arguments`))
+}
+
+// maxMessage is the length in bytes of the longest message; longer ones are cut.
+const maxMessage = 8 << 10
+
+// messageOf makes lines for people of what came instead of states: the words themselves where they are words.
+func messageOf(body []byte) string {
+	switch kind(body) {
+	case '"':
+		return cutMessage(strings.TrimSpace(text(body)))
+	case '[':
+		var lines []string
+		for item := range elements(body) {
+			lines = append(lines, strings.TrimSpace(text(item)))
+		}
+		return cutMessage(strings.Join(lines, "\n"))
+	case '{':
+		// salt-ssh answers with what the remote shell wrote where Salt itself could not start there.
+		for _, name := range []string{"stderr", "stdout", "return", "comment"} {
+			for key, val := range members(body) {
+				if string(key) == name && !isEmpty(val) {
+					return messageOf(val)
+				}
+			}
+		}
+	}
+	if len(body) == 0 {
+		return "Salt returned nothing."
+	}
+	return cutMessage("Salt returned " + string(body))
+}
+
+// failure says in one line why a function failed: the return code, and the last line of what it answered, which is where
+// programs and tracebacks say it.
+func failure(r *gaea.Return) string {
+	what := "Salt reports a failure"
+	if r.Retcode != nil {
+		what = "return code " + strconv.Itoa(*r.Retcode)
+	}
+	if kind(r.Body) != '"' {
+		return what
+	}
+	words := strings.TrimSpace(text(r.Body))
+	if words == "" {
+		return what
+	}
+	return cutMessage(what + ": " + strings.TrimSpace(words[strings.LastIndexByte(words, '\n')+1:]))
+}
+
+func firstLine(s string) string {
+	line, _, _ := strings.Cut(strings.TrimSpace(s), "\n")
+	return line
+}
+
+// cutMessage bounds a message, at the end of a rune.
+func cutMessage(s string) string {
+	if len(s) <= maxMessage {
+		return s
+	}
+	end := maxMessage
+	for end > 0 && !utf8.RuneStart(s[end]) {
+		end--
+	}
+	return s[:end] + " …"
+}
