@@ -1,0 +1,140 @@
+// Package command is jobd's command line: it serves, makes tokens, and asks a running jobd for runs, checks and drift. Each
+// command is a file; what they print is made for people, and for scripts with --output json or tsv.
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
+	"github.com/gaea-salt/terraform-provider-gaea/internal/jobdclient"
+)
+
+// Exit codes of jobd, as its help says.
+const (
+	ExitOK     = 0 // it was done, and nothing is wrong
+	ExitFailed = 1 // it could not be done; the error says why
+	ExitUsage  = 2 // the command line is wrong
+	ExitNotOK  = 3 // it was done, and the answer is bad news: a run with failures, an assignment that drifted
+)
+
+type root struct {
+	Serve   serveCommand   `cmd:"" help:"Archive the master's event bus, and serve the API."`
+	Token   tokenCommand   `cmd:"" help:"Make, list and revoke tokens."`
+	Run     runCommand     `cmd:"" help:"Run a Salt function on minions."`
+	Runs    runsCommand    `cmd:"" help:"List runs."`
+	Show    showCommand    `cmd:"" help:"Show a run: how each minion ended, and why."`
+	Cancel  cancelCommand  `cmd:"" help:"Stop a run: publish nothing more, kill what runs, and verify it."`
+	Check   checkCommand   `cmd:"" help:"Make a test run of an assignment now, and show its drift."`
+	Drift   driftCommand   `cmd:"" help:"Show the drift of assignments by what the archive knows."`
+	Version versionCommand `cmd:"" help:"Print jobd's version."`
+}
+
+// world is what a command may touch; tests set their own.
+type world struct {
+	ctx     context.Context
+	version string
+	stdout  io.Writer
+	stderr  io.Writer
+	tty     bool // whether stdout is a terminal
+}
+
+// exitError ends jobd with a code and no further words.
+type exitError int
+
+func (e exitError) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
+
+// Main runs the command that args name and returns the exit code. The context's end stops it.
+func Main(ctx context.Context, version string, args []string, stdout, stderr io.Writer, tty bool) int {
+	w := &world{ctx: ctx, version: version, stdout: stdout, stderr: stderr, tty: tty}
+	exit := -1
+	parser, err := kong.New(&root{},
+		kong.Name("jobd"),
+		kong.Description("jobd stands beside a Salt master, keeps its history, and runs jobs that always end right.\n\n"+
+			"Exit codes: 0 done and well, 1 could not be done, 2 wrong usage, 3 done and not well (a run with failures, drift)."),
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(code int) { exit = code }),
+		kong.UsageOnError(),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
+		kong.Vars{"roles": "read,plan,apply,admin"},
+		kong.Bind(w),
+	)
+	if err != nil {
+		_, _ = fmt.Fprintln(stderr, "jobd:", err)
+		return ExitFailed
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	k, err := parser.Parse(args)
+	if exit >= 0 { // --help
+		return exit
+	}
+	if err != nil {
+		return w.fail(err, ExitUsage)
+	}
+	return w.fail(k.Run(), ExitFailed)
+}
+
+func (w *world) fail(err error, code int) int {
+	var exit exitError
+	switch {
+	case err == nil:
+		return ExitOK
+	case errors.As(err, &exit):
+		return int(exit)
+	}
+	text := err.Error()
+	var e *gaea.Error
+	if errors.As(err, &e) {
+		text = gaea.MessageOf(err)
+		if e.Err != nil && code == ExitFailed {
+			text += "\n  cause: " + e.Err.Error()
+		}
+	}
+	_, _ = fmt.Fprintln(w.stderr, "jobd:", text)
+	return code
+}
+
+// printf writes for people. A broken pipe is no error of ours.
+func (w *world) printf(format string, args ...any) { _, _ = fmt.Fprintf(w.stdout, format, args...) }
+
+// note writes beside the output proper, so that scripts can read stdout alone.
+func (w *world) note(format string, args ...any) { _, _ = fmt.Fprintf(w.stderr, format, args...) }
+
+// remote is how client commands reach a jobd.
+type remote struct {
+	Endpoint string `help:"Where jobd listens." default:"http://127.0.0.1:7780" env:"GAEA_ENDPOINT" placeholder:"URL"`
+	Token    string `help:"Token; better given in the environment, where other users of the machine can't read it." env:"GAEA_TOKEN" placeholder:"TOKEN"`
+	CAFile   string `help:"PEM file of the CA that signed jobd's certificate." env:"GAEA_CA_FILE" type:"path" placeholder:"FILE"`
+}
+
+func (r remote) dial(w *world) (*jobdclient.Client, error) {
+	if r.Token == "" {
+		return nil, gaea.Errorf(gaea.CodeUnauthenticated, "no token is given; set GAEA_TOKEN to one made with: jobd token create")
+	}
+	return jobdclient.New(jobdclient.Config{
+		Endpoint: r.Endpoint, Token: r.Token, CAFile: r.CAFile,
+		UserAgent: "jobd/" + w.version, Logger: slog.New(slog.DiscardHandler),
+	})
+}
+
+type versionCommand struct{}
+
+// Run prints the version.
+func (versionCommand) Run(w *world) error {
+	w.printf("jobd %s\n", w.version)
+	return nil
+}
+
+// StdoutIsTerminal says whether jobd talks to a person.
+func StdoutIsTerminal() bool {
+	info, err := os.Stdout.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}

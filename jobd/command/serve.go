@@ -1,0 +1,54 @@
+package command
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
+	"github.com/gaea-salt/terraform-provider-gaea/jobd/app"
+)
+
+// serveFlags are the settings of jobd serve. Each is also a key of the config file, with "_" for "-".
+type serveFlags struct {
+	Config        configFile    `help:"YAML file with the same keys as these flags; flags win." placeholder:"FILE"`
+	Listen        string        `help:"Where to listen; anything but loopback needs TLS." default:"127.0.0.1:7780" placeholder:"HOST:PORT"`
+	TLSCert       string        `help:"Certificate, PEM." type:"path" placeholder:"FILE"`
+	TLSKey        string        `help:"Its private key, PEM." type:"path" placeholder:"FILE"`
+	SaltConfigDir string        `help:"The Salt master's config directory." default:"/etc/salt" type:"path" placeholder:"DIR"`
+	SaltUser      string        `help:"Whose key publishes: a user of publisher_acl. Root's key where it is readable, else the own user's, when absent." placeholder:"USER"`
+	MasterName    string        `help:"The master's name in the archive; its id when absent." placeholder:"NAME"`
+	Database      string        `help:"Where the archive is." default:"sqlite:///var/lib/jobd/jobd.db" placeholder:"URL"`
+	KeyFile       string        `help:"What seals secrets in the database; made when missing. jobd.key beside the database when absent." type:"path" placeholder:"FILE"`
+	Retention     gaea.Duration `help:"How long jobs, returns and events are kept; 0 keeps them for ever." default:"2160h" placeholder:"DURATION"`
+	MaxFrame      int           `help:"Largest message of the event bus, in MiB." default:"64" placeholder:"MIB"`
+	Queue         int           `help:"How much may wait for the database, in MiB." default:"64" placeholder:"MIB"`
+	LogFormat     string        `help:"text or json." enum:"text,json" default:"text"`
+	LogLevel      string        `help:"debug, info, warn or error." enum:"debug,info,warn,error" default:"info"`
+}
+
+type serveCommand struct{ serveFlags }
+
+// Run serves until the context ends, then stores what was read and stops.
+func (c *serveCommand) Run(w *world) error {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
+		return gaea.Invalid("log_level", "%q is none of debug, info, warn and error", c.LogLevel)
+	}
+	var handler slog.Handler = slog.NewTextHandler(w.stderr, &slog.HandlerOptions{Level: level})
+	if c.LogFormat == "json" {
+		handler = slog.NewJSONHandler(w.stderr, &slog.HandlerOptions{Level: level})
+	}
+	if c.MaxFrame < 1 || c.Queue < 1 {
+		return gaea.Invalid("max_frame", "the largest message and the queue must be at least 1 MiB each")
+	}
+	jobd, err := app.New(w.ctx, app.Options{
+		Listen: c.Listen, SaltConfigDir: c.SaltConfigDir, SaltUser: c.SaltUser, MasterName: c.MasterName,
+		Database: c.Database, KeyFile: c.KeyFile, TLSCert: c.TLSCert, TLSKey: c.TLSKey,
+		Retention: time.Duration(c.Retention), MaxFrame: c.MaxFrame << 20, QueueBytes: c.Queue << 20,
+		Version: w.version, Logger: slog.New(handler),
+	})
+	if err != nil {
+		return err
+	}
+	return jobd.Run(w.ctx)
+}

@@ -1,0 +1,95 @@
+package command
+
+import (
+	"context"
+	"time"
+
+	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
+	"github.com/gaea-salt/terraform-provider-gaea/jobd/app"
+)
+
+type tokenCommand struct {
+	Create tokenCreateCommand `cmd:"" help:"Make a token and print it, once."`
+	List   tokenListCommand   `cmd:"" help:"List tokens, without what makes them valid."`
+	Revoke tokenRevokeCommand `cmd:"" help:"Make a token worthless."`
+}
+
+// keeper is how token commands reach the archive: directly, because the first token cannot be asked for with a token.
+type keeper struct {
+	Config   configFile `help:"jobd's config file, for the database and the key file." placeholder:"FILE"`
+	Database string     `help:"Where the archive is." default:"sqlite:///var/lib/jobd/jobd.db" placeholder:"URL"`
+	KeyFile  string     `help:"As for jobd serve." type:"path" placeholder:"FILE"`
+}
+
+func (k keeper) open(ctx context.Context) (*app.Tokens, error) {
+	return app.OpenTokens(ctx, k.Database, k.KeyFile)
+}
+
+type tokenCreateCommand struct {
+	keeper
+	Role string        `help:"What it may do: read, plan (and cause test runs), apply (and change and run), admin (and make tokens)." enum:"${roles}" required:"" placeholder:"ROLE"`
+	Name string        `help:"Who uses it; owns what it creates. The role when absent." placeholder:"NAME"`
+	TTL  gaea.Duration `help:"How long it is valid; for ever when absent." placeholder:"DURATION"`
+}
+
+// Run prints the token alone on standard output.
+func (c *tokenCreateCommand) Run(w *world) error {
+	tokens, err := c.open(w.ctx)
+	if err != nil {
+		return err
+	}
+	defer tokens.Close() //nolint:errcheck // what was written is committed
+	name := c.Name
+	if name == "" {
+		name = c.Role
+	}
+	t, err := tokens.Create(w.ctx, name, gaea.Role(c.Role), time.Duration(c.TTL))
+	if err != nil {
+		return err
+	}
+	w.printf("%s\n", t.Secret)
+	w.note("This is the only time that the token %s (%s, role %s) is shown.\n", t.ID, t.Name, t.Role)
+	return nil
+}
+
+type tokenListCommand struct {
+	keeper
+	format
+}
+
+// Run lists the tokens.
+func (c *tokenListCommand) Run(w *world) error {
+	tokens, err := c.open(w.ctx)
+	if err != nil {
+		return err
+	}
+	defer tokens.Close() //nolint:errcheck // what was written is committed
+	list, err := tokens.List(w.ctx)
+	if err != nil {
+		return err
+	}
+	rows := make([][]string, len(list))
+	for i, t := range list {
+		expires := "never"
+		if !t.Expires.IsZero() {
+			expires = clock(t.Expires)
+		}
+		rows[i] = []string{t.ID, t.Name, string(t.Role), clock(t.Created), expires}
+	}
+	return c.rows(w.stdout, list, []string{"id", "name", "role", "created", "expires"}, rows)
+}
+
+type tokenRevokeCommand struct {
+	keeper
+	ID string `arg:"" help:"The token's id, from jobd token list."`
+}
+
+// Run revokes the token.
+func (c *tokenRevokeCommand) Run(w *world) error {
+	tokens, err := c.open(w.ctx)
+	if err != nil {
+		return err
+	}
+	defer tokens.Close() //nolint:errcheck // what was written is committed
+	return tokens.Revoke(w.ctx, c.ID)
+}

@@ -1,0 +1,21 @@
+// Command jobd stands beside a Salt master: it archives every job return, runs jobs, and serves Gaea's API.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/gaea-salt/terraform-provider-gaea/jobd/command"
+)
+
+// version is set by the build.
+var version = "dev"
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := command.Main(ctx, version, os.Args[1:], os.Stdout, os.Stderr, command.StdoutIsTerminal())
+	stop()
+	os.Exit(code)
+}
