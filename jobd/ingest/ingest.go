@@ -5,6 +5,7 @@ package ingest
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"sync"
@@ -31,12 +32,8 @@ type Store interface {
 	OpenGaps(ctx context.Context) (map[int64]time.Time, error)
 }
 
-// Decode turns an event into at most one of a job and a return; neither means an event to be kept as it is, and an error
-// one that could not be read.
-type Decode func(e gaea.Event) (job *gaea.Job, ret *gaea.Return, keep bool, err error)
-
 // Fingerprint gives a state run's key and whether it is a test run; an empty key for what is no evidence.
-type Fingerprint func(function string, args []byte) (key string, test bool)
+type Fingerprint func(function string, args json.RawMessage) (key string, test bool)
 
 // Options say what to ingest from and to.
 type Options struct {
@@ -45,7 +42,6 @@ type Options struct {
 	Cache       gaea.JobCache
 	Store       Store
 	Hub         *Hub
-	Decode      Decode
 	Fingerprint Fingerprint
 	OnStored    func([]gaea.Return) // called after the hub, from the writer; must not block; may be nil
 	Registry    prometheus.Registerer
@@ -65,6 +61,7 @@ type Ingester struct {
 	queue   *queue
 	metrics *metrics
 	gaps    chan gap
+	trimmed chan gaea.Return // returns that the master cut short; the job cache has them whole
 
 	connected atomic.Bool
 	openGaps  atomic.Int32
@@ -89,7 +86,7 @@ func New(o Options) *Ingester {
 		o.Now = time.Now
 	}
 	q := newQueue(o.QueueBytes, o.ReserveBytes)
-	return &Ingester{o: o, queue: q, metrics: newMetrics(o.Registry, q), gaps: make(chan gap, 16), drain: make(chan struct{})}
+	return &Ingester{o: o, queue: q, metrics: newMetrics(o.Registry, q), gaps: make(chan gap, 16), trimmed: make(chan gaea.Return, 256), drain: make(chan struct{})}
 }
 
 func orDefault[T int | time.Duration](v, d T) T {
@@ -108,11 +105,10 @@ func (i *Ingester) Start(ctx context.Context) error {
 	readCtx, stopRead := context.WithCancel(context.WithoutCancel(ctx))
 	writeCtx, stopWrite := context.WithCancel(context.WithoutCancel(ctx))
 	i.stopRead, i.stopWrite = stopRead, stopWrite
-	i.reading.Add(2)
-	go func() { defer i.reading.Done(); i.read(readCtx, from) }()
-	go func() { defer i.reading.Done(); i.recoverGaps(readCtx) }()
-	i.writing.Add(1)
-	go func() { defer i.writing.Done(); i.write(writeCtx) }()
+	i.reading.Go(func() { i.read(readCtx, from) })
+	i.reading.Go(func() { i.recoverGaps(readCtx) })
+	i.reading.Go(func() { i.completeReturns(readCtx, writeCtx) })
+	i.writing.Go(func() { i.write(writeCtx) })
 	return nil
 }
 
@@ -151,6 +147,9 @@ func (i *Ingester) Problems() []string {
 	}
 	return p
 }
+
+// Connected says whether the master's event bus is being read.
+func (i *Ingester) Connected() bool { return i.connected.Load() }
 
 // OpenGaps is the number of gaps that are being closed.
 func (i *Ingester) OpenGaps() int { return int(i.openGaps.Load()) }

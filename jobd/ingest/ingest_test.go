@@ -139,16 +139,6 @@ func (s *store) count() (returns, writes int) {
 	return len(s.returns), s.writes
 }
 
-// decode reads the events that these tests make: the tag says what they are, and the data is the domain type itself.
-func decode(e gaea.Event) (*gaea.Job, *gaea.Return, bool, error) {
-	if strings.Contains(e.Tag, "/ret/") {
-		var r gaea.Return
-		err := json.Unmarshal(e.Data, &r)
-		return nil, &r, false, err
-	}
-	return nil, nil, true, nil
-}
-
 type rig struct {
 	bus   bus
 	store *store
@@ -160,8 +150,8 @@ func start(t *testing.T, c cache, change func(*ingest.Options)) *rig {
 	t.Helper()
 	r := &rig{bus: bus(make(chan gaea.BusMessage)), store: newStore(), hub: ingest.NewHub()}
 	o := ingest.Options{
-		Master: "m", Bus: r.bus, Cache: c, Store: r.store, Hub: r.hub, Decode: decode,
-		Fingerprint: func(string, []byte) (string, bool) { return "", false },
+		Master: "m", Bus: r.bus, Cache: c, Store: r.store, Hub: r.hub,
+		Fingerprint: func(string, json.RawMessage) (string, bool) { return "", false },
 		Registry:    prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler),
 	}
 	if change != nil {
@@ -184,12 +174,22 @@ func (r *rig) stop(t *testing.T) {
 }
 
 func ret(n int) gaea.Return {
-	return gaea.Return{JID: fmt.Sprintf("2026112300000000%04d", n), Minion: "web1", Function: "test.ping", Outcome: gaea.OutcomeSucceeded, Stamp: time.Now()}
+	return gaea.Return{
+		JID: fmt.Sprintf("2026112300000000%04d", n), Minion: "web1", Function: "test.ping", Outcome: gaea.OutcomeSucceeded,
+		Body: json.RawMessage("true"), Stamp: time.Now(),
+	}
 }
 
-func (r *rig) send(returned gaea.Return) {
-	data, _ := json.Marshal(returned)
-	r.bus <- gaea.BusMessage{Event: &gaea.Event{Tag: "salt/job/" + returned.JID + "/ret/" + returned.Minion, Stamp: returned.Stamp, Data: data}}
+// send puts a return on the bus as Salt does.
+func (r *rig) send(x gaea.Return) {
+	args := x.Args
+	if args == nil {
+		args = json.RawMessage("[]")
+	}
+	data, _ := json.Marshal(map[string]any{
+		"cmd": "_return", "jid": x.JID, "id": x.Minion, "fun": x.Function, "fun_args": args, "return": x.Body, "retcode": 0, "success": true,
+	})
+	r.bus <- gaea.BusMessage{Event: &gaea.Event{Tag: "salt/job/" + x.JID + "/ret/" + x.Minion, Stamp: x.Stamp, Data: data}}
 }
 
 func TestEveryReturnIsStoredBeforeStopReturns(t *testing.T) {
@@ -310,6 +310,30 @@ func TestSecretsAreGoneBeforeTheStoreSeesThem(t *testing.T) {
 		all, _ := json.Marshal([]any{r.store.returns, r.store.events})
 		if strings.Contains(string(all), "s3cret") {
 			t.Errorf("stored: %s", all)
+		}
+	})
+}
+
+func TestAReturnThatTheMasterCutShortIsStoredWhole(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		whole := ret(5)
+		whole.Body = json.RawMessage(`"all of it"`)
+		c := cache{whole.JID: {Job: gaea.Job{JID: whole.JID, Function: "test.ping", Minions: []string{"web1"}}, Returns: []gaea.Return{whole}}}
+		r := start(t, c, nil)
+		cut := whole
+		cut.Body = json.RawMessage(`"VALUE_TRIMMED"`)
+		r.send(cut)
+		gone := ret(6) // in no cache: kept as it came
+		gone.Body = json.RawMessage(`"VALUE_TRIMMED"`)
+		r.send(gone)
+		elapse(time.Minute)
+		r.stop(t)
+		if got := string(r.store.returns[whole.JID+"/web1"].Body); got != `"all of it"` {
+			t.Errorf("stored %s", got)
+		}
+		if got := string(r.store.returns[gone.JID+"/web1"].Body); got != `"VALUE_TRIMMED"` {
+			t.Errorf("stored %s", got)
 		}
 	})
 }

@@ -47,7 +47,7 @@ func newMetrics(reg prometheus.Registerer, q *queue) *metrics {
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 5, 30},
 		}),
 		errors: f.NewCounterVec(prometheus.CounterOpts{
-			Name: "gaea_ingest_errors_total", Help: "What went wrong, by where: decode, store, recovery, bus.",
+			Name: "gaea_ingest_errors_total", Help: "What went wrong, by where: store, recovery, trimmed, bus.",
 		}, []string{"where"}),
 		gaps: f.NewCounter(prometheus.CounterOpts{
 			Name: "gaea_ingest_gaps_total", Help: "Times in which events may have been missed: starts, lost connections, a full queue.",

@@ -6,6 +6,7 @@ import (
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
 	"github.com/gaea-salt/terraform-provider-gaea/internal/redact"
+	"github.com/gaea-salt/terraform-provider-gaea/internal/saltclient"
 )
 
 // records are decoded events, ready to be stored.
@@ -76,25 +77,26 @@ func (i *Ingester) linger(ctx context.Context, until time.Time) {
 func (i *Ingester) decode(events []gaea.Event) *records {
 	r := &records{}
 	for _, e := range events {
-		job, ret, keep, err := i.o.Decode(e)
+		d := saltclient.Decode(e)
+		kind := "ignored"
 		switch {
-		case err != nil:
-			i.metrics.events.WithLabelValues("unreadable").Inc()
-			i.metrics.errors.WithLabelValues("decode").Inc()
-			i.o.Logger.Warn("an event could not be read and is skipped", "tag", e.Tag, "error", err)
-		case job != nil:
-			i.metrics.events.WithLabelValues("job").Inc()
-			i.addJob(r, *job, gaea.SourceBus)
-		case ret != nil:
-			i.metrics.events.WithLabelValues("return").Inc()
-			i.addReturn(r, *ret, gaea.SourceBus)
-		case keep:
-			i.metrics.events.WithLabelValues("event").Inc()
+		case d.Job != nil:
+			kind = "job"
+			i.addJob(r, *d.Job, gaea.SourceBus)
+		case d.Publication != nil:
+			kind = "publication"
+			i.addJob(r, *d.Publication, gaea.SourceBus)
+		case d.Return != nil:
+			kind = "return"
+			if !d.Trimmed || !i.postpone(*d.Return) {
+				i.addReturn(r, *d.Return, gaea.SourceBus)
+			}
+		case d.Other:
+			kind = "event"
 			redact.Event(&e)
 			r.events = append(r.events, e)
-		default:
-			i.metrics.events.WithLabelValues("ignored").Inc()
 		}
+		i.metrics.events.WithLabelValues(kind).Inc()
 	}
 	return r
 }
