@@ -55,7 +55,8 @@ done
 [ -n "$python" ] || die "needs Python 3.10, 3.11 or 3.12 as ${PYTHON:-python3}, and found none; install it \
 (Debian, Ubuntu: apt-get install python3 python3-venv) or name one in PYTHON"
 
-# A lock that the kernel lets go of whatever ends this script; Python takes it because flock(1) is not everywhere.
+# A lock that the kernel lets go of when this script and the pip that it may have left behind are gone, whatever ended
+# them; Python takes it because flock(1) is not everywhere.
 exec 9>"$cache/salt-$version.lock"
 if ! "$python" -c 'import fcntl; fcntl.flock(9, fcntl.LOCK_EX | fcntl.LOCK_NB)' 2>/dev/null; then
 	say "waiting for another installation of Salt $version"
@@ -70,7 +71,7 @@ say "installing Salt $version in $venv (once; a minute or less)"
 rm -rf "$venv"
 log=$cache/salt-$version.log
 : >"$log"
-install() { "$venv/bin/python" -m pip install --disable-pip-version-check "$@" >>"$log" 2>&1 9>&-; }
+install() { "$venv/bin/python" -m pip install --disable-pip-version-check "$@" >>"$log" 2>&1; }
 fail() {
 	tail -n 15 "$log" >&2
 	die "cannot install Salt $version; the whole log is $log"

@@ -82,3 +82,15 @@ func (l *Lab) launch(name string, argv []string) (*program, error) {
 	l.mu.Unlock()
 	return l.keeper.start(name, argv, l.layout.output(name+".out"), l.layout.output(name+".err"))
 }
+
+// SaltCommand is the salt command against this lab's master as a person would type it, up to the target. The words are
+// quoted for a shell where that is needed.
+func (l *Lab) SaltCommand() string {
+	words := []string{filepath.Join(l.venv, "bin", "salt"), "-c", l.ConfigDir()}
+	for i, word := range words {
+		if strings.ContainsAny(word, " '\"$`\\&;()<>|*?[]#~!") {
+			words[i] = "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+		}
+	}
+	return strings.Join(words, " ")
+}

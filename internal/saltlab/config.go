@@ -34,6 +34,7 @@ type Config struct {
 	// and role: db where it starts with db. Each minion has the grain lab_root besides, see Lab.MinionRoot.
 	Grains map[string]map[string]any
 	// PublisherACL names users that may publish every function; the master writes a key for each that the system knows.
+	// Everybody on this machine can then read the master's configuration, and so the password of Lab.APIUser.
 	PublisherACL []string
 	// MasterConfig and MinionConfig are laid over the configuration that the lab writes, key by key at the top level.
 	MasterConfig, MinionConfig map[string]any

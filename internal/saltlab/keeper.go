@@ -23,6 +23,7 @@ var keeperScript []byte
 // its standard input does, so it cannot outlive this program.
 type keeper struct {
 	cmd  *exec.Cmd
+	dir  string // the lab's
 	in   io.WriteCloser
 	done chan struct{} // closed when the process has ended and every program with it
 
@@ -63,7 +64,8 @@ func startKeeper(python, dir string, remove bool) (*keeper, error) {
 	}
 	defer func() { _ = log.Close() }()
 	k := &keeper{
-		cmd:      exec.Command(python, args...), //nolint:gosec // the environment's interpreter
+		cmd:      exec.Command(python, args...),
+		dir:      dir,
 		done:     make(chan struct{}),
 		programs: map[string]*program{},
 	}
@@ -139,7 +141,7 @@ func (k *keeper) start(name string, argv []string, stdout, stderr string) (*prog
 	}
 	p := &program{name: name, stdout: stdout, stderr: stderr, ended: make(chan struct{})}
 	err := k.send(map[string]any{
-		"op": "start", "name": name, "argv": argv, "env": programEnv(), "stdout": stdout, "stderr": stderr, "cwd": "/",
+		"op": "start", "name": name, "argv": argv, "env": programEnv(k.dir), "stdout": stdout, "stderr": stderr, "cwd": "/",
 	})
 	if err != nil {
 		return nil, err
@@ -148,8 +150,9 @@ func (k *keeper) start(name string, argv []string, stdout, stderr string) (*prog
 	return p, nil
 }
 
-// programEnv is this program's environment without what would make Salt or Python look elsewhere.
-func programEnv() map[string]string {
+// programEnv is this program's environment without what would make Salt or Python look elsewhere. GAEA_SALTLAB tells
+// of each process whose it is, also of what minions run.
+func programEnv(dir string) map[string]string {
 	env := map[string]string{}
 	for _, entry := range os.Environ() {
 		name, value, _ := strings.Cut(entry, "=")
@@ -159,6 +162,7 @@ func programEnv() map[string]string {
 		env[name] = value
 	}
 	env["LANG"] = "C.UTF-8"
+	env["GAEA_SALTLAB"] = dir
 	return env
 }
 

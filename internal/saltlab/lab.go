@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -21,6 +22,7 @@ type Lab struct {
 	venv           string
 	states, pillar string
 	access         access
+	temporary      bool // the lab's directory is removed at the end
 	keeper         *keeper
 	stop           func() error // once
 
@@ -61,8 +63,7 @@ func Start(ctx context.Context, cfg Config) (*Lab, error) {
 		access:  access{publishPort: ports[0], requestPort: ports[1], apiPort: ports[2], password: rand.Text()},
 		daemons: map[string]*program{},
 	}
-	var temporary bool
-	if l.layout, temporary, err = newLayout(cfg); err != nil {
+	if l.layout, l.temporary, err = newLayout(cfg); err != nil {
 		releasePorts(ports)
 		return nil, err
 	}
@@ -73,8 +74,11 @@ func Start(ctx context.Context, cfg Config) (*Lab, error) {
 	if l.pillar == "" {
 		l.pillar = filepath.Join(l.layout.dir, "pillar")
 	}
-	if l.keeper, err = startKeeper(l.python(), l.layout.dir, temporary); err != nil {
+	if l.keeper, err = startKeeper(l.python(), l.layout.dir, l.temporary); err != nil {
 		releasePorts(ports)
+		if l.temporary {
+			err = errors.Join(err, os.RemoveAll(l.layout.dir))
+		}
 		return nil, err
 	}
 	l.stop = sync.OnceValue(func() error {
@@ -97,7 +101,7 @@ func (l *Lab) startAll(ctx context.Context) error {
 		return err
 	}
 	began := time.Now()
-	l.cfg.Progress(fmt.Sprintf("starting Salt %s: a master, %d minions%s", l.cfg.Version, len(l.cfg.MinionIDs), l.andAPI()))
+	l.cfg.Progress(fmt.Sprintf("starting Salt %s: %s", l.cfg.Version, l.parts()))
 	if err := l.run(masterDaemon, "salt-master", l.layout.masterConfig()); err != nil {
 		return err
 	}
@@ -118,11 +122,20 @@ func (l *Lab) startAll(ctx context.Context) error {
 	return nil
 }
 
-func (l *Lab) andAPI() string {
-	if l.cfg.NoAPI {
-		return ""
+// parts says for a person what is started.
+func (l *Lab) parts() string {
+	parts := "a master"
+	switch count := len(l.cfg.MinionIDs); count {
+	case 0:
+	case 1:
+		parts += ", a minion"
+	default:
+		parts += fmt.Sprintf(", %d minions", count)
 	}
-	return " and salt-api"
+	if !l.cfg.NoAPI {
+		parts += ", salt-api"
+	}
+	return parts
 }
 
 // Stop ends every process of the lab, at last with SIGKILL, waits for their end and removes the lab's directory where
@@ -139,7 +152,12 @@ func (l *Lab) stopAll() error {
 	}
 	l.mu.Unlock()
 	err := l.end(context.Background(), names, stopGrace)
-	return errors.Join(err, l.keeper.close())
+	err = errors.Join(err, l.keeper.close())
+	if l.temporary {
+		// The keeper has done so, unless it was killed.
+		err = errors.Join(err, os.RemoveAll(l.layout.dir))
+	}
+	return err
 }
 
 // Version is the version of Salt that runs.

@@ -68,13 +68,20 @@ func newLayout(cfg Config) (l layout, temporary bool, err error) {
 		dirs = append(dirs, filepath.Join(l.dir, "pillar"))
 	}
 	for _, dir := range dirs {
-		if err := os.MkdirAll(dir, 0o750); err != nil {
-			err = fmt.Errorf("saltlab: %w", err)
-			if temporary {
-				err = errors.Join(err, os.RemoveAll(l.dir))
-			}
-			return l, false, err
+		err = errors.Join(err, os.MkdirAll(dir, 0o750))
+	}
+	if len(cfg.PublisherACL) > 0 {
+		// Another user has to get to the master's configuration, sockets and keys. Salt makes the rest like this itself.
+		for dir := l.masterConfig(); len(dir) >= len(l.dir); dir = filepath.Dir(dir) {
+			err = errors.Join(err, os.Chmod(dir, 0o755))
 		}
+	}
+	if err != nil {
+		err = fmt.Errorf("saltlab: %w", err)
+		if temporary {
+			err = errors.Join(err, os.RemoveAll(l.dir))
+		}
+		return l, false, err
 	}
 	return l, temporary, nil
 }
@@ -157,7 +164,11 @@ func (l layout) writeConfigs(cfg Config, states, pillar string, a access) error 
 		"log_level_logfile": "quiet",
 	}
 	maps.Copy(master, cfg.MasterConfig)
-	if err := writeYAML(filepath.Join(l.masterConfig(), "master"), master); err != nil {
+	mode := os.FileMode(0o600)
+	if len(cfg.PublisherACL) > 0 {
+		mode = 0o644
+	}
+	if err := writeYAML(filepath.Join(l.masterConfig(), "master"), master, mode); err != nil {
 		return err
 	}
 	for _, id := range cfg.MinionIDs {
@@ -184,7 +195,7 @@ func (l layout) writeConfigs(cfg Config, states, pillar string, a access) error 
 			"recon_randomize":      false,
 		}
 		maps.Copy(minion, cfg.MinionConfig)
-		if err := writeYAML(filepath.Join(l.minionConfig(id), "minion"), minion); err != nil {
+		if err := writeYAML(filepath.Join(l.minionConfig(id), "minion"), minion, 0o600); err != nil {
 			return err
 		}
 	}
@@ -194,13 +205,14 @@ func (l layout) writeConfigs(cfg Config, states, pillar string, a access) error 
 // masterWorkers is how many processes of the master answer requests; each costs start-up time and 15 MB.
 const masterWorkers = 2
 
-func writeYAML(path string, value any) error {
+func writeYAML(path string, value any, mode os.FileMode) error {
 	var text bytes.Buffer
 	encoder := yaml.NewEncoder(&text)
 	if err := encoder.Encode(value); err != nil {
 		return fmt.Errorf("saltlab: cannot write %s: %w", path, err)
 	}
-	if err := os.WriteFile(path, text.Bytes(), 0o600); err != nil {
+	// The mode is set apart because the user's umask may take some of it away.
+	if err := errors.Join(os.WriteFile(path, text.Bytes(), mode), os.Chmod(path, mode)); err != nil {
 		return fmt.Errorf("saltlab: %w", err)
 	}
 	return nil

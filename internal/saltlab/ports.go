@@ -3,17 +3,19 @@ package saltlab
 import (
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
+	"os"
 	"strconv"
 	"sync"
 )
 
 // Ports come from below the range that systems take for outgoing connections (32768 and up on Linux), so that none is
-// taken away between the moment it is found free and the moment Salt listens on it, or while a master restarts.
+// taken away between the moment it is found free and the moment Salt listens on it, or while a master restarts. For the
+// same reason each program begins its search at another port: tests of several packages start labs at once.
 const (
-	firstPort = 20000
-	lastPort  = 32000
+	firstPort    = 20000
+	lastPort     = 32000
+	portsProgram = 31 // how far apart two programs begin
 )
 
 // reserved holds the ports of this program's labs: two that start at once must not find the same port free.
@@ -27,8 +29,9 @@ func reservePorts(count int) ([]int, error) {
 	reserved.Lock()
 	defer reserved.Unlock()
 	var ports []int
-	for tries := 0; tries < 1000 && len(ports) < count; tries++ {
-		port := firstPort + rand.IntN(lastPort-firstPort) //nolint:gosec // no secret
+	begin := os.Getpid() * portsProgram
+	for tries := 0; tries < lastPort-firstPort && len(ports) < count; tries++ {
+		port := firstPort + (begin+tries)%(lastPort-firstPort)
 		if reserved.ports[port] {
 			continue
 		}

@@ -1,7 +1,6 @@
 package saltlab
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -11,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"time"
 )
 
 // installer is the script that makes the environments, seen from the module's root.
@@ -22,24 +22,13 @@ func environment(ctx context.Context, version string, progress func(string)) (st
 	if err != nil {
 		return "", err
 	}
-	cmd := exec.CommandContext(ctx, script, version) //nolint:gosec // the project's own script
+	cmd := exec.CommandContext(ctx, script, version)
+	cmd.WaitDelay = time.Second // pip may live on when the script is ended, and is left to itself
 	var path bytes.Buffer
-	cmd.Stdout = &path
-	stderr, err := cmd.StderrPipe()
-	if err != nil {
-		return "", fmt.Errorf("saltlab: %w", err)
-	}
-	if err := cmd.Start(); err != nil {
-		return "", fmt.Errorf("saltlab: cannot run %s: %w", script, err)
-	}
-	var said []string
-	for lines := bufio.NewScanner(stderr); lines.Scan(); {
-		line := strings.TrimPrefix(lines.Text(), "salt-venv: ")
-		said = append(said, line)
-		progress(line)
-	}
-	if err := cmd.Wait(); err != nil {
-		return "", fmt.Errorf("saltlab: cannot install Salt %s: %w\n%s", version, errors.Join(err, ctx.Err()), strings.Join(said, "\n"))
+	said := &lineWriter{line: progress}
+	cmd.Stdout, cmd.Stderr = &path, said
+	if err := cmd.Run(); err != nil {
+		return "", fmt.Errorf("saltlab: cannot install Salt %s: %w\n%s", version, errors.Join(err, ctx.Err()), said.all.String())
 	}
 	return strings.TrimSpace(path.String()), nil
 }
@@ -71,4 +60,23 @@ func findInstaller() (string, error) {
 func isFile(path string) bool {
 	info, err := os.Stat(path)
 	return err == nil && info.Mode().IsRegular()
+}
+
+// lineWriter hands on whole lines, and keeps all that was written.
+type lineWriter struct {
+	line func(string)
+	all  bytes.Buffer
+	told int // how much of it was handed on
+}
+
+func (w *lineWriter) Write(text []byte) (int, error) {
+	w.all.Write(text)
+	for {
+		line, _, whole := bytes.Cut(w.all.Bytes()[w.told:], []byte("\n"))
+		if !whole {
+			return len(text), nil
+		}
+		w.told += len(line) + 1
+		w.line(strings.TrimPrefix(string(line), "salt-venv: "))
+	}
 }
