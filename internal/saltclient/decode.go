@@ -32,13 +32,15 @@ type Decoded struct {
 // (salt.utils.dicttrim).
 const Trimmed = "VALUE_TRIMMED"
 
+// isTrimmed says whether a value was, or holds one that was, replaced.
+func isTrimmed(val []byte) bool { return bytes.Contains(val, []byte(`"`+Trimmed+`"`)) }
+
 // Decode tells what an event means. It never fails: an event that looks like a job or a return and lacks what makes it one is
 // Other. The events that come to nothing are the ones that repeat others: the bare job id with minions that Salt 3006 sends
 // before a job's new event, minion_start, the refreshes of the master's caches, and the answers of runners that read the job
 // cache.
 func Decode(ev gaea.Event) Decoded {
-	d := Decoded{Tag: ev.Tag}
-	d.Trimmed = bytes.Contains(ev.Data, []byte(`"`+Trimmed+`"`))
+	d := Decoded{Tag: ev.Tag, Trimmed: isTrimmed(ev.Data)}
 	parts, n := splitTag(ev.Tag)
 	switch {
 	case n == 4 && parts[0] == "salt" && parts[1] == "job" && parts[3] == "new":

@@ -1,0 +1,85 @@
+package saltclient
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+
+	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
+)
+
+// ParseListedJob reads what the runner jobs.list_job answers: a job of the master's job cache with its returns. Nil where the
+// cache has no such job. Started, and the returns' Stamp, are the caller's to set. trimmed names the minions whose returns are
+// missing because the master cut them: the answer was larger than its max_event_size. Where it cut the job itself, job is nil
+// too.
+func ParseListedJob(listed json.RawMessage) (job *gaea.CachedJob, trimmed []string) {
+	j := &gaea.Job{Known: true, Source: gaea.SourceCache}
+	var tgt, result []byte
+	for key, val := range members(listed) {
+		switch string(key) {
+		case "Error":
+			return nil, nil
+		case "jid":
+			j.JID = scalar(val)
+		case "Function":
+			j.Function = functionName(val)
+		case "Arguments":
+			j.Args = val
+		case "Target":
+			tgt = val
+		case "Target-type":
+			j.Target.Type = gaea.TargetType(scalar(val))
+		case "User":
+			j.User = scalar(val)
+		case "Metadata":
+			j.Metadata = metadata(val)
+		case "Minions":
+			j.Minions = sortedTexts(val)
+		case "Result":
+			result = val
+		}
+	}
+	for minion, entry := range members(result) {
+		if isTrimmed(entry) {
+			trimmed = append(trimmed, string(minion))
+		}
+	}
+	slices.Sort(trimmed)
+	if j.Function == "" || j.Function == Trimmed || j.JID == Trimmed {
+		return nil, trimmed
+	}
+	j.RunID = runID(j.Metadata)
+	j.Target = target(j.Target.Type, tgt)
+	j.Test = isStateFunction(j.Function) && testMode(j.Function, j.Args)
+	job = &gaea.CachedJob{Job: *j}
+	for minion, entry := range members(result) {
+		if !isTrimmed(entry) {
+			job.Returns = append(job.Returns, ParseCachedReturn(j, string(minion), entry))
+		}
+	}
+	slices.SortFunc(job.Returns, func(a, b gaea.Return) int { return strings.Compare(a.Minion, b.Minion) })
+	return job, trimmed
+}
+
+// ParseListedJIDs reads what the runner jobs.list_jobs answers: the ids of the jobs that minions were told, in no order. What
+// runners and wheels leave in the job cache is not among them.
+func ParseListedJIDs(listed json.RawMessage) []string {
+	var jids []string
+	for jid, job := range members(listed) {
+		fun := ""
+		for key, val := range members(job) {
+			if string(key) == "Function" {
+				fun = functionName(val)
+			}
+		}
+		if !IsMasterFunction(fun) {
+			jids = append(jids, string(jid))
+		}
+	}
+	return jids
+}
+
+// IsMasterFunction says whether a function of the job cache ran on the master and not on minions.
+func IsMasterFunction(fun string) bool {
+	return strings.HasPrefix(fun, "runner.") || strings.HasPrefix(fun, "wheel.")
+}

@@ -1,0 +1,113 @@
+package native
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
+	"github.com/gaea-salt/terraform-provider-gaea/internal/saltclient"
+)
+
+// CachedJob implements [gaea.JobCache]: from the job cache on disk where that may be read, else by the runner jobs.list_job.
+// Both tell the same, but for the returns' Stamp: on disk it is when the master wrote the return, a runner tells no time and it
+// is when the job started.
+//
+// CodeTooLarge says that the answer of the runner was larger than the master's max_event_size, which then cuts it. The job is
+// returned beside that error with the returns that came whole, unless not even it did.
+func (c *Client) CachedJob(ctx context.Context, jid string) (*gaea.CachedJob, error) {
+	config := c.Config()
+	if disk, ok := newDiskCache(config, c.opts); ok {
+		job, err := disk.job(jid, c.logger)
+		if !errors.Is(err, fs.ErrPermission) {
+			return job, err
+		}
+	}
+	return c.runnerJob(ctx, jid, config)
+}
+
+// CachedJIDs implements [gaea.JobCache], from the same places as CachedJob. Where clocks were set back, or between summer and
+// winter time, jobs from up to an hour before since may be among them.
+func (c *Client) CachedJIDs(ctx context.Context, since time.Time) ([]string, error) {
+	config := c.Config()
+	if disk, ok := newDiskCache(config, c.opts); ok {
+		jids, err := disk.jids(since, c.logger)
+		if !errors.Is(err, fs.ErrPermission) {
+			return jids, err
+		}
+	}
+	listed, err := c.Runner(ctx, "jobs.list_jobs", nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	jids := slices.DeleteFunc(saltclient.ParseListedJIDs(listed), func(jid string) bool {
+		return !startedSince(jid, since, config.jidZone())
+	})
+	slices.Sort(jids)
+	return jids, nil
+}
+
+func (c *Client) runnerJob(ctx context.Context, jid string, config MasterConfig) (*gaea.CachedJob, error) {
+	listed, err := c.Runner(ctx, "jobs.list_job", []any{jid}, nil)
+	if err != nil {
+		return nil, err
+	}
+	job, trimmed := saltclient.ParseListedJob(listed)
+	if job == nil && len(trimmed) == 0 {
+		return nil, notCached(jid, config)
+	}
+	if job != nil {
+		job.Job.JID = jid
+		job.Job.Started = gaea.JIDTime(jid, config.jidZone()).UTC()
+		for i := range job.Returns {
+			job.Returns[i].JID, job.Returns[i].Stamp = jid, job.Job.Started
+		}
+	}
+	if len(trimmed) > 0 {
+		return job, gaea.Errorf(gaea.CodeTooLarge, "the returns of job %s are together larger than the Salt master's max_event_size (%d bytes), and so a runner cannot tell them whole (%s); let user %s read %s/jobs, or raise max_event_size", jid, config.MaxEventSize, firstFew(trimmed), currentUser(), config.CacheDir)
+	}
+	return job, nil
+}
+
+// firstFew lists a few names for an error.
+func firstFew(names []string) string {
+	const few = 5
+	if len(names) <= few {
+		return strings.Join(names, ", ")
+	}
+	return strings.Join(names[:few], ", ") + ", …"
+}
+
+func notCached(jid string, config MasterConfig) error {
+	hint := ""
+	if !config.JobCache {
+		hint = "; its configuration turns the job cache off (job_cache: False)"
+	}
+	return gaea.Errorf(gaea.CodeNotFound, "the Salt master has no job %s in its job cache%s", jid, hint)
+}
+
+// jidZone is the zone of the times that job ids name.
+func (c MasterConfig) jidZone() *time.Location {
+	if c.UTCJID {
+		return time.UTC
+	}
+	return time.Local
+}
+
+// startedSince says whether a job id names a time not before since; an id that names none counts as new. Where the zone's
+// offset changes around that time the id may mean an hour later as well.
+func startedSince(jid string, since time.Time, zone *time.Location) bool {
+	started := gaea.JIDTime(jid, zone)
+	if started.IsZero() {
+		return true
+	}
+	const around = 3 * time.Hour
+	_, before := started.Add(-around).Zone()
+	if _, after := started.Add(around).Zone(); before != after {
+		started = started.Add(time.Hour)
+	}
+	return !started.Before(since)
+}
