@@ -1,0 +1,225 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gaea-salt/terraform-provider-gaea/internal/jobdlab"
+)
+
+// measureStart times jobd from its start to its first yes on /readyz, each time with an empty archive.
+func measureStart(ctx context.Context, b *bench) ([]figure, error) {
+	var times series
+	for i := range b.rounds {
+		err := b.withBus(ctx, fmt.Sprintf("start%d", i), nil, func(ctx context.Context, bus *bus, j *jobdlab.Jobd) error {
+			go func() { _ = bus.send(ctx, 0, 0) }() // a master that says nothing
+			began := time.Now()
+			if err := j.Launch(ctx); err != nil {
+				return err
+			}
+			if err := j.Ready(ctx); err != nil {
+				return err
+			}
+			times = append(times, time.Since(began))
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return []figure{{
+		what: "jobd start to ready, empty archive", wanted: "under 300 ms",
+		got: times.String(), ok: times.median() < 300*time.Millisecond,
+	}}, nil
+}
+
+// measureLag has a bus send 1,000 state returns a second, and asks jobd's own metrics how long each took to be stored.
+func measureLag(ctx context.Context, b *bench) ([]figure, error) {
+	const perSecond, seconds = 1000, 30
+	var figures []figure
+	err := b.withBus(ctx, "lag", nil, func(ctx context.Context, bus *bus, j *jobdlab.Jobd) error {
+		sent := make(chan error, 1)
+		if err := j.Launch(ctx); err != nil {
+			return err
+		}
+		go func() { sent <- bus.send(ctx, perSecond*seconds, perSecond) }()
+		if err := j.Ready(ctx); err != nil {
+			return err
+		}
+		before, err := scrape(ctx, j)
+		if err != nil {
+			return err
+		}
+		began := time.Now()
+		if err := stored(ctx, j, perSecond*seconds, sent); err != nil {
+			return err
+		}
+		wall := time.Since(began)
+		after, err := scrape(ctx, j)
+		if err != nil {
+			return err
+		}
+		p99 := after.quantile("gaea_ingest_lag_seconds", 0.99)
+		cpu := (after["process_cpu_seconds_total"] - before["process_cpu_seconds_total"]) / wall.Seconds()
+		memory := after["process_resident_memory_bytes"] / (1 << 20)
+		figures = []figure{
+			{"lag from a return's stamp to stored, 1,000 returns/s of 1.5 kB, p99", "under 250 ms", short(p99), p99 < 250*time.Millisecond},
+			{"jobd's CPU meanwhile", "under 25% of a core", fmt.Sprintf("%.0f%%", cpu*100), cpu < 0.25},
+			{"jobd's memory meanwhile", "under 100 MiB", fmt.Sprintf("%.0f MiB", memory), memory < 100},
+		}
+		return nil
+	})
+	return figures, err
+}
+
+// measureRate has a bus send without a pause, and counts what the archive has at the end.
+func measureRate(ctx context.Context, b *bench) ([]figure, error) {
+	const count = 60_000
+	var rates []float64
+	lost := 0
+	for i := range 3 {
+		// The queue holds what comes faster than it can be stored, as the bus never waits.
+		err := b.withBus(ctx, fmt.Sprintf("rate%d", i), []string{"--queue", "512"}, func(ctx context.Context, bus *bus, j *jobdlab.Jobd) error {
+			sent := make(chan error, 1)
+			if err := j.Launch(ctx); err != nil {
+				return err
+			}
+			began := time.Now()
+			go func() { sent <- bus.send(ctx, count, 0) }()
+			if err := stored(ctx, j, count, sent); err != nil {
+				return err
+			}
+			rates = append(rates, count/time.Since(began).Seconds())
+			m, err := scrape(ctx, j)
+			lost += count - int(m[`gaea_archive_rows{kind="returns"}`])
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	rate := medianOf(rates)
+	figures := []figure{{
+		"returns archived a second, a bus that never pauses, 1.5 kB state returns", "at least 5,000, none lost",
+		fmt.Sprintf("%.0f/s (%.0f to %.0f), %d lost", rate, minOf(rates), maxOf(rates), lost), rate >= 5000 && lost == 0,
+	}}
+	share, err := bulkShare(ctx)
+	return append(figures, share), err
+}
+
+var benchLine = regexp.MustCompile(`(?m)^(Benchmark\S+).*?\s([0-9.]+) returns/s`)
+
+// bulkShare runs the store's own benchmark, which also inserts the same rows raw, as the limit.
+func bulkShare(ctx context.Context) (figure, error) {
+	out, err := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", "^BenchmarkWriteBatch$", "-benchtime", "3x", "./jobd/archive/sqlite").CombinedOutput()
+	if err != nil {
+		return figure{}, fmt.Errorf("the store's benchmark: %w\n%s", err, out)
+	}
+	var store, raw float64
+	for _, m := range benchLine.FindAllStringSubmatch(string(out), -1) {
+		v, _ := strconv.ParseFloat(m[2], 64)
+		if strings.Contains(m[1], "raw") {
+			raw = v
+		} else {
+			store = v
+		}
+	}
+	if store == 0 || raw == 0 {
+		return figure{}, fmt.Errorf("the store's benchmark prints no returns/s:\n%s", out)
+	}
+	return figure{
+		"share of a raw bulk insert into the same schema, the store alone", "stated",
+		fmt.Sprintf("%.2f (%.0f/s of %.0f/s)", store/raw, store, raw), true,
+	}, nil
+}
+
+// withBus runs f with a bus and a jobd that is not launched yet, and ends both.
+func (b *bench) withBus(ctx context.Context, name string, args []string, f func(context.Context, *bus, *jobdlab.Jobd) error) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
+	defer cancel()
+	dir, err := b.dir(name)
+	if err != nil {
+		return err
+	}
+	bus, err := newBus(ctx, dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, bus.close()) }()
+	j, err := jobdlab.New(ctx, jobdlab.Config{Binary: b.jobd, SaltConfigDir: bus.configDir, Dir: dir, Args: append([]string{"--retention", "0"}, args...)})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, j.Stop()) }()
+	return f(ctx, bus, j)
+}
+
+// stored waits until jobd has handed that many returns to its archive.
+func stored(ctx context.Context, j *jobdlab.Jobd, count int, sent <-chan error) error {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if m, err := scrape(ctx, j); err == nil && int(m["gaea_ingest_returns_stored_total"]) >= count {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case err := <-sent:
+			return fmt.Errorf("the bus ended: %w; jobd's log:\n%s", err, j.Log(20))
+		case <-ctx.Done():
+			return fmt.Errorf("not stored in time: %w; jobd's log:\n%s", ctx.Err(), j.Log(20))
+		}
+	}
+}
+
+// samples are metrics by their name and labels as they are printed.
+type samples map[string]float64
+
+func scrape(ctx context.Context, j *jobdlab.Jobd) (samples, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, j.Endpoint+"/metrics", nil)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer answer.Body.Close() //nolint:errcheck // only read
+	s := samples{}
+	lines := bufio.NewScanner(answer.Body)
+	for lines.Scan() {
+		name, value, ok := strings.Cut(lines.Text(), " ")
+		if v, err := strconv.ParseFloat(value, 64); ok && err == nil && !strings.HasPrefix(name, "#") {
+			s[name] = v
+		}
+	}
+	return s, lines.Err()
+}
+
+var client = &http.Client{Timeout: 10 * time.Second}
+
+var bucket = regexp.MustCompile(`^(\w+)_bucket\{le="([^"]+)"\}$`)
+
+// quantile is the upper end of the bucket that holds it: the true value is not larger.
+func (s samples) quantile(histogram string, q float64) time.Duration {
+	want := q * s[histogram+"_count"]
+	best := -1.0
+	for name, count := range s {
+		m := bucket.FindStringSubmatch(name)
+		if m == nil || m[1] != histogram || count < want {
+			continue
+		}
+		if le, err := strconv.ParseFloat(m[2], 64); err == nil && (best < 0 || le < best) {
+			best = le
+		}
+	}
+	return time.Duration(best * float64(time.Second))
+}

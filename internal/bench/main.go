@@ -1,0 +1,137 @@
+// Command bench measures the figures of docs/benchmarks.md on this machine: each against its peer in the same run, as medians
+// and ratios. It starts a real Salt, a real jobd and a real Terraform, and prints a table in Markdown.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/gaea-salt/terraform-provider-gaea/internal/jobdlab"
+)
+
+type options struct {
+	Only   []string `help:"Only these: ping, lag, rate, plan, start." placeholder:"NAME"`
+	Rounds int      `help:"Rounds of what is compared command by command." default:"9"`
+	Output string   `help:"File that is given the table instead of standard output." placeholder:"FILE" type:"path"`
+}
+
+// figure is one line of the table.
+type figure struct {
+	what   string
+	wanted string
+	got    string
+	ok     bool
+}
+
+// measurement makes figures in a directory of its own.
+type measurement struct {
+	name string
+	run  func(ctx context.Context, b *bench) ([]figure, error)
+}
+
+// bench is what measurements share.
+type bench struct {
+	jobd   string // the built binary
+	work   string
+	rounds int
+}
+
+func main() {
+	var o options
+	kong.Parse(&o, kong.Name("bench"), kong.Description("Measures the figures of docs/benchmarks.md on this machine."))
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, o)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, o options) (err error) {
+	work, err := os.MkdirTemp("", "gaea-bench-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
+	say("building jobd")
+	binary, err := jobdlab.Build(ctx, work)
+	if err != nil {
+		return err
+	}
+	b := &bench{jobd: binary, work: work, rounds: o.Rounds}
+	var figures []figure
+	for _, m := range []measurement{
+		{"start", measureStart}, {"lag", measureLag}, {"rate", measureRate}, {"ping", measurePing}, {"plan", measurePlan},
+	} {
+		if len(o.Only) > 0 && !contains(o.Only, m.name) {
+			continue
+		}
+		say("measuring: " + m.name)
+		f, err := m.run(ctx, b)
+		if err != nil {
+			return fmt.Errorf("%s: %w", m.name, err)
+		}
+		figures = append(figures, f...)
+	}
+	table := render(figures)
+	if o.Output != "" {
+		return os.WriteFile(o.Output, []byte(table), 0o644) //nolint:gosec // documentation
+	}
+	fmt.Print(table)
+	return nil
+}
+
+func contains(list []string, s string) bool {
+	for _, item := range list {
+		if item == s {
+			return true
+		}
+	}
+	return false
+}
+
+func render(figures []figure) string {
+	var t strings.Builder
+	fmt.Fprintf(&t, "Measured on %s, %d cores (%s), %s.\n\n", time.Now().Format("2006-01-02"), runtime.NumCPU(), cpuModel(), runtime.Version())
+	t.WriteString("| what | to reach | measured |\n|---|---|---|\n")
+	for _, f := range figures {
+		mark := ""
+		if !f.ok {
+			mark = " (not reached)"
+		}
+		fmt.Fprintf(&t, "| %s | %s | %s%s |\n", f.what, f.wanted, f.got, mark)
+	}
+	return t.String()
+}
+
+func cpuModel() string {
+	text, err := os.ReadFile("/proc/cpuinfo")
+	if err != nil {
+		return runtime.GOARCH
+	}
+	for line := range strings.Lines(string(text)) {
+		if name, ok := strings.CutPrefix(line, "model name"); ok {
+			return strings.TrimSpace(strings.TrimLeft(name, "\t :"))
+		}
+	}
+	return runtime.GOARCH
+}
+
+// dir makes a directory for one measurement.
+func (b *bench) dir(name string) (string, error) {
+	d := filepath.Join(b.work, name)
+	return d, os.MkdirAll(d, 0o700)
+}
+
+func say(text string) { fmt.Fprintln(os.Stderr, "==>", text) }
