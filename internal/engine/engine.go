@@ -3,8 +3,13 @@ package engine
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
+	"slices"
+	"sync"
+	"time"
 
+	"github.com/gaea-salt/terraform-provider-gaea/internal/engine/machine"
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
 )
 
@@ -16,13 +21,13 @@ type Deps struct {
 	Feed    gaea.Feed
 	Returns gaea.ReturnStore
 	Runs    gaea.RunStore
-	JIDs    *gaea.JIDs // nil: the engine's own
-	Clock   gaea.Clock // nil: time.Now
-	Logger  *slog.Logger
+	JIDs    *gaea.JIDs   // nil: the engine's own
+	Clock   gaea.Clock   // nil: time.Now
+	Logger  *slog.Logger // nil: nothing is logged
 	// Redact writes a call's arguments as users may see them, as JSON. Nil: the arguments are left out.
 	Redact func(fun string, args []any, kwargs map[string]any) json.RawMessage
 	// Digest is a keyed digest, by which two requests with the same idempotency key are compared. Nil: they are compared
-	// without what Redact takes out.
+	// by what Redact leaves of them.
 	Digest func(parts ...[]byte) string
 	// OnEnd is told of every run that has ended and is stored, before Stop returns. The run is the callee's own. It may
 	// call the engine's methods. May be nil.
@@ -31,51 +36,255 @@ type Deps struct {
 
 // Engine runs runs. Make it with [New], then Start; every goroutine of it has ended when Stop returns nil.
 type Engine struct {
-	deps Deps
+	deps  Deps
+	locks *lockTable
+
+	publishing chan struct{} // one element for each publish under way
+	lookingUp  chan struct{} // the same for look-ups
+
+	ctx     context.Context //nolint:containedctx // the life of the engine's goroutines
+	cancel  context.CancelFunc
+	running sync.WaitGroup
+
+	mu       sync.Mutex
+	state    engineState
+	active   map[string]*runner
+	watchers map[string][]*watcher
+
+	ended sync.Mutex // serializes changes to runs that have ended
 }
 
-// New returns an engine that does nothing before Start.
-func New(deps Deps) *Engine { return &Engine{deps: deps} }
+type engineState int
 
-// Start takes up the runs that were going on when the process before this one ended.
-func (e *Engine) Start(ctx context.Context) error { return errNotReady }
+const (
+	engineNew engineState = iota
+	engineStarted
+	engineStopped
+)
+
+// maxActive bounds the runs that go on at once, those that wait for others included.
+const maxActive = 5000
+
+// New returns an engine that does nothing before Start.
+func New(deps Deps) *Engine {
+	if deps.JIDs == nil {
+		deps.JIDs = &gaea.JIDs{}
+	}
+	if deps.Clock == nil {
+		deps.Clock = time.Now
+	}
+	if deps.Logger == nil {
+		deps.Logger = slog.New(slog.DiscardHandler)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	return &Engine{
+		deps: deps, locks: newLockTable(), ctx: ctx, cancel: cancel,
+		publishing: make(chan struct{}, publishAtOnce), lookingUp: make(chan struct{}, lookUpAtOnce),
+		active: map[string]*runner{}, watchers: map[string][]*watcher{},
+	}
+}
+
+func (e *Engine) now() time.Time { return e.deps.Clock() }
+
+// Start takes up the runs that were going on when the process before this one ended: for each job id that was stored it is
+// found out whether the job was published, and nothing is published twice. The error is the store's.
+func (e *Engine) Start(ctx context.Context) error {
+	runs, err := e.stored(ctx)
+	if err != nil {
+		return err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.state != engineNew {
+		return gaea.Errorf(gaea.CodeInternal, "the engine can be started once")
+	}
+	e.state = engineStarted
+	runners := make([]*runner, 0, len(runs))
+	for _, run := range runs {
+		r := e.newRunner(run)
+		minions, every := r.m.Held()
+		e.locks.force(r.id, minions, every)
+		runners = append(runners, r)
+	}
+	for _, r := range runners {
+		r.log.Info("run taken up", "status", r.m.Run().Status)
+		e.launch(r)
+	}
+	return nil
+}
+
+// stored returns this master's runs that have not ended, oldest first.
+func (e *Engine) stored(ctx context.Context) ([]*gaea.Run, error) {
+	var runs []*gaea.Run
+	page := gaea.PageRequest{Limit: 1000}
+	for {
+		found, err := e.deps.Runs.ListRuns(ctx, gaea.RunFilter{Active: true}, page)
+		if err != nil {
+			return nil, err
+		}
+		for _, head := range found.Items {
+			if head.Status.Final() || head.Master != e.deps.Master {
+				continue
+			}
+			run, err := e.deps.Runs.GetRun(ctx, head.ID)
+			if err != nil {
+				return nil, err
+			}
+			runs = append(runs, run)
+		}
+		if found.Next == "" {
+			slices.Reverse(runs)
+			return runs, nil
+		}
+		page.Cursor = found.Next
+	}
+}
+
+// launch starts a run's goroutine. The engine's lock is held.
+func (e *Engine) launch(r *runner) {
+	e.active[r.id] = r
+	e.running.Go(r.loop)
+}
+
+// leave takes a run out of those that go on.
+func (e *Engine) leave(r *runner) {
+	e.mu.Lock()
+	delete(e.active, r.id)
+	e.mu.Unlock()
+	close(r.done)
+}
+
+// runner returns the run's goroutine, nil where it does not go on here.
+func (e *Engine) runner(id string) *runner {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.active[id]
+}
 
 // Stop leaves every run as it is stored, to be taken up by the next Start, and waits for the engine's goroutines. It
-// returns ctx's error where they do not end in time.
-func (e *Engine) Stop(ctx context.Context) error { return errNotReady }
-
-// Cancel tells a run to stop: nothing more is published, the minions that were told are killed, and that is verified. It
-// returns the run as it then stands; [Engine.Wait] tells when the last minion is accounted for. Cancelling a run that has
-// ended changes nothing. CodeNotFound.
-func (e *Engine) Cancel(ctx context.Context, id string) (*gaea.Run, error) { return nil, errNotReady }
-
-// Wait returns the run when it has ended. Where ctx ends first it returns the run as it stands and ctx's error.
-// CodeNotFound.
-func (e *Engine) Wait(ctx context.Context, id string) (*gaea.Run, error) { return nil, errNotReady }
-
-// WaitComplete is [Engine.Wait] for a run and the check after it: see [gaea.Run.Complete].
-func (e *Engine) WaitComplete(ctx context.Context, id string) (*gaea.Run, error) {
-	return nil, errNotReady
+// returns ctx's error where they do not end in time. It may be called again.
+func (e *Engine) Stop(ctx context.Context) error {
+	e.mu.Lock()
+	e.state = engineStopped
+	e.mu.Unlock()
+	e.cancel()
+	stopped := make(chan struct{})
+	go func() { // ends with the last run's goroutine
+		defer close(stopped)
+		e.running.Wait()
+	}()
+	select {
+	case <-stopped:
+		e.closeWatchers()
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // Get returns the run as it stands at this moment. CodeNotFound.
-func (e *Engine) Get(ctx context.Context, id string) (*gaea.Run, error) { return nil, errNotReady }
-
-// Watch delivers the run as it stands, then again when it has changed; a snapshot that is not taken is replaced by the
-// next. The channel is closed after the snapshot in which the run is complete, when the engine stops, and at once where
-// there is no such run. The returned function ends the watch; it must be called.
-func (e *Engine) Watch(id string) (<-chan *gaea.Run, func()) {
-	c := make(chan *gaea.Run)
-	close(c)
-	return c, func() {}
+func (e *Engine) Get(ctx context.Context, id string) (*gaea.Run, error) {
+	if r := e.runner(id); r != nil {
+		var run *gaea.Run
+		err := r.call(ctx, func() error {
+			run = Clone(r.m.Run())
+			return nil
+		})
+		if !errors.Is(err, errRunEnded) {
+			return run, err
+		}
+	}
+	return e.deps.Runs.GetRun(ctx, id)
 }
 
-// Late takes a stored return of a run that has ended, or whose job it is no longer listening to: it replaces an outcome
-// that the minion had not sent itself, and is marked late. Every other return is none of its business and changes
-// nothing, so it may be called for each return that names a run.
-func (e *Engine) Late(ctx context.Context, r gaea.Return) error { return errNotReady }
+// Cancel tells a run to stop: nothing more is published, the minions that were told are killed, and that is verified. It
+// returns the run as it then stands; [Engine.Wait] tells when the last minion is accounted for. Cancelling a run that has
+// ended changes nothing. The context's principal is named in the run's message. CodeNotFound; CodeConflict where the run
+// goes on under another jobd.
+func (e *Engine) Cancel(ctx context.Context, id string) (*gaea.Run, error) {
+	if r := e.runner(id); r != nil {
+		var run *gaea.Run
+		by := gaea.PrincipalFrom(ctx).Name
+		err := r.call(ctx, func() error {
+			r.step(machine.Cancel{By: by})
+			run = Clone(r.m.Run())
+			return r.flush()
+		})
+		if !errors.Is(err, errRunEnded) {
+			return run, err
+		}
+	}
+	run, err := e.deps.Runs.GetRun(ctx, id)
+	switch {
+	case err != nil:
+		return nil, err
+	case !run.Status.Final():
+		return nil, gaea.Errorf(gaea.CodeConflict, "run %s does not go on here: cancel it at the jobd of the master %q, or start that jobd again", id, run.Master)
+	}
+	return run, nil
+}
 
-// Finish changes a run's CheckRun, CheckState or Message under the engine's lock and stores it. CodeNotFound.
-func (e *Engine) Finish(ctx context.Context, id string, f func(*gaea.Run)) error { return errNotReady }
+// Finish changes a run's CheckRun, CheckState or Message under the engine's lock and stores it. The function f must not
+// call the engine. CodeNotFound.
+func (e *Engine) Finish(ctx context.Context, id string, f func(*gaea.Run)) error {
+	if r := e.runner(id); r != nil {
+		err := r.call(ctx, func() error {
+			f(r.m.Run())
+			r.dirty, r.changed = true, true
+			return r.flush()
+		})
+		if !errors.Is(err, errRunEnded) {
+			return err
+		}
+	}
+	e.ended.Lock()
+	defer e.ended.Unlock()
+	run, err := e.deps.Runs.GetRun(ctx, id)
+	if err != nil {
+		return err
+	}
+	f(run)
+	if err := e.deps.Runs.SaveRun(ctx, run, headOnly(run)...); err != nil {
+		return err
+	}
+	e.deliver(run)
+	return nil
+}
 
-var errNotReady = gaea.Errorf(gaea.CodeInternal, "the engine is being built")
+// Late takes a stored return of a run that has ended, or of a job of it that is not listened to any more: it replaces an
+// outcome that the minion had not sent itself, and is marked late. Every other return is none of its business and changes
+// nothing, so it may be called for each return that names a run. The error is the store's.
+func (e *Engine) Late(ctx context.Context, ret gaea.Return) error {
+	if ret.RunID == "" {
+		return nil
+	}
+	if r := e.runner(ret.RunID); r != nil {
+		if r.following(ret.JID) {
+			return nil
+		}
+		err := r.call(ctx, func() error {
+			r.step(machine.ReturnedFrom(&ret))
+			return nil
+		})
+		if !errors.Is(err, errRunEnded) {
+			return err
+		}
+	}
+	e.ended.Lock()
+	defer e.ended.Unlock()
+	run, err := e.deps.Runs.GetRun(ctx, ret.RunID)
+	switch {
+	case gaea.CodeOf(err) == gaea.CodeNotFound:
+		return nil
+	case err != nil:
+		return err
+	case !machine.Late(run, machine.ReturnedFrom(&ret), e.now()):
+		return nil
+	}
+	if err := e.deps.Runs.SaveRun(ctx, run, ret.Minion); err != nil {
+		return err
+	}
+	e.deps.Logger.Info("late return taken", "run", run.ID, "jid", ret.JID, "minion", ret.Minion, "outcome", ret.Outcome)
+	e.deliver(run)
+	return nil
+}

@@ -1,0 +1,40 @@
+// Package machine is the life of one run as a pure state machine: what happened and the time go in, what is to be done
+// comes out. It starts no goroutine, reads no clock and does no input or output, so every order, loss and repetition of
+// events can be tried.
+//
+// # How silence is settled
+//
+// Nothing is guessed from the passing of time alone. While returns come in the machine only listens. When they stop it
+// asks all silent minions together, with one small job, whether they still run the job, and asks again with growing gaps
+// for as long as they say yes. A test.ping on three minions, one of them down, gather = 5s:
+//
+//	0.00 s  publish; web1, web2, web3 are expected
+//	0.25 s  web1 returns
+//	0.27 s  web2 returns; from here nothing comes
+//	1.27 s  one second of silence: saltutil.find_job JID, to web3 alone
+//	3.77 s  half of gather without an answer: the question is sent once more
+//	6.27 s  gather has passed since the question: web3 is unreachable, the run ends
+//
+// The answers, and what is made of them:
+//
+//	running     keep waiting; asked again after 2 s, 4 s, 8 s, 16 s, then every 30 s
+//	not running the return may be on its way, or lost: the master's job cache is read. Two such answers, 2 s or more
+//	            apart, and no return in the cache: no_return. Where the master had guessed the target from cached grains
+//	            or pillar, a minion that never ran the job is asked whether the target means it at all; if not, it
+//	            leaves the run
+//	none        after gather: unreachable. An answer that comes later takes that back, as long as the run goes on
+//
+// A return always wins over what was settled without it; one that comes after is marked late.
+//
+// State runs are asked about with saltutil.is_running state.* in the place of find_job: a state run that Salt has put
+// into its queue on the minion's disk is unknown to find_job, and would be taken for lost. Where another state run holds
+// the minion, the job may be in that queue, and is waited for. The first question comes after 3 s, for no state run is
+// done sooner.
+//
+// # Limits
+//
+// The job timeout counts from the first publish; resolving before that is bounded by the same length, and the wait for
+// other state runs of this engine is not counted. When it passes nothing more is published, nothing is killed, and what
+// is still silent becomes no_return. A run that is taken up after its timeout gets half a minute and gather to learn what
+// became of its jobs. Cancelling is bounded by two minutes.
+package machine

@@ -1,0 +1,179 @@
+package machine
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
+)
+
+// Input is something that happened. Each may come late, twice, in any order, or not at all.
+type Input interface{ input() }
+
+// Begin is the first input of a machine: for a new run, and for a run that is taken up again.
+type Begin struct{}
+
+// Locked says that the minions of the last [Lock] are this run's.
+type Locked struct{}
+
+// LockUnknown answers a [Lock] without minions: others are at work, so the minions must be known before they can be locked.
+type LockUnknown struct{}
+
+// Published is the master's answer to a [Publish].
+type Published struct {
+	JID     string
+	Minions []string // as the master resolved the target
+	Missing []string // listed ids that the master does not know
+}
+
+// PublishFailed says that a [Publish] was refused, or that its answer did not come.
+type PublishFailed struct {
+	JID     string
+	Code    gaea.Code
+	Message string // for users
+}
+
+// Returned is what a minion sent back for a job of the run.
+type Returned struct {
+	JID     string
+	Minion  string
+	Outcome gaea.Outcome
+	Retcode *int
+	Message string
+	Busy    bool // another state run holds the minion: it did not begin
+}
+
+// ReturnedFrom takes from a return what the machine needs.
+func ReturnedFrom(r *gaea.Return) Returned {
+	return Returned{JID: r.JID, Minion: r.Minion, Outcome: r.Outcome, Retcode: r.Retcode, Message: r.Message, Busy: r.Busy()}
+}
+
+// Asked says that the master took an [Ask].
+type Asked struct {
+	Ask     int
+	Minions []string
+	Missing []string // listed ids that the master does not know
+}
+
+// AskFailed says that the master did not take an [Ask].
+type AskFailed struct {
+	Ask     int
+	Code    gaea.Code
+	Message string // for users
+}
+
+// Answered is one minion's answer to an [Ask].
+type Answered struct {
+	Ask    int
+	Minion string
+	Body   json.RawMessage
+}
+
+// Cached is what the master's job cache has of a job.
+type Cached struct {
+	JID     string
+	Found   bool     // the master has the job's load: it was published
+	Minions []string // whom it was published to
+	Returns []Returned
+}
+
+// CacheFailed says that the job cache could not be read.
+type CacheFailed struct {
+	JID     string
+	Message string // for users
+}
+
+// Cancel asks the run to stop.
+type Cancel struct {
+	By string // who asks; may be empty
+}
+
+// Tick says that time has passed; see [Machine.Wake].
+type Tick struct{}
+
+func (Begin) input()         {}
+func (Locked) input()        {}
+func (LockUnknown) input()   {}
+func (Published) input()     {}
+func (PublishFailed) input() {}
+func (Returned) input()      {}
+func (Asked) input()         {}
+func (AskFailed) input()     {}
+func (Answered) input()      {}
+func (Cached) input()        {}
+func (CacheFailed) input()   {}
+func (Cancel) input()        {}
+func (Tick) input()          {}
+
+// Effect is something to be done. Effects are carried out in order as far as they are started; [Save] is waited for.
+type Effect interface{ effect() }
+
+// Save stores the run. No later effect may be started before it is stored.
+type Save struct {
+	Minions []string // whose entries changed; a name that the run does not have has left it. Empty: only the run's head changed
+}
+
+// Lock asks for the sole right to run states on minions. It is answered with [Locked], maybe much later, or where no
+// minions are named with [LockUnknown].
+type Lock struct {
+	Minions []string // nil: not known yet; granted for every minion if nobody else holds or waits for any
+}
+
+// Narrow turns a lock on every minion into one on these.
+type Narrow struct{ Minions []string }
+
+// Unlock gives back what the last [Lock] gave.
+type Unlock struct{}
+
+// Publish publishes the run's call under a job id that is stored, after listening to its returns. It is answered with
+// [Published] or [PublishFailed].
+type Publish struct {
+	JID    string
+	Target gaea.Target
+}
+
+// Ask publishes a small job that belongs to no slice. It is answered with [Asked] and then [Answered] for each minion
+// that answers in time, or with [AskFailed].
+type Ask struct {
+	ID       int
+	Purpose  Purpose
+	Function string
+	Args     []any
+	Target   gaea.Target
+	Listen   time.Duration // how long answers are of use, from Asked on
+}
+
+// Purpose says what an [Ask] is for.
+type Purpose string
+
+// The purposes.
+const (
+	PurposeResolve Purpose = "resolve" // which minions the target has
+	PurposePing    Purpose = "ping"    // whether minions that did not answer as part of the target answer at all
+	PurposeProbe   Purpose = "probe"   // whether silent minions still run the job
+	PurposeMatch   Purpose = "match"   // whether a minion that never began the job is in the target
+	PurposeKill    Purpose = "kill"    // stop the job
+)
+
+// LookUp reads a job from the master's job cache. It is answered with [Cached] or [CacheFailed].
+type LookUp struct{ JID string }
+
+// Follow listens to a job that was published earlier, and reads what the archive has of it.
+type Follow struct{ JID string }
+
+// Forget ends listening to a job.
+type Forget struct{ JID string }
+
+// Finish is the last effect: the run has ended and is stored.
+type Finish struct{}
+
+func (Save) effect()    {}
+func (Lock) effect()    {}
+func (Narrow) effect()  {}
+func (Unlock) effect()  {}
+func (Publish) effect() {}
+func (Ask) effect()     {}
+func (LookUp) effect()  {}
+func (Follow) effect()  {}
+func (Forget) effect()  {}
+func (Finish) effect()  {}

@@ -1,0 +1,378 @@
+package machine
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
+)
+
+// round is one question to minions of a group, and what is awaited of it.
+type round struct {
+	purpose    Purpose
+	asks       []int // the question, and its repetition
+	unanswered map[string]struct{}
+	repeatAt   time.Time // when those that are silent are asked once more; zero: not yet, or done
+	end        time.Time // when silence means something; zero until the master took the question
+}
+
+// startGather begins to listen to a published job.
+func (m *Machine) startGather(g *group, now time.Time) {
+	g.state = stateDone
+	g.retryAt = time.Time{}
+	if m.run.Status == gaea.RunCancelling {
+		g.killAt = now
+		return
+	}
+	g.gap = quiet
+	g.probeAt = now.Add(m.quiet())
+}
+
+// quiet is how long a job is only listened to.
+func (m *Machine) quiet() time.Duration {
+	if m.locks {
+		return quietState
+	}
+	return quiet
+}
+
+// returned takes a return: it wins over everything that was settled without one.
+func (m *Machine) returned(r Returned, now time.Time) {
+	g := m.byJID[r.JID]
+	if g != nil && g.state != stateDone {
+		if m.straight(g) {
+			g.early = append(g.early, r)
+			return
+		}
+		if rm, ok := m.run.Minions[r.Minion]; !ok || rm.JID != r.JID {
+			return
+		}
+		m.confirmed(g, now) // whatever the master's answer was: a minion has the job
+	}
+	rm, ok := m.run.Minions[r.Minion]
+	if !ok {
+		if !Admit(m.run, r) {
+			return
+		}
+		rm = gaea.RunMinion{Outcome: gaea.OutcomePending, JID: r.JID, Slice: 0}
+		m.set(r.Minion, rm)
+	}
+	switch {
+	case rm.JID != r.JID || rm.Outcome.Heard():
+		return
+	case r.Busy && m.run.Status == gaea.RunCancelling:
+		r.Outcome = gaea.OutcomeSkipped
+		r.Message = "not begun: another state run held the minion until the run was cancelled"
+	case r.Busy:
+		if _, held := m.paused[r.Minion]; !held {
+			m.hold(g, r, now)
+		}
+		return
+	}
+	late := rm.Outcome.Final()
+	rm.Outcome, rm.Retcode, rm.Message, rm.Late, rm.At = r.Outcome, r.Retcode, r.Message, late, now
+	m.set(r.Minion, rm)
+	if g != nil {
+		if soon := now.Add(quiet); g.probeAt.Before(soon) && m.run.Status != gaea.RunCancelling {
+			g.probeAt = soon // returns are coming in: let them
+		}
+		m.unwait(g, r.Minion, now)
+	}
+}
+
+// Admit says whether a return of a minion that is not in the run belongs to it all the same: the run was published
+// straight to a target expression, and the minion says that it is in the target though the master did not know. It
+// enters the minion into the run's slice.
+func Admit(run *gaea.Run, r Returned) bool {
+	if run.Target.Type == gaea.TargetList || !run.Batch.Size.IsZero() || len(run.Slices) == 0 || run.Slices[0].JID != r.JID {
+		return false
+	}
+	s := &run.Slices[0]
+	if i, ok := slices.BinarySearch(s.Minions, r.Minion); !ok {
+		s.Minions = slices.Insert(s.Minions, i, r.Minion)
+	}
+	return true
+}
+
+// settle gives a minion that was told an outcome without a return.
+func (m *Machine) settle(g *group, name string, o gaea.Outcome, why string, now time.Time) {
+	rm := m.run.Minions[name]
+	rm.Outcome, rm.Message, rm.At = o, why, now
+	m.set(name, rm)
+	m.unwait(g, name, now)
+}
+
+// unwait stops waiting for a minion.
+func (m *Machine) unwait(g *group, name string, now time.Time) {
+	delete(g.waiting, name)
+	if g.round != nil {
+		delete(g.round.unanswered, name)
+	}
+	if len(g.waiting) == 0 && g.state == stateDone {
+		m.remove(g, now)
+	}
+}
+
+// remove ends a group: nothing is left to do for its job.
+func (m *Machine) remove(g *group, now time.Time) {
+	if m.byJID[g.jid] != g {
+		return
+	}
+	delete(m.byJID, g.jid)
+	m.groups = slices.DeleteFunc(m.groups, func(other *group) bool { return other == g })
+	for id, a := range m.asks {
+		if a.group == g {
+			delete(m.asks, id)
+		}
+	}
+	m.run.Slices[g.slice].Ended = now
+	m.head = true
+	m.emit(Forget{JID: g.jid})
+	if m.locks && len(m.groups) == 0 && len(m.paused) == 0 {
+		m.emit(Unlock{})
+	}
+}
+
+// advanceGroup does what is due for one job.
+func (m *Machine) advanceGroup(g *group, now time.Time) {
+	if m.byJID[g.jid] != g {
+		return
+	}
+	if g.state != stateDone {
+		m.advancePublish(g, now)
+		return
+	}
+	if len(g.waiting) == 0 {
+		m.remove(g, now)
+		return
+	}
+	if due(g.lookAt, now) {
+		g.lookAt = time.Time{}
+		g.lookingUp = true
+		m.emit(LookUp{JID: g.jid})
+	}
+	if r := g.round; r != nil {
+		m.advanceRound(g, r, now)
+		if m.byJID[g.jid] != g {
+			return
+		}
+	}
+	if g.round == nil {
+		m.nextRound(g, now)
+	}
+}
+
+// advanceRound repeats a question to those that are silent, and ends it.
+func (m *Machine) advanceRound(g *group, r *round, now time.Time) {
+	switch {
+	case r.end.IsZero():
+	case len(r.unanswered) == 0 || !now.Before(r.end):
+		g.round = nil
+		m.endRound(g, r, now)
+	case due(r.repeatAt, now):
+		r.repeatAt = time.Time{}
+		m.ask(g, r, slices.Sorted(maps.Keys(r.unanswered)))
+	}
+}
+
+// nextRound asks what is due to be asked.
+func (m *Machine) nextRound(g *group, now time.Time) {
+	switch {
+	case due(g.killAt, now):
+		g.killAt = time.Time{}
+		m.startRound(g, PurposeKill, g.names(nil))
+	case g.matchDue:
+		g.matchDue = false
+		if names := g.names(func(w *wait) bool { return w.match }); len(names) > 0 {
+			m.startRound(g, PurposeMatch, names)
+		}
+	case due(g.probeAt, now):
+		g.probeAt, g.confirmAt = time.Time{}, time.Time{}
+		m.startRound(g, PurposeProbe, g.names(nil))
+	case due(g.confirmAt, now):
+		g.confirmAt = time.Time{}
+		if names := g.names(func(w *wait) bool { return w.gone > 0 }); len(names) > 0 {
+			m.startRound(g, PurposeProbe, names)
+		}
+	}
+}
+
+func (m *Machine) startRound(g *group, p Purpose, names []string) {
+	g.round = &round{purpose: p, unanswered: make(map[string]struct{}, len(names))}
+	for _, name := range names {
+		g.round.unanswered[name] = struct{}{}
+	}
+	m.ask(g, g.round, names)
+}
+
+// endRound draws the conclusions from a question's answers, and from the silence of the others.
+func (m *Machine) endRound(g *group, r *round, now time.Time) {
+	silent := slices.Sorted(maps.Keys(r.unanswered))
+	switch r.purpose {
+	case PurposeProbe:
+		for _, name := range silent {
+			m.settle(g, name, gaea.OutcomeUnreachable, m.silence(), now)
+		}
+		if m.byJID[g.jid] != g {
+			return
+		}
+		if m.run.Status == gaea.RunCancelling {
+			m.verified(g, now)
+		} else {
+			m.probed(g, now)
+		}
+	case PurposeMatch:
+		m.unmatched(g, silent, now)
+	case PurposeKill:
+		g.lastKill = now
+		g.probeAt = now.Add(killSettle)
+	case PurposeResolve, PurposePing:
+	}
+}
+
+// probed plans what follows a question whether minions still run the job.
+func (m *Machine) probed(g *group, now time.Time) {
+	lookUp := false
+	confirm := false
+	for _, name := range g.names(nil) {
+		w := g.waiting[name]
+		switch {
+		case w.gone > 1:
+			w.judged = true
+			lookUp = true
+		case w.gone == 1:
+			confirm, lookUp = true, true
+		case w.behind && !w.looked:
+			w.looked = true
+			lookUp = true
+		}
+	}
+	if confirm {
+		g.confirmAt = now.Add(confirmGap)
+	}
+	if g.probeAt.IsZero() {
+		g.gap = min(2*g.gap, maxProbeGap)
+		g.probeAt = now.Add(g.gap)
+	}
+	if lookUp {
+		m.lookUp(g)
+	}
+}
+
+// lookUp reads the job cache for returns that were lost.
+func (m *Machine) lookUp(g *group) {
+	g.lookTries = 0
+	if g.lookingUp {
+		g.lookOnce = true // what is being read may be older than what was just learned
+		return
+	}
+	g.lookingUp = true
+	g.lookAt = time.Time{}
+	m.emit(LookUp{JID: g.jid})
+}
+
+// cached takes what the job cache has.
+func (m *Machine) cached(in Cached, now time.Time) {
+	g := m.byJID[in.JID]
+	if g != nil && g.state == stateUnsure {
+		m.cachedPublication(g, in, now)
+	}
+	for _, r := range in.Returns {
+		m.returned(r, now)
+	}
+	if g != nil && g.lookingUp && m.byJID[in.JID] == g {
+		g.lookingUp, g.lookTries = false, 0
+		if g.lookOnce {
+			g.lookOnce = false
+			m.lookUp(g)
+			return
+		}
+		m.judge(g, "the master's job cache has none either", now)
+	}
+}
+
+// cacheFailed tries again: without end where it decides whether to publish, a few times where it may have a lost return.
+func (m *Machine) cacheFailed(in CacheFailed, now time.Time) {
+	g := m.byJID[in.JID]
+	if g == nil {
+		return
+	}
+	m.trouble = in.Message
+	if g.state == stateUnsure {
+		g.failures++
+		g.state = stateLookAgain
+		g.retryAt = now.Add(backoff(g.failures, retryFirst, retryMax))
+		return
+	}
+	if !g.lookingUp {
+		return
+	}
+	g.lookingUp = false
+	if g.lookTries++; g.lookTries < lookUpTries {
+		g.lookAt = now.Add(backoff(g.lookTries, retryFirst, retryMax))
+		return
+	}
+	m.judge(g, "the master's job cache could not be read: "+in.Message, now)
+}
+
+// judge settles the minions that do not run the job and have no return anywhere.
+func (m *Machine) judge(g *group, cache string, now time.Time) {
+	cancelling := m.run.Status == gaea.RunCancelling
+	for _, name := range g.names(func(w *wait) bool { return w.judged && !w.match }) {
+		w := g.waiting[name]
+		switch {
+		case cancelling:
+			m.settle(g, name, gaea.OutcomeKilled, stoppedWords(w), now)
+		case m.guessed && m.run.Batch.Size.IsZero() && !w.seen:
+			w.match = true
+			g.matchDue = true
+		default:
+			m.settle(g, name, gaea.OutcomeNoReturn, "the minion answers, but does not run the job and sent no return; "+cache, now)
+		}
+	}
+}
+
+// unmatched takes minions out of the run that do not answer to its target, though they answer.
+func (m *Machine) unmatched(g *group, names []string, now time.Time) {
+	if len(names) == 0 {
+		return
+	}
+	m.drop(&m.run.Slices[g.slice], names)
+	for _, name := range names {
+		m.unwait(g, name, now)
+	}
+}
+
+// names lists the minions that the group waits for and that fit, sorted; all of them where fit is nil.
+func (g *group) names(fit func(*wait) bool) []string {
+	names := make([]string, 0, len(g.waiting))
+	for name, w := range g.waiting {
+		if fit == nil || fit(w) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// wake names the times at which something is due for the group.
+func (g *group) wake(at func(time.Time)) {
+	if g.state != stateDone {
+		if g.state != stateSent && g.state != stateUnsure {
+			at(g.retryAt)
+		}
+		return
+	}
+	at(g.lookAt)
+	if g.round != nil {
+		at(g.round.repeatAt)
+		at(g.round.end)
+		return
+	}
+	at(g.killAt)
+	at(g.probeAt)
+	at(g.confirmAt)
+}
+
+func due(t, now time.Time) bool { return !t.IsZero() && !now.Before(t) }

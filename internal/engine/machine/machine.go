@@ -1,0 +1,377 @@
+package machine
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
+)
+
+// The machine's own times; those that users set are in the run's Timeouts.
+const (
+	quiet         = time.Second            // silence after the last return before anybody is asked
+	quietState    = 3 * time.Second        // the same for state runs, none of which is done sooner
+	confirmGap    = 2 * time.Second        // from one "not running" to the question that confirms it
+	maxProbeGap   = 30 * time.Second       // between questions to a job that goes on
+	busyFirst     = time.Second            // before a minion that another state run held is told again
+	busyMax       = 15 * time.Second       //
+	busyTogether  = 300 * time.Millisecond // minions due this close together are told with one publish
+	retryFirst    = time.Second            // before a publish, a question or a look-up that failed is repeated
+	retryMax      = 15 * time.Second       //
+	lookUpTries   = 3                      // look-ups for a lost return before the run goes on without
+	takeUpGrace   = 30 * time.Second       // for a run that is taken up after its job timeout, with gather on top
+	cancelLimit   = 2 * time.Minute        // from the cancel to the end of the run
+	killAnswer    = time.Second            // how long the answers to a kill are waited for before it is verified
+	killSettle    = 300 * time.Millisecond // from the answers to a kill to the first verification
+	killVerify    = 500 * time.Millisecond // to the second verification; doubled up to killVerifyMax
+	killVerifyMax = 2 * time.Second        //
+	killAgain     = 4 * time.Second        // between kills of a job that still runs
+)
+
+type phase string
+
+const (
+	phaseNew     phase = "new"     // Begin is to come
+	phaseResolve phase = "resolve" // asking which minions the target has
+	phaseLock    phase = "lock"    // waiting for other state runs
+	phaseWork    phase = "work"    // publishing, gathering, or stopping
+	phaseEnd     phase = "end"
+)
+
+// Machine is one run. Its methods are for one goroutine.
+type Machine struct {
+	run     *gaea.Run
+	nextJID func(now time.Time) string
+
+	locks   bool // a state run, of which a minion runs one at a time
+	guessed bool // the master resolves the target from cached grains or pillar and may name too many
+
+	phase        phase
+	began        time.Time
+	limit        time.Time // when the run is ended whatever is missing; zero: no limit yet
+	publishUntil time.Time // nothing is published from here on
+	trouble      string    // the last thing that went wrong between us and the master, for messages
+	fatal        string    // why nothing more may be published, for the run's message
+	timeout      bool      // the job timeout ended the run
+	empty        bool      // the target matches no minion
+
+	resolving *resolving
+	next      int               // the first planned slice that may not be published yet
+	groups    []*group          // published jobs with something left to do, in order of publication
+	byJID     map[string]*group // the same
+	paused    map[string]pause  // minions that another state run held
+	asks      map[int]*ask
+	lastAsk   int
+
+	dirty map[string]struct{} // minions to be stored
+	head  bool                // the run's head is to be stored
+	out   []Effect
+}
+
+// New returns the machine of a run, which it takes over: a new one with status queued, or a stored one that is to be
+// taken up. The function nextJID gives job ids that were not used before.
+func New(run *gaea.Run, nextJID func(now time.Time) string) *Machine {
+	if run.Minions == nil {
+		run.Minions = map[string]gaea.RunMinion{}
+	}
+	run.Counts = run.Tally()
+	run.Timeouts = run.Timeouts.WithDefaults()
+	m := &Machine{
+		run: run, nextJID: nextJID, phase: phaseNew,
+		locks:   Locks(run),
+		guessed: guessed(run.Target.Type),
+		byJID:   map[string]*group{}, paused: map[string]pause{}, asks: map[int]*ask{}, dirty: map[string]struct{}{},
+	}
+	if run.Status.Final() {
+		m.phase = phaseEnd
+	}
+	return m
+}
+
+// Run is the run as it stands. It is the machine's: to be read between steps, and copied to be kept.
+func (m *Machine) Run() *gaea.Run { return m.run }
+
+// Ended says whether the last effect was given out.
+func (m *Machine) Ended() bool { return m.phase == phaseEnd }
+
+// Step takes in what happened and returns what is to be done about it.
+func (m *Machine) Step(in Input, now time.Time) []Effect {
+	if m.phase == phaseEnd {
+		return nil
+	}
+	m.out = nil
+	switch in := in.(type) {
+	case Begin:
+		m.begin(now)
+	case Locked:
+		if m.phase == phaseLock {
+			m.phase = phaseWork
+			m.publishNext(now)
+		}
+	case LockUnknown:
+		if m.phase == phaseLock {
+			m.resolve(false, now)
+		}
+	case Published:
+		m.published(in, now)
+	case PublishFailed:
+		m.publishFailed(in, now)
+	case Returned:
+		m.returned(in, now)
+	case Asked:
+		m.asked(in, now)
+	case AskFailed:
+		m.askFailed(in, now)
+	case Answered:
+		m.answered(in, now)
+	case Cached:
+		m.cached(in, now)
+	case CacheFailed:
+		m.cacheFailed(in, now)
+	case Cancel:
+		m.cancel(in, now)
+	case Tick:
+	}
+	if m.phase != phaseNew {
+		m.advance(now)
+	}
+	m.save()
+	return m.out
+}
+
+// Wake is when the machine wants a [Tick] at the latest; the zero time where only events bring it on.
+func (m *Machine) Wake() time.Time {
+	var wake time.Time
+	at := func(t time.Time) {
+		if !t.IsZero() && (wake.IsZero() || t.Before(wake)) {
+			wake = t
+		}
+	}
+	if m.phase == phaseEnd || m.phase == phaseNew {
+		return wake
+	}
+	at(m.limit)
+	if m.resolving != nil {
+		m.resolving.wake(at)
+	}
+	for _, g := range m.groups {
+		g.wake(at)
+	}
+	for _, p := range m.paused {
+		at(p.until)
+	}
+	return wake
+}
+
+// Held is what a stored run held when its process ended and must hold again before another run is begun: the minions that
+// were told and have no outcome; all is true where it is not known whom it told.
+func (m *Machine) Held() (minions []string, all bool) {
+	if !m.locks {
+		return nil, false
+	}
+	for i := range m.run.Slices {
+		s := &m.run.Slices[i]
+		if s.JID == "" || !s.Ended.IsZero() {
+			continue
+		}
+		if len(s.Minions) == 0 {
+			return nil, true
+		}
+		for _, name := range s.Minions {
+			if rm := m.run.Minions[name]; rm.JID == s.JID && !rm.Outcome.Final() {
+				minions = append(minions, name)
+			}
+		}
+	}
+	slices.Sort(minions)
+	return minions, false
+}
+
+// begin starts a new run, or finds out where a stored one stands.
+func (m *Machine) begin(now time.Time) {
+	if m.phase != phaseNew {
+		return
+	}
+	m.began = now
+	m.phase = phaseWork
+	m.setLimit(now)
+	for i := range m.run.Slices {
+		if s := &m.run.Slices[i]; s.JID != "" && s.Ended.IsZero() {
+			m.takeUp(s, now)
+		}
+	}
+	if m.run.Status == gaea.RunCancelling {
+		m.stop(now)
+		return
+	}
+	if len(m.groups) == 0 {
+		m.nextSlice(now)
+	}
+}
+
+// setLimit derives from the run's start how long it may go on.
+func (m *Machine) setLimit(now time.Time) {
+	if m.run.Started.IsZero() {
+		return
+	}
+	m.publishUntil = m.run.Started.Add(m.run.Timeouts.Job.Std())
+	m.limit = m.publishUntil
+	if grace := m.began.Add(takeUpGrace + m.gather()); m.began.After(m.run.Started) && grace.After(m.limit) {
+		m.limit = grace
+	}
+}
+
+// advance does what is due by now.
+func (m *Machine) advance(now time.Time) {
+	if !m.limit.IsZero() && !now.Before(m.limit) {
+		m.expire(now)
+	}
+	if m.resolving != nil {
+		m.advanceResolve(now)
+	}
+	for _, g := range slices.Clone(m.groups) {
+		m.advanceGroup(g, now)
+	}
+	m.tellAgain(now)
+	if m.phase == phaseWork && len(m.groups) == 0 && len(m.paused) == 0 {
+		m.nextSlice(now)
+	}
+}
+
+// nextSlice goes on when nobody is waited for: with the next slice, or to the end.
+func (m *Machine) nextSlice(now time.Time) {
+	run := m.run
+	for m.next < len(run.Slices) && run.Slices[m.next].JID != "" {
+		m.next++
+	}
+	switch {
+	case m.fatal != "" || m.timeout || m.empty || run.Status == gaea.RunCancelling:
+		m.finish(now)
+	case m.next < len(run.Slices):
+		if m.tooLate(now) {
+			m.timeout = true
+			m.finish(now)
+			return
+		}
+		if m.locks {
+			m.lock(run.Slices[m.next].Minions)
+			return
+		}
+		m.publishNext(now)
+	case len(run.Slices) > 0:
+		m.finish(now)
+	case !run.Batch.Size.IsZero():
+		m.resolve(true, now)
+	case run.Target.Type == gaea.TargetList:
+		m.plan([][]string{gaea.ListTarget(run.Target.Minions).Minions})
+		m.nextSlice(now)
+	case m.locks:
+		m.lock(nil)
+	default:
+		m.publishNext(now)
+	}
+}
+
+// lock waits for other state runs on these minions; on all of them where they are not known.
+func (m *Machine) lock(minions []string) {
+	m.phase = phaseLock
+	m.emit(Lock{Minions: minions})
+}
+
+// plan writes down the slices, none of which is published yet.
+func (m *Machine) plan(cuts [][]string) {
+	for _, minions := range cuts {
+		index := len(m.run.Slices)
+		m.run.Slices = append(m.run.Slices, gaea.Slice{Index: index, Minions: minions})
+		for _, name := range minions {
+			m.set(name, gaea.RunMinion{Outcome: gaea.OutcomePending, Slice: index})
+		}
+	}
+	m.head = true
+}
+
+// set writes a minion's entry and keeps the counts.
+func (m *Machine) set(name string, rm gaea.RunMinion) {
+	if old, ok := m.run.Minions[name]; ok {
+		m.count(old.Outcome, -1)
+	}
+	m.run.Minions[name] = rm
+	m.count(rm.Outcome, 1)
+	m.dirty[name] = struct{}{}
+}
+
+// drop takes minions out of the run: they were never in its target.
+func (m *Machine) drop(s *gaea.Slice, names []string) {
+	gone := make(map[string]struct{}, len(names))
+	for _, name := range names {
+		gone[name] = struct{}{}
+		m.count(m.run.Minions[name].Outcome, -1)
+		delete(m.run.Minions, name)
+		m.dirty[name] = struct{}{}
+	}
+	s.Minions = slices.DeleteFunc(s.Minions, func(name string) bool {
+		_, ok := gone[name]
+		return ok
+	})
+}
+
+func (m *Machine) count(o gaea.Outcome, n int) {
+	if m.run.Counts[o] += n; m.run.Counts[o] == 0 {
+		delete(m.run.Counts, o)
+	}
+}
+
+// emit gives out an effect, after what it must not outrun is stored.
+func (m *Machine) emit(e Effect) {
+	m.save()
+	m.out = append(m.out, e)
+}
+
+func (m *Machine) save() {
+	if len(m.dirty) == 0 && !m.head {
+		return
+	}
+	names := slices.Sorted(maps.Keys(m.dirty))
+	clear(m.dirty)
+	m.head = false
+	m.out = append(m.out, Save{Minions: names})
+}
+
+// tooLate says whether the job timeout has passed, after which nothing is published.
+func (m *Machine) tooLate(now time.Time) bool { return due(m.publishUntil, now) }
+
+func (m *Machine) gather() time.Duration { return m.run.Timeouts.Gather.Std() }
+
+// Locks says whether a run's function is one of which Salt lets a minion run one at a time.
+func Locks(run *gaea.Run) bool {
+	if !strings.HasPrefix(run.Function, "state.") {
+		return false
+	}
+	if run.Call != nil {
+		if concurrent, ok := run.Call.Kwargs["concurrent"].(bool); ok && concurrent {
+			return false
+		}
+	}
+	return true
+}
+
+// guessed says whether a master resolves the target type from what it has cached of the minions.
+func guessed(t gaea.TargetType) bool {
+	switch t {
+	case gaea.TargetGlob, gaea.TargetPCRE, gaea.TargetList:
+		return false
+	default:
+		return true
+	}
+}
+
+// backoff is the pause after n failures in a row, n from 1: first, doubled each time, at most most.
+func backoff(n int, first, most time.Duration) time.Duration {
+	for d := first; ; d *= 2 {
+		if n--; n <= 0 || d >= most {
+			return min(d, most)
+		}
+	}
+}

@@ -1,0 +1,211 @@
+package engine
+
+import (
+	"context"
+	"time"
+
+	"github.com/gaea-salt/terraform-provider-gaea/internal/engine/machine"
+	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
+)
+
+const (
+	publishTimeout = 30 * time.Second // for the master's answer to a publish
+	lookUpTimeout  = time.Minute      // for the job cache's
+	archiveTimeout = 30 * time.Second // for the archive's
+	publishAtOnce  = 16               // publishes under way in the whole engine
+	lookUpAtOnce   = 4                // look-ups: each may be a process on the master
+)
+
+// Metadata of the small jobs that the engine publishes for its runs. They do not carry [gaea.MetadataRun]: they are none
+// of the run's own jobs.
+const (
+	MetadataFor     = "gaea_for"     // the run that a small job was published for
+	MetadataPurpose = "gaea_purpose" // what it is for: resolve, ping, probe, match, kill
+)
+
+// publish publishes a slice. Its returns are listened to from before.
+func (r *runner) publish(p machine.Publish) {
+	r.follow(p.JID, false)
+	run := r.m.Run()
+	if run.Call == nil {
+		r.start(func(context.Context) {
+			r.send(machine.PublishFailed{JID: p.JID, Code: gaea.CodeInvalid, Message: "the run's arguments could not be read from the archive"})
+		})
+		return
+	}
+	publication := gaea.Publication{
+		JID: p.JID, Target: p.Target, Metadata: map[string]any{gaea.MetadataRun: run.ID},
+		Function: run.Call.Function, Args: run.Call.Args, Kwargs: run.Call.Kwargs,
+	}
+	r.start(func(ctx context.Context) {
+		answer, err := r.e.publish(ctx, publication)
+		if err != nil {
+			r.log.Warn("publish failed", "jid", p.JID, "err", err)
+			r.send(machine.PublishFailed{JID: p.JID, Code: gaea.CodeOf(err), Message: gaea.MessageOf(err)})
+			return
+		}
+		r.log.Debug("published", "jid", p.JID, "minions", len(answer.Minions))
+		r.send(machine.Published{JID: p.JID, Minions: answer.Minions, Missing: answer.Missing})
+	})
+}
+
+// publish publishes one job, when fewer than publishAtOnce others are being published.
+func (e *Engine) publish(ctx context.Context, p gaea.Publication) (gaea.Published, error) {
+	select {
+	case e.publishing <- struct{}{}:
+		defer func() { <-e.publishing }()
+	case <-ctx.Done():
+		return gaea.Published{}, ctx.Err()
+	}
+	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
+	defer cancel()
+	return e.deps.Salt.Publish(ctx, p)
+}
+
+// ask publishes a small job and hands on the answers.
+func (r *runner) ask(a machine.Ask) {
+	publication := gaea.Publication{
+		JID: r.e.deps.JIDs.Next(r.e.now()), Function: a.Function, Args: a.Args, Target: a.Target,
+		Metadata: map[string]any{MetadataFor: r.id, MetadataPurpose: string(a.Purpose)},
+	}
+	r.start(func(ctx context.Context) {
+		sub := r.e.deps.Feed.Follow(publication.JID)
+		defer sub.Close()
+		answer, err := r.e.publish(ctx, publication)
+		if err != nil {
+			r.log.Warn("question not published", "purpose", a.Purpose, "jid", publication.JID, "err", err)
+			r.send(machine.AskFailed{Ask: a.ID, Code: gaea.CodeOf(err), Message: gaea.MessageOf(err)})
+			return
+		}
+		r.log.Debug("asked", "purpose", a.Purpose, "jid", publication.JID, "minions", len(answer.Minions))
+		r.send(machine.Asked{Ask: a.ID, Minions: answer.Minions, Missing: answer.Missing})
+		if a.Listen <= 0 {
+			return
+		}
+		ctx, cancel := context.WithTimeout(ctx, a.Listen)
+		defer cancel()
+		silent := make(map[string]struct{}, len(answer.Minions))
+		for _, name := range answer.Minions {
+			silent[name] = struct{}{}
+		}
+		r.listen(ctx, publication.JID, sub, false, func(ret *gaea.Return) bool {
+			r.send(machine.Answered{Ask: a.ID, Minion: ret.Minion, Body: ret.Body})
+			delete(silent, ret.Minion)
+			return len(silent) > 0
+		})
+	})
+}
+
+// follow hands on the returns of a job until it is forgotten; with catchUp also those that the archive has already.
+func (r *runner) follow(jid string, catchUp bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.follows[jid] != nil {
+		return // it is being published again
+	}
+	ctx, cancel := context.WithCancel(r.ctx)
+	r.follows[jid] = cancel
+	sub := r.e.deps.Feed.Follow(jid)
+	r.start(func(context.Context) {
+		defer sub.Close()
+		r.listen(ctx, jid, sub, catchUp, func(ret *gaea.Return) bool {
+			r.send(machine.ReturnedFrom(ret))
+			return true
+		})
+	})
+}
+
+// forget ends the listening to a job. What still comes is for [Engine.Late].
+func (r *runner) forget(jid string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if cancel := r.follows[jid]; cancel != nil {
+		cancel()
+		delete(r.follows, jid)
+	}
+}
+
+func (r *runner) following(jid string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.follows[jid] != nil
+}
+
+// listen hands on a job's returns until take has enough, ctx ends or the subscription does. Returns that did not fit into
+// the subscription are read from the archive.
+func (r *runner) listen(ctx context.Context, jid string, sub gaea.Subscription, catchUp bool, take func(*gaea.Return) bool) {
+	if catchUp && !r.readArchive(ctx, jid, take) {
+		return
+	}
+	for {
+		select {
+		case ret, ok := <-sub.Returns():
+			if !ok || !take(&ret) {
+				return
+			}
+		case <-sub.Lost():
+			if !r.readArchive(ctx, jid, take) {
+				return
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// readArchive hands on what is stored of a job. It tries until it can be read or ctx ends, and returns false when nothing
+// more is wanted.
+func (r *runner) readArchive(ctx context.Context, jid string, take func(*gaea.Return) bool) bool {
+	for failures := 1; ; failures++ {
+		returns, err := r.archived(ctx, jid)
+		if err == nil {
+			for i := range returns {
+				if !take(&returns[i]) {
+					return false
+				}
+			}
+			return true
+		}
+		if ctx.Err() != nil {
+			return false
+		}
+		r.log.Warn("returns not read from the archive; trying again", "jid", jid, "failures", failures, "err", err)
+		if wait(ctx, retryPause(failures)) != nil {
+			return false
+		}
+	}
+}
+
+func (r *runner) archived(ctx context.Context, jid string) ([]gaea.Return, error) {
+	ctx, cancel := context.WithTimeout(ctx, archiveTimeout)
+	defer cancel()
+	return r.e.deps.Returns.JobReturns(ctx, r.e.deps.Master, jid)
+}
+
+// lookUp reads a job from the master's job cache, when fewer than lookUpAtOnce others are being read.
+func (r *runner) lookUp(l machine.LookUp) {
+	r.start(func(ctx context.Context) {
+		select {
+		case r.e.lookingUp <- struct{}{}:
+			defer func() { <-r.e.lookingUp }()
+		case <-ctx.Done():
+			return
+		}
+		limited, cancel := context.WithTimeout(ctx, lookUpTimeout)
+		defer cancel()
+		job, err := r.e.deps.Cache.CachedJob(limited, l.JID)
+		switch {
+		case gaea.CodeOf(err) == gaea.CodeNotFound:
+			r.send(machine.Cached{JID: l.JID})
+		case err != nil:
+			r.log.Warn("job cache not read", "jid", l.JID, "err", err)
+			r.send(machine.CacheFailed{JID: l.JID, Message: gaea.MessageOf(err)})
+		default:
+			in := machine.Cached{JID: l.JID, Found: true, Minions: job.Job.Minions}
+			for i := range job.Returns {
+				in.Returns = append(in.Returns, machine.ReturnedFrom(&job.Returns[i]))
+			}
+			r.send(in)
+		}
+	})
+}
