@@ -1,0 +1,166 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"math"
+	"strconv"
+
+	"github.com/gaea-salt/terraform-provider-gaea/internal/engine"
+	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
+)
+
+// resolver turns a [gaea.RunRequest], which names a target group and a job template, into what the engine runs.
+type resolver struct {
+	groups    gaea.DefinitionStore[gaea.TargetGroup]
+	templates gaea.DefinitionStore[gaea.JobTemplate]
+}
+
+// resolve validates the request and fills in what it takes from its group and its template. Errors are CodeInvalid and name
+// the field, also for a group or a template that does not exist.
+//
+// A template gives what the request does not say. Its arguments go with its function: a request that names another function
+// takes none of them; one that names the same, or none, takes args where it has none itself, and each kwarg that it does
+// not give itself.
+func (r resolver) resolve(ctx context.Context, req gaea.RunRequest) (engine.Request, error) {
+	out := engine.Request{Kind: gaea.RunJob, Batch: req.Batch, Timeouts: req.Timeouts, AllowEmpty: req.AllowEmpty}
+	call := gaea.Call{Function: req.Function, Args: req.Args, Kwargs: req.Kwargs}
+	if req.JobTemplate != "" {
+		t, err := definition(ctx, r.templates, "job_template", req.JobTemplate)
+		if err != nil {
+			return engine.Request{}, err
+		}
+		call = fromTemplate(call, t)
+		if out.Batch.Size.IsZero() {
+			out.Batch.Size = t.Batch.Size
+		}
+		if out.Timeouts.Job == 0 {
+			out.Timeouts.Job = t.Timeouts.Job
+		}
+		if out.Timeouts.Gather == 0 {
+			out.Timeouts.Gather = t.Timeouts.Gather
+		}
+	}
+	if call.Function == "" {
+		if req.JobTemplate != "" {
+			return engine.Request{}, gaea.Invalid("function", "neither the request nor the job template %q names a function; give one, for example \"test.ping\"", req.JobTemplate)
+		}
+		return engine.Request{}, gaea.Invalid("function", "no function is named; give one, for example \"test.ping\", or a job_template that has one")
+	}
+	if err := gaea.ValidateFunction(call.Function); err != nil {
+		return engine.Request{}, err
+	}
+	var err error
+	if out.Target, err = r.target(ctx, req); err != nil {
+		return engine.Request{}, err
+	}
+	out.Call = gaea.Call{Function: call.Function}
+	for _, arg := range call.Args {
+		out.Call.Args = append(out.Call.Args, plain(arg))
+	}
+	if len(call.Kwargs) > 0 {
+		out.Call.Kwargs = make(map[string]any, len(call.Kwargs))
+		for name, value := range call.Kwargs {
+			out.Call.Kwargs[name] = plain(value)
+		}
+	}
+	return out, nil
+}
+
+func fromTemplate(call gaea.Call, t gaea.JobTemplate) gaea.Call {
+	if call.Function != "" && call.Function != t.Function {
+		return call
+	}
+	call.Function = t.Function
+	if len(call.Args) == 0 {
+		call.Args = t.Args
+	}
+	kwargs := maps.Clone(t.Kwargs)
+	if kwargs == nil {
+		kwargs = call.Kwargs
+	} else {
+		maps.Copy(kwargs, call.Kwargs)
+	}
+	call.Kwargs = kwargs
+	return call
+}
+
+func (r resolver) target(ctx context.Context, req gaea.RunRequest) (gaea.Target, error) {
+	given := req.Target.Type != "" || req.Target.Expr != "" || len(req.Target.Minions) > 0
+	switch {
+	case given && req.TargetGroup != "":
+		return gaea.Target{}, gaea.Invalid("target_group", "target and target_group exclude each other; keep one of them")
+	case given:
+		return req.Target, validTarget(req.Target)
+	case req.TargetGroup == "":
+		return gaea.Target{}, gaea.Invalid("target", "no minions are named; give a target, for example {\"type\": \"glob\", \"expr\": \"web*\"}, or a target_group")
+	}
+	g, err := definition(ctx, r.groups, "target_group", req.TargetGroup)
+	return g.Target, err
+}
+
+// validTarget checks a target whole: its form, and the syntax of its expression.
+func validTarget(t gaea.Target) error {
+	if err := t.Validate(); err != nil {
+		return err
+	}
+	return nil
+}
+
+// definition finds what a ref in the input names. A wrong or unknown one is CodeInvalid with the field.
+func definition[T gaea.Definition](ctx context.Context, store gaea.DefinitionStore[T], field, text string) (T, error) {
+	var none T
+	ref, err := gaea.ParseRef(text)
+	if err != nil {
+		return none, gaea.Invalid(field, "%q is neither a name nor a ref; write NAME for the latest version or NAME@DIGEST for one", text)
+	}
+	v, err := store.Get(ctx, ref)
+	switch {
+	case gaea.CodeOf(err) == gaea.CodeNotFound && ref.Digest != "":
+		return none, gaea.Invalid(field, "there is no version %q; create it first, or write %q for the latest version", text, ref.Name)
+	case gaea.CodeOf(err) == gaea.CodeNotFound:
+		return none, gaea.Invalid(field, "there is no %q; create it first, or look at its spelling", text)
+	case err != nil:
+		return none, err
+	}
+	return v.Definition, nil
+}
+
+// plain replaces JSON numbers that are kept as text with the numbers they are, whole ones as integers: Salt's functions tell
+// 5 from 5.0, and a store may have made the one into the other.
+func plain(v any) any {
+	switch v := v.(type) {
+	case json.Number:
+		if n, err := strconv.ParseInt(v.String(), 10, 64); err == nil {
+			return n
+		}
+		if n, err := strconv.ParseUint(v.String(), 10, 64); err == nil {
+			return n
+		}
+		f, err := v.Float64()
+		if err != nil {
+			return v.String() // beyond what a float holds
+		}
+		return f
+	case float64:
+		if v == math.Trunc(v) && math.Abs(v) < 1<<53 {
+			return int64(v)
+		}
+		return v
+	case []any:
+		out := make([]any, len(v))
+		for i := range v {
+			out[i] = plain(v[i])
+		}
+		return out
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for k, item := range v {
+			out[k] = plain(item)
+		}
+		return out
+	default:
+		return v
+	}
+}
