@@ -192,7 +192,7 @@ func scrape(ctx context.Context, j *jobdlab.Jobd) (samples, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer answer.Body.Close() //nolint:errcheck // only read
+	defer answer.Body.Close()
 	s := samples{}
 	lines := bufio.NewScanner(answer.Body)
 	for lines.Scan() {

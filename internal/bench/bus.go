@@ -17,7 +17,6 @@ type bus struct {
 	configDir string
 	listener  net.Listener
 	template  []byte // one message, as a real master framed it
-	jid       int    // where the jid stands in it, each place
 }
 
 // newBus makes a master's directories below dir, without a master.
@@ -50,7 +49,7 @@ func (b *bus) send(ctx context.Context, count, perSecond int) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close() //nolint:errcheck // only written
+	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	start := time.Now()

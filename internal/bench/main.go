@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -74,7 +75,7 @@ func run(ctx context.Context, o options) (err error) {
 	for _, m := range []measurement{
 		{"start", measureStart}, {"lag", measureLag}, {"rate", measureRate}, {"ping", measurePing}, {"plan", measurePlan},
 	} {
-		if len(o.Only) > 0 && !contains(o.Only, m.name) {
+		if len(o.Only) > 0 && !slices.Contains(o.Only, m.name) {
 			continue
 		}
 		say("measuring: " + m.name)
@@ -86,19 +87,10 @@ func run(ctx context.Context, o options) (err error) {
 	}
 	table := render(figures)
 	if o.Output != "" {
-		return os.WriteFile(o.Output, []byte(table), 0o644) //nolint:gosec // documentation
+		return os.WriteFile(o.Output, []byte(table), 0o644)
 	}
 	fmt.Print(table)
 	return nil
-}
-
-func contains(list []string, s string) bool {
-	for _, item := range list {
-		if item == s {
-			return true
-		}
-	}
-	return false
 }
 
 func render(figures []figure) string {

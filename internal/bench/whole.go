@@ -157,7 +157,7 @@ func saltAPIPost(ctx context.Context, url, token string, body, answer any) error
 	if err != nil {
 		return err
 	}
-	defer got.Body.Close() //nolint:errcheck // only read
+	defer got.Body.Close()
 	if got.StatusCode != http.StatusOK {
 		return fmt.Errorf("salt-api answers %s", got.Status)
 	}
@@ -184,7 +184,7 @@ func measurePlan(ctx context.Context, b *bench) ([]figure, error) {
 			return err
 		}
 		terraform := func(args ...string) error {
-			cmd := exec.CommandContext(ctx, "terraform", append(args, "-no-color", "-input=false")...) //nolint:gosec // our own words
+			cmd := exec.CommandContext(ctx, "terraform", append(args, "-no-color", "-input=false")...)
 			cmd.Dir, cmd.Env = dir, env
 			if out, err := cmd.CombinedOutput(); err != nil {
 				return fmt.Errorf("terraform %s: %w\n%s", strings.Join(args, " "), err, out)

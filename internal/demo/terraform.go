@@ -47,7 +47,7 @@ func prepareTerraform(work string) (*terraform, error) {
 
 // run runs Terraform and shows what it prints. An interrupt reaches it as one Ctrl-C does, so that it can save its state.
 func (t *terraform) run(ctx context.Context, args ...string) error {
-	cmd := exec.CommandContext(ctx, t.program, args...) //nolint:gosec // the user's own terraform
+	cmd := exec.CommandContext(ctx, t.program, args...)
 	cmd.Dir, cmd.Env = t.dir, t.env
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	// A group of its own: a Ctrl-C on the terminal is for the demo, which passes it on once.
@@ -70,8 +70,7 @@ const (
 func (t *terraform) planWants(ctx context.Context, want int) error {
 	err := t.run(ctx, "plan", "-input=false", "-detailed-exitcode")
 	got := planEmpty
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		got = exit.ExitCode()
 	} else if err != nil {
 		return err

@@ -38,7 +38,7 @@ type Jobd struct {
 // Build builds jobd from the module that the working directory belongs to, and returns the binary's path in dir.
 func Build(ctx context.Context, dir string) (string, error) {
 	binary := filepath.Join(dir, "jobd")
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", binary, "github.com/gaea-salt/terraform-provider-gaea/jobd") //nolint:gosec // no input
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", binary, "github.com/gaea-salt/terraform-provider-gaea/jobd")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("building jobd: %w\n%s", err, out)
 	}
@@ -79,10 +79,10 @@ func (j *Jobd) Launch(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer log.Close() //nolint:errcheck // the process has its own handle
+	defer log.Close()
 	args := append([]string{"serve", "--listen", j.address, "--salt-config-dir", j.cfg.SaltConfigDir, "--database", j.Database}, j.cfg.Args...)
 	// Not bound to ctx: jobd is stopped by Stop, so that it stores what it has read.
-	cmd := exec.CommandContext(context.WithoutCancel(ctx), j.cfg.Binary, args...) //nolint:gosec // our own binary
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), j.cfg.Binary, args...)
 	cmd.Stdout, cmd.Stderr = log, log
 	// A group of its own: a Ctrl-C on the terminal is for the caller, which stops it in order.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
@@ -109,7 +109,7 @@ func (j *Jobd) Ready(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if answer, err := http.DefaultClient.Do(req); err == nil {
+		if answer, err := probe.Do(req); err == nil {
 			_ = answer.Body.Close()
 			if answer.StatusCode == http.StatusOK {
 				return nil
@@ -125,12 +125,14 @@ func (j *Jobd) Ready(ctx context.Context) error {
 	}
 }
 
+// probe asks /readyz. A jobd that hangs must not hang who waits for it.
+var probe = &http.Client{Timeout: 5 * time.Second}
+
 // Token makes a token of a role under a name.
 func (j *Jobd) Token(ctx context.Context, role, name string) (string, error) {
-	out, err := exec.CommandContext(ctx, j.cfg.Binary, "token", "create", "--role", role, "--name", name, "--database", j.Database).Output() //nolint:gosec // our own binary
+	out, err := exec.CommandContext(ctx, j.cfg.Binary, "token", "create", "--role", role, "--name", name, "--database", j.Database).Output()
 	if err != nil {
-		var exit *exec.ExitError
-		if errors.As(err, &exit) {
+		if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 			err = fmt.Errorf("%w: %s", err, exit.Stderr)
 		}
 		return "", fmt.Errorf("jobd token create: %w", err)
@@ -140,7 +142,7 @@ func (j *Jobd) Token(ctx context.Context, role, name string) (string, error) {
 
 // Command is a command of jobd's command line against this jobd.
 func (j *Jobd) Command(ctx context.Context, token string, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, j.cfg.Binary, args...) //nolint:gosec // our own binary
+	cmd := exec.CommandContext(ctx, j.cfg.Binary, args...)
 	cmd.Env = append(os.Environ(), "GAEA_ENDPOINT="+j.Endpoint, "GAEA_TOKEN="+token)
 	return cmd
 }

@@ -18,7 +18,7 @@ func Mirror(ctx context.Context, dir string) (config string, err error) {
 	mirror := filepath.Join(dir, "mirror")
 	for _, registry := range []string{"registry.terraform.io", "registry.opentofu.org"} {
 		place := filepath.Join(mirror, registry, "gaea-salt", "gaea", MirrorVersion, runtime.GOOS+"_"+runtime.GOARCH)
-		build := exec.CommandContext(ctx, "go", "build", "-o", filepath.Join(place, "terraform-provider-gaea_v"+MirrorVersion), //nolint:gosec // no input
+		build := exec.CommandContext(ctx, "go", "build", "-o", filepath.Join(place, "terraform-provider-gaea_v"+MirrorVersion),
 			"github.com/gaea-salt/terraform-provider-gaea")
 		if out, err := build.CombinedOutput(); err != nil {
 			return "", fmt.Errorf("building the provider: %w\n%s", err, out)

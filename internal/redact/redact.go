@@ -5,6 +5,7 @@ package redact
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"strings"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
@@ -45,9 +46,7 @@ func Call(args []any, kwargs map[string]any) json.RawMessage {
 	list := append([]any(nil), args...)
 	if len(kwargs) > 0 {
 		m := make(map[string]any, len(kwargs)+1)
-		for k, v := range kwargs {
-			m[k] = v
-		}
+		maps.Copy(m, kwargs)
 		m["__kwarg__"] = true
 		list = append(list, m)
 	}
