@@ -19,13 +19,17 @@ func keyValue(s, delimiter string) string {
 	return ""
 }
 
+// maxLevels is how many ways to cut an expression are tried. One with more levels is left to Salt.
+const maxLevels = 50
+
 // keyRegex checks KEY:REGEX. The delimiter may also stand in the expression, so it is enough that one way to cut it makes sense.
 func keyRegex(s, delimiter string) string {
 	if p := keyValue(s, delimiter); p != "" {
 		return p
 	}
 	first := ""
-	for rest := s; ; {
+	rest := s
+	for range maxLevels {
 		_, after, found := strings.Cut(rest, delimiter)
 		if !found {
 			return first
@@ -39,6 +43,7 @@ func keyRegex(s, delimiter string) string {
 		}
 		rest = after
 	}
+	return ""
 }
 
 // ipcidr checks an address or a network as Python's ipaddress reads them.
