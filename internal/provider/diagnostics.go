@@ -1,0 +1,130 @@
+package provider
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/path"
+
+	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
+)
+
+// Bounds on what a diagnostic quotes: it is read in a terminal, often at night.
+const (
+	maxQuotedMinions = 10
+	maxQuotedText    = 1000 // bytes of one minion's words
+)
+
+// words is what a user may read of an error: for gaea's own the message, for an ended context what ended it.
+func words(err error) string {
+	var e *gaea.Error
+	switch {
+	case errors.As(err, &e):
+		return gaea.MessageOf(err)
+	case errors.Is(err, context.Canceled):
+		return "interrupted"
+	case errors.Is(err, context.DeadlineExceeded):
+		return "the time that the timeouts attribute allows has passed"
+	default:
+		return err.Error()
+	}
+}
+
+// addError adds an error diagnostic for a failed request to jobd. Where the token is what is wrong it says so and how to get
+// a better one.
+func (s *session) addError(diags *diag.Diagnostics, summary string, err error) {
+	detail := sentence(words(err))
+	if gaea.CodeOf(err) == gaea.CodeForbidden {
+		detail += fmt.Sprintf("\n\nThe provider's token is %q with the role %q. What was asked for needs a token with the role "+
+			"\"apply\": on jobd's machine, run `jobd token create --role apply` and pass it as the provider's token or GAEA_TOKEN.",
+			s.principal.Name, s.principal.Role)
+	}
+	diags.AddError(summary, detail)
+}
+
+// sentence closes a text with a full stop where it has no closing mark.
+func sentence(s string) string {
+	s = strings.TrimSpace(s)
+	if s == "" || strings.ContainsAny(s[len(s)-1:], ".!?:") {
+		return s
+	}
+	return s + "."
+}
+
+// attributePaths says under which attribute a field of a definition stands where the names differ.
+var attributePaths = map[string]path.Path{
+	"target.type":          path.Root("match_type"),
+	"target.expr":          path.Root("match"),
+	"target.minions":       path.Root("minions"),
+	"batch.size":           path.Root("batch").AtName("size"),
+	"timeouts.job":         path.Root("timeouts").AtName("job"),
+	"timeouts.gather":      path.Root("timeouts").AtName("gather"),
+	"drift_check.mode":     path.Root("drift_check").AtName("mode"),
+	"drift_check.max_age":  path.Root("drift_check").AtName("max_age"),
+	"drift_check.interval": path.Root("drift_check").AtName("interval"),
+	"drift_check.detail":   path.Root("drift_check").AtName("detail"),
+	"drift_check.ignore":   path.Root("drift_check").AtName("ignore"),
+}
+
+// addInvalid adds an error at the attribute that a validation error of the domain names. Fields without an attribute of
+// their own, and errors that name none, are put at the attribute that is given.
+func addInvalid(diags *diag.Diagnostics, at path.Path, err error) {
+	if err == nil {
+		return
+	}
+	var e *gaea.Error
+	if !errors.As(err, &e) {
+		diags.AddAttributeError(at, "Invalid value", sentence(err.Error()))
+		return
+	}
+	if p, ok := attributePaths[e.Field]; ok {
+		at = p
+	} else if e.Field != "" && !strings.Contains(e.Field, ".") {
+		at = path.Root(e.Field)
+	}
+	diags.AddAttributeError(at, "Invalid "+at.String(), sentence(e.Message))
+}
+
+// quoted is what one minion said, or what became of it.
+type quoted struct{ minion, text string }
+
+// quote lists the first minions with their words, indented, and counts the rest.
+func quote(list []quoted) string {
+	var b strings.Builder
+	for i, q := range list {
+		if i == maxQuotedMinions {
+			fmt.Fprintf(&b, "\n  and %d more", len(list)-i)
+			break
+		}
+		fmt.Fprintf(&b, "\n  %s: %s", q.minion, strings.ReplaceAll(cut(q.text, maxQuotedText), "\n", "\n    "))
+	}
+	return b.String()
+}
+
+// listNames joins the first names with commas and counts the rest.
+func listNames(names []string) string {
+	if len(names) <= maxQuotedMinions {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:maxQuotedMinions], ", "), len(names)-maxQuotedMinions)
+}
+
+// cut shortens a text to at most limit bytes, at a character's border, and says so.
+func cut(s string, limit int) string {
+	s = strings.TrimSpace(s)
+	if len(s) <= limit {
+		return s
+	}
+	return strings.ToValidUTF8(s[:limit], "") + " … (cut)"
+}
+
+// plural is "1 minion", "2 minions".
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}

@@ -1,0 +1,403 @@
+package provider_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+
+	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
+	"github.com/gaea-salt/terraform-provider-gaea/internal/provider"
+)
+
+// fakeJobd is a jobd in memory with minions that do as a test says. Definitions go through JSON as they do through the API.
+type fakeJobd struct {
+	mu        sync.Mutex
+	principal gaea.Principal
+	err       error // what every call answers, where set
+
+	groups      map[string]gaea.TargetGroup
+	templates   map[string]gaea.JobTemplate
+	assignments map[string]gaea.Assignment
+	secrets     map[string]map[string]any // by assignment and version
+
+	world   map[string]*fakeMinion
+	archive map[string]*gaea.DriftReport // what was seen last
+	stale   bool                         // the archive is older than any max_age
+
+	runs      map[string]*gaea.Run
+	keys      map[string]string // idempotency key to run
+	jobs      map[string]*gaea.JobDetail
+	returns   map[string][]gaea.Return
+	unsettled []string
+	checkErr  error                                                     // what Check answers
+	wait      func(ctx context.Context, r *gaea.Run) (*gaea.Run, error) // replaces WaitRun
+	calls     []string                                                  // what was asked of the minions
+}
+
+type fakeMinion struct {
+	down   bool
+	unable string                       // what Salt says instead of running states
+	drift  map[string]map[string]string // assignment to state to diff
+	broken map[string]string            // assignment to what Salt says when its states fail
+	clean  map[string]bool              // assignments that were applied
+}
+
+var _ provider.Backend = (*fakeJobd)(nil)
+
+func newFakeJobd(minions ...string) *fakeJobd {
+	f := &fakeJobd{
+		principal: gaea.Principal{Name: "ops", Role: gaea.RoleApply},
+		groups:    map[string]gaea.TargetGroup{}, templates: map[string]gaea.JobTemplate{}, assignments: map[string]gaea.Assignment{},
+		secrets: map[string]map[string]any{}, world: map[string]*fakeMinion{}, archive: map[string]*gaea.DriftReport{},
+		runs: map[string]*gaea.Run{}, keys: map[string]string{}, jobs: map[string]*gaea.JobDetail{}, returns: map[string][]gaea.Return{},
+	}
+	for _, m := range minions {
+		f.world[m] = &fakeMinion{drift: map[string]map[string]string{}, broken: map[string]string{}, clean: map[string]bool{}}
+	}
+	return f
+}
+
+// do changes the world under the lock.
+func (f *fakeJobd) do(change func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	change()
+}
+
+// tamper makes states of an assignment differ on a minion.
+func (f *fakeJobd) tamper(assignment, minion, state, diff string) {
+	f.do(func() {
+		if f.world[minion].drift[assignment] == nil {
+			f.world[minion].drift[assignment] = map[string]string{}
+		}
+		f.world[minion].drift[assignment][state] = diff
+		f.stale = true
+	})
+}
+
+// asked returns what was asked of the minions since the last call.
+func (f *fakeJobd) asked() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	calls := f.calls
+	f.calls = nil
+	return calls
+}
+
+// must refuses what the role may not do.
+func (f *fakeJobd) must(role gaea.Role) error {
+	if f.err != nil {
+		return f.err
+	}
+	if !f.principal.Role.Includes(role) {
+		return gaea.Errorf(gaea.CodeForbidden, "the token %q has the role %q and this needs %q", f.principal.Name, f.principal.Role, role)
+	}
+	return nil
+}
+
+func (f *fakeJobd) WhoAmI(context.Context) (*gaea.Principal, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	p := f.principal
+	return &p, f.err
+}
+
+// put stores a definition as jobd does: after a way through JSON.
+func put[T gaea.Definition](f *fakeJobd, all map[string]T, d T) (*gaea.Version[T], error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.must(gaea.RoleApply); err != nil {
+		return nil, err
+	}
+	b, err := json.Marshal(d)
+	if err != nil {
+		return nil, err
+	}
+	var stored T
+	if err := json.Unmarshal(b, &stored); err != nil {
+		return nil, err
+	}
+	if err := stored.Validate(); err != nil {
+		return nil, err
+	}
+	all[stored.DefinitionName()] = stored
+	return &gaea.Version[T]{Definition: stored, Ref: gaea.RefOf(stored), Number: 1}, nil
+}
+
+func get[T gaea.Definition](f *fakeJobd, all map[string]T, ref string) (*gaea.Version[T], error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.err != nil {
+		return nil, f.err
+	}
+	d, ok := all[ref]
+	if !ok {
+		return nil, gaea.Errorf(gaea.CodeNotFound, "there is no definition %q", ref)
+	}
+	return &gaea.Version[T]{Definition: d, Ref: gaea.RefOf(d), Number: 1}, nil
+}
+
+func remove[T gaea.Definition](f *fakeJobd, all map[string]T, name string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.must(gaea.RoleApply); err != nil {
+		return err
+	}
+	if _, ok := all[name]; !ok {
+		return gaea.Errorf(gaea.CodeNotFound, "there is no definition %q", name)
+	}
+	delete(all, name)
+	return nil
+}
+
+func (f *fakeJobd) PutTargetGroup(_ context.Context, g gaea.TargetGroup) (*gaea.Version[gaea.TargetGroup], error) {
+	return put(f, f.groups, g)
+}
+
+func (f *fakeJobd) GetTargetGroup(_ context.Context, ref string) (*gaea.Version[gaea.TargetGroup], error) {
+	return get(f, f.groups, ref)
+}
+
+func (f *fakeJobd) DeleteTargetGroup(_ context.Context, name string) error {
+	return remove(f, f.groups, name)
+}
+
+func (f *fakeJobd) PutJobTemplate(_ context.Context, t gaea.JobTemplate) (*gaea.Version[gaea.JobTemplate], error) {
+	return put(f, f.templates, t)
+}
+
+func (f *fakeJobd) GetJobTemplate(_ context.Context, ref string) (*gaea.Version[gaea.JobTemplate], error) {
+	return get(f, f.templates, ref)
+}
+
+func (f *fakeJobd) DeleteJobTemplate(_ context.Context, name string) error {
+	return remove(f, f.templates, name)
+}
+
+func (f *fakeJobd) PutAssignment(_ context.Context, in gaea.AssignmentInput) (*gaea.Version[gaea.Assignment], error) {
+	f.mu.Lock()
+	before, had := f.assignments[in.Name]
+	f.mu.Unlock()
+	v, err := put(f, f.assignments, in.Assignment)
+	if err != nil {
+		return nil, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if in.SecretPillar != nil {
+		f.secrets[in.Name+" "+in.SecretVersion] = in.SecretPillar
+	}
+	if !had || gaea.RefOf(before) != v.Ref {
+		for _, m := range f.world { // other states: not applied yet
+			delete(m.clean, in.Name)
+		}
+		delete(f.archive, in.Name)
+	}
+	return v, nil
+}
+
+func (f *fakeJobd) GetAssignment(_ context.Context, ref string) (*gaea.Version[gaea.Assignment], error) {
+	return get(f, f.assignments, ref)
+}
+
+func (f *fakeJobd) DeleteAssignment(_ context.Context, name string) error {
+	return remove(f, f.assignments, name)
+}
+
+// see looks at every minion, as a test run does.
+func (f *fakeJobd) see(a gaea.Assignment) *gaea.DriftReport {
+	report := &gaea.DriftReport{Assignment: a.Name, Ref: gaea.RefOf(a), Minions: map[string]gaea.MinionDrift{}, Unsettled: f.unsettled}
+	for _, name := range slices.Sorted(maps.Keys(f.world)) {
+		m, d := f.world[name], gaea.MinionDrift{Status: gaea.EvidenceInSync}
+		report.Summary.Minions++
+		switch {
+		case m.down:
+			d.Status = gaea.EvidenceUnreachable
+			report.Unreachable = append(report.Unreachable, name)
+			report.Summary.Unreachable++
+		case m.unable != "":
+			d.Status, d.Message = gaea.EvidenceCouldNotRun, m.unable
+			report.Summary.CouldNotRun++
+		case len(m.drift[a.Name]) > 0:
+			d.Status, d.States = gaea.EvidenceDrifted, maps.Clone(m.drift[a.Name])
+		case !m.clean[a.Name]:
+			d.Status, d.States = gaea.EvidenceDrifted, map[string]string{"file.managed /etc/motd": "would be created"}
+		default:
+			report.Summary.InSync++
+		}
+		if d.Status == gaea.EvidenceDrifted {
+			report.Summary.Drifted++
+			report.Summary.States += len(d.States)
+		}
+		report.Minions[name] = d
+	}
+	f.archive[a.Name], f.stale = report, false
+	return report
+}
+
+func (f *fakeJobd) Drift(_ context.Context, name string) (*gaea.DriftReport, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.err != nil {
+		return nil, f.err
+	}
+	if r := f.archive[name]; r != nil {
+		return r, nil
+	}
+	return &gaea.DriftReport{Assignment: name}, nil
+}
+
+func (f *fakeJobd) Check(_ context.Context, name string, req gaea.CheckRequest) (*gaea.DriftReport, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.must(gaea.RolePlan); err != nil {
+		return nil, err
+	}
+	if f.checkErr != nil {
+		return nil, f.checkErr
+	}
+	if r := f.archive[name]; r != nil && req.MaxAge > 0 && !f.stale {
+		return r, nil
+	}
+	f.calls = append(f.calls, "test "+name)
+	return f.see(f.assignments[name]), nil
+}
+
+func (f *fakeJobd) Enforce(_ context.Context, name string, req gaea.EnforceRequest, key string) (*gaea.Run, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.must(gaea.RoleApply); err != nil {
+		return nil, err
+	}
+	if id, ok := f.keys[key]; ok {
+		return f.runs[id], nil
+	}
+	a := f.assignments[name]
+	if ref := gaea.RefOf(a); req.Ref != ref {
+		return nil, gaea.Errorf(gaea.CodeConflict, "the assignment is %s, not %s", ref, req.Ref)
+	}
+	minions, what := req.Minions, fmt.Sprintf("apply %s on %v", name, req.Minions)
+	if len(minions) == 0 {
+		minions, what = slices.Sorted(maps.Keys(f.world)), "apply "+name+" on all"
+	}
+	f.calls = append(f.calls, what)
+	run := &gaea.Run{
+		ID: fmt.Sprintf("run-%d", len(f.runs)+1), Kind: gaea.RunEnforce, Assignment: name, Status: gaea.RunRunning,
+		Function: "state.apply", Minions: map[string]gaea.RunMinion{}, CheckState: gaea.CheckPending,
+	}
+	for _, m := range minions {
+		run.Minions[m] = gaea.RunMinion{Outcome: gaea.OutcomePending}
+	}
+	f.runs[run.ID], f.keys[key] = run, run.ID
+	return snapshot(run), nil
+}
+
+// finish lets a run do its work, and the check after it.
+func (f *fakeJobd) finish(id string) *gaea.Run {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	run := f.runs[id]
+	if run.Complete() {
+		return snapshot(run)
+	}
+	run.Status = gaea.RunSucceeded
+	for name := range run.Minions {
+		m, outcome, message := f.world[name], gaea.OutcomeChanged, ""
+		switch {
+		case m.down:
+			outcome, message = gaea.OutcomeUnreachable, "did not answer within 5s"
+		case m.unable != "":
+			outcome, message = gaea.OutcomeCouldNotRun, m.unable
+		case m.broken[run.Assignment] != "":
+			outcome, message = gaea.OutcomeFailed, m.broken[run.Assignment]
+		default:
+			delete(m.drift, run.Assignment)
+			m.clean[run.Assignment] = true
+		}
+		run.Minions[name] = gaea.RunMinion{Outcome: outcome, Message: message}
+		if !outcome.OK() {
+			run.Status = gaea.RunFailed
+		}
+	}
+	run.CheckState = gaea.CheckDone
+	f.see(f.assignments[run.Assignment])
+	return snapshot(run)
+}
+
+func snapshot(r *gaea.Run) *gaea.Run {
+	c := *r
+	c.Minions = maps.Clone(r.Minions)
+	return &c
+}
+
+func (f *fakeJobd) GetRun(_ context.Context, id string) (*gaea.Run, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	r, ok := f.runs[id]
+	if !ok {
+		return nil, gaea.Errorf(gaea.CodeNotFound, "there is no run %q", id)
+	}
+	return snapshot(r), f.err
+}
+
+func (f *fakeJobd) WaitRun(ctx context.Context, id string, _ func(*gaea.Run)) (*gaea.Run, error) {
+	run, err := f.GetRun(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	f.mu.Lock()
+	wait := f.wait
+	f.mu.Unlock()
+	if wait != nil {
+		return wait(ctx, run)
+	}
+	return f.finish(id), nil
+}
+
+func (f *fakeJobd) Job(_ context.Context, jid string) (*gaea.JobDetail, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	j, ok := f.jobs[jid]
+	if !ok {
+		return nil, gaea.Errorf(gaea.CodeNotFound, "there is no job %q", jid)
+	}
+	return j, f.err
+}
+
+func (f *fakeJobd) JobReturns(_ context.Context, jid string, p gaea.PageRequest) (gaea.Page[gaea.Return], error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var from int
+	if p.Cursor != "" {
+		if _, err := fmt.Sscan(p.Cursor, &from); err != nil {
+			return gaea.Page[gaea.Return]{}, err
+		}
+	}
+	all := f.returns[jid][from:]
+	if len(all) <= p.Limit {
+		return gaea.Page[gaea.Return]{Items: all}, f.err
+	}
+	return gaea.Page[gaea.Return]{Items: all[:p.Limit], Next: fmt.Sprint(from + p.Limit)}, f.err
+}
+
+func (f *fakeJobd) FollowJob(ctx context.Context, jid string, do func(gaea.Return) error) error {
+	f.mu.Lock()
+	all, job := f.returns[jid], f.jobs[jid]
+	f.mu.Unlock()
+	if job == nil {
+		return gaea.Errorf(gaea.CodeNotFound, "there is no job %q", jid)
+	}
+	for _, r := range all {
+		if err := do(r); err != nil {
+			return err
+		}
+	}
+	if len(all) < len(job.Minions) {
+		<-ctx.Done()
+		return gaea.Wrap(ctx.Err(), gaea.CodeTimeout, "the time ran out")
+	}
+	return nil
+}

@@ -1,0 +1,276 @@
+package provider
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/path"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+	"github.com/hashicorp/terraform-plugin-log/tflog"
+
+	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
+)
+
+// unfinishedKey is the key of a resource's private state that is set while an apply could not see how its run ended.
+const unfinishedKey = "unfinished"
+
+// unfinishedValue is that key's value: JSON, or nothing, which removes the key.
+func unfinishedValue(finished bool) []byte {
+	if finished {
+		return nil
+	}
+	return []byte("true")
+}
+
+// How long an apply waits for a run where the configuration does not say: an hour, or the run's own limit twice (the run and
+// the check after it) and some time in a queue, whichever is longer.
+const (
+	minRunWait   = time.Hour
+	queueReserve = 15 * time.Minute
+)
+
+// maxJoins bounds how many finished runs an apply passes over before it takes what it is given.
+const maxJoins = 8
+
+// application is one apply of a state assignment.
+type application struct {
+	session *session
+	state   stateAssignmentModel  // what will be saved: the plan at first
+	prior   *stateAssignmentModel // nil for a create
+	timeout time.Duration         // 0: by the run
+	diags   *diag.Diagnostics
+
+	definition gaea.Assignment
+}
+
+// put stores the planned definition. The secret pillar goes with it where the definition is a new one: else jobd has it.
+func (a *application) put(ctx context.Context, config *stateAssignmentModel) bool {
+	var err error
+	if a.definition, err = a.state.definition(); err != nil {
+		addInvalid(a.diags, path.Root("name"), err)
+		return false
+	}
+	input := gaea.AssignmentInput{Assignment: a.definition}
+	if a.prior == nil || a.prior.Ref.ValueString() != gaea.RefOf(a.definition) {
+		if input.SecretPillar, err = config.secretPillar(); err != nil {
+			addInvalid(a.diags, path.Root("pillar_wo"), err)
+			return false
+		}
+	}
+	v, err := a.session.backend.PutAssignment(ctx, input)
+	if err != nil {
+		a.session.addError(a.diags, "Cannot store the state assignment "+a.definition.Name, err)
+		return false
+	}
+	return stored(a.diags, a.definition, v.Ref, &a.state.ID, &a.state.Ref)
+}
+
+// carryOut does what was planned for the minions and leaves the true state in a.state, whatever happens. It returns false
+// where it cannot tell how the minions stand.
+func (a *application) carryOut(ctx context.Context, planned intent) bool {
+	a.state.settle(a.prior)
+	switch planned {
+	case intentEnforce:
+		return a.enforce(ctx)
+	case intentLook, intentUnknown: // unknown before the apply; an apply knows remediate, so it is a look
+		r := stateAssignmentResource{session: a.session}
+		return r.look(ctx, &a.state, a.definition, a.diags)
+	case intentNothing:
+	}
+	return true
+}
+
+// enforce runs the states, waits for the run and the check after it, and judges what came of it.
+func (a *application) enforce(ctx context.Context) bool {
+	run, err := a.start(ctx)
+	if err != nil {
+		a.session.addError(a.diags, "Cannot apply the state assignment "+a.definition.Name, err)
+		return false
+	}
+	a.note(run)
+	limit := a.timeout
+	if limit == 0 {
+		limit = max(minRunWait, 2*run.Timeouts.WithDefaults().Job.Std()+queueReserve)
+	}
+	waiting, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	tflog.Info(ctx, "waiting for a run", map[string]any{"run_id": run.ID, "assignment": a.definition.Name, "limit": limit.String()})
+	ended, err := a.session.backend.WaitRun(waiting, run.ID, nil)
+	if ended != nil {
+		run = ended
+	}
+	a.note(run)
+	tflog.Info(ctx, "stopped waiting for a run", map[string]any{"run_id": run.ID, "status": string(run.Status), "counts": run.Tally()})
+	if err == nil && !run.Complete() {
+		err = gaea.Errorf(gaea.CodeTimeout, "the run %s is not complete", run.ID)
+	}
+	if err != nil {
+		a.addLostRun(run, limit, err)
+		return false
+	}
+	// What the run did is saved even when Terraform is being stopped: this last question is short.
+	report, err := a.session.backend.Drift(context.WithoutCancel(ctx), a.definition.Name)
+	if err != nil {
+		a.session.addError(a.diags, fmt.Sprintf("The run %s has ended, but what it left cannot be read", run.ID), err)
+		return false
+	}
+	a.judge(run, report)
+	return true
+}
+
+// note keeps which run it is and how it stands.
+func (a *application) note(run *gaea.Run) {
+	a.state.LastRunID = types.StringValue(run.ID)
+	a.state.Status = types.StringValue(string(run.Status))
+}
+
+// start starts the run, or joins the one that an apply that was cut off has started. A run that is over already was somebody
+// else's answer to the same question: it tells nothing of now, so another one is asked for.
+func (a *application) start(ctx context.Context) (*gaea.Run, error) {
+	req := gaea.EnforceRequest{Ref: a.state.Ref.ValueString(), Minions: a.minions()}
+	key := a.key(req.Minions)
+	for tries := 1; ; tries++ {
+		run, err := a.session.backend.Enforce(ctx, a.definition.Name, req, key)
+		if err != nil || !run.Complete() || tries == maxJoins {
+			return run, err
+		}
+		tflog.Debug(ctx, "a run with this key is over", map[string]any{"run_id": run.ID})
+		key = digest(key, run.ID)
+	}
+}
+
+// minions are those that an apply runs: the drifted ones where nothing but drift is to be repaired and drift names them all,
+// else, as nil, all of the target.
+func (a *application) minions() []string {
+	if a.prior == nil || !a.prior.Ref.Equal(a.state.Ref) {
+		return nil
+	}
+	drifted := entriesIn(a.prior.Drift).minions()
+	if len(drifted) == 0 || counted(a.prior.DriftSummary) > len(drifted) {
+		return nil
+	}
+	return drifted
+}
+
+// key is the idempotency key of the run: made of the assignment's ref, of the minions, of the run before and of the drift
+// that was planned away. The same apply asks with the same key, so when the provider was killed its next try joins the run
+// it had started; an apply of anything else, or after another run, has another key.
+func (a *application) key(minions []string) string {
+	last, drift := "", []byte("{}")
+	if a.prior != nil {
+		last = a.prior.LastRunID.ValueString()
+		drift, _ = json.Marshal(entriesIn(a.prior.Drift)) // maps of texts: cannot fail
+	}
+	return digest("gaea_state_assignment", a.state.Ref.ValueString(), strings.Join(minions, ","), last, string(drift))
+}
+
+func digest(parts ...string) string {
+	h := sha256.New()
+	for _, p := range parts {
+		fmt.Fprintf(h, "%d:%s\n", len(p), p)
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16])
+}
+
+// addLostRun says that the wait ended before the run did. The run goes on; its id is in the state.
+func (a *application) addLostRun(run *gaea.Run, limit time.Duration, err error) {
+	why := words(err)
+	if errors.Is(err, context.DeadlineExceeded) {
+		why = fmt.Sprintf("%s have passed, which is as long as timeouts allow to wait", gaea.Duration(limit))
+	}
+	a.diags.AddError("Stopped waiting for the run "+run.ID, fmt.Sprintf("%s The run goes on without Terraform; when last seen it was %s. "+
+		"See it with `jobd show %s`, stop it with `jobd cancel %s`. The next plan shows what it left, and an apply while it still "+
+		"goes on joins it.", sentence(why), run.Status, run.ID, run.ID))
+}
+
+// judge takes what the run left into the state and reports what went wrong.
+func (a *application) judge(run *gaea.Run, report *gaea.DriftReport) {
+	entries := entriesOf(report, a.definition)
+	for minion := range entries {
+		if _, ran := run.Minions[minion]; !ran {
+			// Drifted since the plan, on a minion that this apply was not for: the next plan shows it.
+			delete(entries, minion)
+		}
+	}
+	var failed, unreachable, left []quoted
+	for minion, m := range run.Minions {
+		switch {
+		case m.Outcome == gaea.OutcomeUnreachable:
+			unreachable = append(unreachable, quoted{minion, orElse(m.Message, "does not answer")})
+		case !m.Outcome.OK():
+			text := orElse(m.Message, string(m.Outcome))
+			failed = append(failed, quoted{minion, text})
+			if _, ok := entries[minion]; !ok {
+				// A test run may find nothing wrong where the real one failed: what failed is not in sync for that.
+				entries[minion] = map[string]string{runLabel(a.definition): text}
+			}
+		case entries[minion] != nil:
+			states := slices.Sorted(maps.Keys(entries[minion]))
+			left = append(left, quoted{minion, listNames(states)})
+		}
+	}
+	before := types.ListNull(types.StringType)
+	if a.prior != nil {
+		before = a.prior.Unsettled
+	}
+	a.state.show(report, entries)
+	a.state.warnUnsettled(a.diags, before)
+	a.addFailures(run, failed, left)
+	a.addUnreachable(run, unreachable)
+	if run.CheckState == gaea.CheckFailed {
+		a.diags.AddWarning("The check after the run "+run.ID+" failed", "The states were applied, but no test run could tell afterwards "+
+			"whether they hold, so states that never settle are not told apart. `jobd show "+run.ID+"` has the cause.")
+	}
+}
+
+// addFailures adds one error for all minions that failed, that still drift, or that never ran.
+func (a *application) addFailures(run *gaea.Run, failed, left []quoted) {
+	name := a.definition.Name
+	sortQuoted(failed)
+	sortQuoted(left)
+	unsuccessful := run.Status != gaea.RunSucceeded && (run.Status != gaea.RunFailed || len(run.Minions) == 0)
+	switch {
+	case len(failed) > 0:
+		a.diags.AddError("The states of "+name+" were not applied everywhere", fmt.Sprintf("The run %s failed on %d of %s:%s%s",
+			run.ID, len(failed), plural(len(run.Minions), "minion"), quote(failed), endNote(run)))
+	case unsuccessful:
+		a.diags.AddError("The states of "+name+" were not applied", fmt.Sprintf("The run %s ended as %s.%s", run.ID, run.Status, endNote(run)))
+	}
+	if len(left) > 0 {
+		a.diags.AddError("Drift of "+name+" is left", fmt.Sprintf("The run %s was successful on %s, and yet states differ there:%s",
+			run.ID, plural(len(left), "minion"), quote(left)))
+	}
+}
+
+func endNote(run *gaea.Run) string {
+	note := ""
+	if run.Message != "" {
+		note = "\n\n" + sentence(run.Message)
+	}
+	return note + "\n\n`jobd show " + run.ID + "` tells more."
+}
+
+// addUnreachable reports the minions that the run could not reach, as on_unreachable says.
+func (a *application) addUnreachable(run *gaea.Run, unreachable []quoted) {
+	if len(unreachable) == 0 {
+		return
+	}
+	sortQuoted(unreachable)
+	summary := "Minions of " + a.definition.Name + " could not be reached"
+	detail := fmt.Sprintf("The run %s did not reach %d of %s:%s\n\nThey are listed in unreachable. What is wrong on them is seen and "+
+		"planned when they answer again.", run.ID, len(unreachable), plural(len(run.Minions), "minion"), quote(unreachable))
+	if a.definition.OnUnreachable == gaea.UnreachableWarn {
+		a.diags.AddWarning(summary, detail)
+		return
+	}
+	a.diags.AddError(summary, detail+" To let an apply go on without them set on_unreachable = \"warn\".")
+}
