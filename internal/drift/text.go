@@ -62,7 +62,8 @@ func difference(s *gaea.StateResult) string {
 	}
 	blocks := map[string]string{}
 	rest := withoutDiffs("", changes, blocks)
-	if s.Diff != "" {
+	if s.Diff != "" { // it may be put together from several of the changes
+		maps.DeleteFunc(blocks, func(_, d string) bool { return strings.Contains(s.Diff, strings.TrimSuffix(d, "\n")) })
 		blocks[""] = s.Diff
 		if m, ok := rest.(map[string]any); ok && m["diff"] == s.Diff {
 			delete(m, "diff")

@@ -133,3 +133,11 @@ func FuzzText(f *testing.F) {
 		}
 	})
 }
+
+func TestADiffOfSeveralFilesIsShownOnce(t *testing.T) {
+	s := state("file.recurse", "/etc/x", gaea.OutcomeWouldChange, "", `{"/etc/x/a":{"diff":`+quoted(motdDiff)+`,"mode":"0600"}}`)
+	s.Diff = "/etc/x/a\n" + strings.TrimSuffix(motdDiff, "\n")
+	if got, want := drift.Text(&s, true, gaea.DetailDiff), "/etc/x/a\n"+motdDiff+"and /etc/x/a.mode: 0600\n"; got != want {
+		t.Errorf("got %q", got)
+	}
+}

@@ -3,16 +3,19 @@ package enforce
 import (
 	"context"
 	"log/slog"
+	"sync"
+	"time"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/drift"
 	"github.com/gaea-salt/terraform-provider-gaea/internal/engine"
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
 )
 
-// Engine is what the service needs of the run engine; *[engine.Engine] has it.
+// Engine is what the service needs of the run engine; *[engine.Engine] has it and documents it.
 type Engine interface {
 	Submit(ctx context.Context, req engine.Request) (run *gaea.Run, created bool, err error)
 	Wait(ctx context.Context, id string) (*gaea.Run, error)
+	WaitComplete(ctx context.Context, id string) (*gaea.Run, error)
 	Finish(ctx context.Context, id string, f func(*gaea.Run)) error
 }
 
@@ -35,40 +38,131 @@ type Deps struct {
 // Service checks and enforces assignments. Make it with [New], then Start; every goroutine of it has ended when Stop
 // returns nil. Its methods may be called from several goroutines.
 type Service struct {
-	deps Deps
+	deps  Deps
+	turns keyedLock // by assignment: who decides whether a run is started or joined
+
+	ctx     context.Context //nolint:containedctx // the life of the service's goroutines
+	cancel  context.CancelFunc
+	running sync.WaitGroup
+
+	mu       sync.Mutex
+	state    serviceState
+	followed map[string]bool // ids of the runs whose aftermath somebody waits for
 }
 
-// New returns a service that does nothing by itself before Start.
-func New(deps Deps) *Service { return &Service{deps: deps} }
+type serviceState int
+
+const (
+	serviceNew serviceState = iota
+	serviceStarted
+	serviceStopped
+)
+
+// New returns a service that does nothing before Start.
+func New(deps Deps) *Service {
+	if deps.Clock == nil {
+		deps.Clock = time.Now
+	}
+	if deps.Logger == nil {
+		deps.Logger = slog.New(slog.DiscardHandler)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	return &Service{deps: deps, ctx: ctx, cancel: cancel, followed: map[string]bool{}}
+}
 
 // Start takes up the runs whose aftermath was not finished when the process before this one ended, and begins to check the
-// assignments that have an interval.
-func (s *Service) Start(ctx context.Context) error { return errNotReady }
+// assignments that have an interval. The context is for Start itself; the error is the store's.
+func (s *Service) Start(ctx context.Context) error {
+	unfinished, err := s.unfinished(ctx)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	if s.state != serviceNew {
+		s.mu.Unlock()
+		return gaea.Errorf(gaea.CodeInternal, "the assignment service can be started once")
+	}
+	s.state = serviceStarted
+	s.mu.Unlock()
+	for i := range unfinished {
+		s.follow(&unfinished[i])
+	}
+	s.spawn(func() { newPatrol(s).loop(s.ctx) })
+	return nil
+}
+
+// unfinished lists this master's checks and enforcing runs that are not complete.
+func (s *Service) unfinished(ctx context.Context) ([]gaea.Run, error) {
+	var runs []gaea.Run
+	page := gaea.PageRequest{Limit: 1000}
+	for {
+		found, err := s.deps.Runs.ListRuns(ctx, gaea.RunFilter{Active: true}, page)
+		if err != nil {
+			return nil, err
+		}
+		for _, run := range found.Items {
+			if run.Master == s.deps.Master && run.Assignment != "" && !run.Complete() {
+				runs = append(runs, run)
+			}
+		}
+		if found.Next == "" {
+			return runs, nil
+		}
+		page.Cursor = found.Next
+	}
+}
 
 // Stop ends the interval checks and leaves runs to the next Start. It waits for the service's goroutines, and returns ctx's
-// error where they do not end in time.
-func (s *Service) Stop(ctx context.Context) error { return errNotReady }
-
-// Drift reports how an assignment stands by what is archived; it asks no minion. The minions are those of the newest run
-// over the whole target, so a new assignment has none before its first check. CodeNotFound, also where the assignment's
-// target group or job template is gone.
-func (s *Service) Drift(ctx context.Context, name string) (*gaea.DriftReport, error) {
-	return nil, errNotReady
+// error where they do not end in time. It may be called again, and without Start.
+func (s *Service) Stop(ctx context.Context) error {
+	s.mu.Lock()
+	s.state = serviceStopped
+	s.mu.Unlock()
+	s.cancel()
+	stopped := make(chan struct{})
+	go func() { // ends with the last of the service's goroutines
+		defer close(stopped)
+		s.running.Wait()
+	}()
+	select {
+	case <-stopped:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
-// Check makes a test run on the minions whose evidence is older than req.MaxAge, or joins one that is going on and covers
-// them; it does not wait for its end. The run is nil where all evidence is fresh. The report is whole when the run is
-// complete, see [gaea.Run.Complete]. CodeNotFound; CodeInvalid for a minion that is not in the target.
-func (s *Service) Check(ctx context.Context, name string, req gaea.CheckRequest) (*gaea.Run, error) {
-	return nil, errNotReady
+// spawn runs f in a goroutine that Stop waits for; not at all where the service does not run.
+func (s *Service) spawn(f func()) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state != serviceStarted {
+		return false
+	}
+	s.running.Go(f)
+	return true
 }
 
-// Enforce applies the assignment's states for real, or joins such a run of the same revision that is going on and covers
-// the same minions. The run is complete when the test run after it has ended too. The key is the caller's idempotency key,
-// or empty. CodeNotFound; CodeConflict where the assignment is another version than req.Ref or does not remediate;
-// CodeInvalid for a minion that is not in the target.
-func (s *Service) Enforce(ctx context.Context, name string, req gaea.EnforceRequest, key string) (*gaea.Run, error) {
-	return nil, errNotReady
+// ready says whether the service takes requests that start runs.
+func (s *Service) ready() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch s.state {
+	case serviceNew:
+		return gaea.Errorf(gaea.CodeUnavailable, "jobd is starting; try again in a moment")
+	case serviceStopped:
+		return gaea.Errorf(gaea.CodeUnavailable, "jobd is stopping; try again when it is back")
+	default:
+		return nil
+	}
 }
 
-var errNotReady = gaea.Errorf(gaea.CodeInternal, "the service is being built")
+func (s *Service) now() time.Time { return s.deps.Clock() }
+
+// userOf names who makes a request: the context's principal, or jobd itself.
+func userOf(ctx context.Context) string {
+	if name := gaea.PrincipalFrom(ctx).Name; name != "" {
+		return name
+	}
+	return "jobd"
+}
