@@ -2,6 +2,7 @@ package saltclient
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -122,7 +123,7 @@ func ReturnOutcome(r *gaea.Return) {
 	bad := (r.Success != nil && !*r.Success) || (r.Retcode != nil && *r.Retcode != 0)
 	switch {
 	case r.Function == Trimmed:
-		r.Function = ""
+		r.Function, r.Args, r.Metadata = "", nil, nil
 		r.Outcome = gaea.OutcomeNoReturn
 		r.Message = "The return is larger than the master's max_event_size, so the event bus does not carry it. The job cache has it; or raise max_event_size."
 	case isStateFunction(r.Function):
@@ -157,13 +158,16 @@ func stateOutcome(r *gaea.Return, bad bool) {
 // sumUp makes one outcome of the states'.
 func sumUp(r *gaea.Return, bad bool) {
 	var failed []string
-	seen := map[gaea.Outcome]bool{}
+	var would, changed bool
 	for i := range r.States {
-		s := &r.States[i]
-		seen[s.Outcome] = true
-		r.Test = r.Test || s.Result == nil && s.Outcome == gaea.OutcomeWouldChange
-		if s.Outcome == gaea.OutcomeFailed {
+		switch s := &r.States[i]; s.Outcome {
+		case gaea.OutcomeFailed:
 			failed = append(failed, fmt.Sprintf("%s.%s %s: %s", s.Module, s.Function, s.ID, firstLine(s.Comment)))
+		case gaea.OutcomeWouldChange:
+			would = true
+			r.Test = r.Test || s.Result == nil
+		case gaea.OutcomeChanged:
+			changed = true
 		}
 	}
 	switch {
@@ -171,9 +175,9 @@ func sumUp(r *gaea.Return, bad bool) {
 		r.Outcome, r.Message = gaea.OutcomeFailed, cutMessage(strings.Join(failed, "\n"))
 	case bad:
 		r.Outcome, r.Message = gaea.OutcomeFailed, failure(r)
-	case seen[gaea.OutcomeWouldChange]:
+	case would:
 		r.Outcome = gaea.OutcomeWouldChange
-	case seen[gaea.OutcomeChanged]:
+	case changed:
 		r.Outcome = gaea.OutcomeChanged
 	default:
 		r.Outcome = gaea.OutcomeInSync
@@ -196,29 +200,40 @@ const maxMessage = 8 << 10
 
 // messageOf makes lines for people of what came instead of states: the words themselves where they are words.
 func messageOf(body []byte) string {
+	words := strings.TrimSpace(wordsOf(body))
+	switch {
+	case words != "":
+		return cutMessage(words)
+	case len(body) == 0:
+		return "Salt returned nothing"
+	default:
+		return cutMessage("Salt returned " + string(body))
+	}
+}
+
+// wordsOf is the text in a value: a text, the lines of a list, or what the remote shell wrote where salt-ssh could not start
+// Salt over there. Empty where there is none.
+func wordsOf(body []byte) string {
 	switch kind(body) {
 	case '"':
-		return cutMessage(strings.TrimSpace(text(body)))
+		return text(body)
 	case '[':
 		var lines []string
 		for item := range elements(body) {
 			lines = append(lines, strings.TrimSpace(text(item)))
 		}
-		return cutMessage(strings.Join(lines, "\n"))
+		return strings.Join(lines, "\n")
 	case '{':
-		// salt-ssh answers with what the remote shell wrote where Salt itself could not start there.
-		for _, name := range []string{"stderr", "stdout", "return", "comment"} {
-			for key, val := range members(body) {
-				if string(key) == name && !isEmpty(val) {
-					return messageOf(val)
-				}
+		found := map[string]string{}
+		for key, val := range members(body) {
+			if kind(val) == '"' {
+				found[string(key)] = text(val)
 			}
 		}
+		return cmp.Or(found["stderr"], found["stdout"], found["return"], found["comment"])
+	default:
+		return ""
 	}
-	if len(body) == 0 {
-		return "Salt returned nothing."
-	}
-	return cutMessage("Salt returned " + string(body))
 }
 
 // failure says in one line why a function failed: the return code, and the last line of what it answered, which is where

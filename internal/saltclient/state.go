@@ -37,6 +37,9 @@ func ParseStateKey(key string) (module, id, name, function string) {
 	return module, id, name, function
 }
 
+// enoughStates bounds for how many states room is made before they are read.
+const enoughStates = 256
+
 // parseStates reads the states of a state run's return in the order they ran; none where body holds none. test says that the
 // run was told to be a test, so that changes are what would change.
 func parseStates(body []byte, test bool) []gaea.StateResult {
@@ -45,12 +48,16 @@ func parseStates(body []byte, test bool) []gaea.StateResult {
 		if !bytes.Contains(key, []byte(stateSeparator)) {
 			continue
 		}
-		s := gaea.StateResult{Key: string(key)}
-		if s.Module, s.ID, s.Name, s.Function = ParseStateKey(s.Key); s.Function == "" {
+		name := string(key)
+		module, id, own, function := ParseStateKey(name)
+		if function == "" {
 			continue
 		}
-		parseState(&s, val, test)
-		states = append(states, s)
+		if states == nil {
+			states = make([]gaea.StateResult, 0, min(max(bytes.Count(body, []byte(`"__run_num__"`)), 1), enoughStates))
+		}
+		states = append(states, gaea.StateResult{Key: name, Module: module, ID: id, Name: own, Function: function})
+		parseState(&states[len(states)-1], val, test)
 	}
 	if !slices.IsSortedFunc(states, byRunNum) {
 		slices.SortStableFunc(states, byRunNum)
