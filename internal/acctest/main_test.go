@@ -22,12 +22,12 @@ var shared struct {
 	dir    string // binaries, the mirror, jobd's files; removed at the end
 	states string // the lab's file roots
 
-	once sync.Once
-	err  error
-	jobd *jobdlab.Jobd
-	// tokens by role
-	tokens map[string]string
+	once   sync.Once
+	err    error
+	binary string // jobd
 	tfrc   string // a Terraform CLI configuration with the filesystem mirror
+	jobd   *jobdlab.Jobd
+	tokens map[string]string // by role
 }
 
 type suite struct{ m *testing.M }
@@ -44,6 +44,13 @@ func (s suite) Run() int {
 }
 
 func TestMain(m *testing.M) {
+	// A user's own settings are not the tests'.
+	for _, name := range []string{"GAEA_ENDPOINT", "GAEA_TOKEN", "GAEA_CA_FILE", "GAEA_REQUEST_TIMEOUT", "TF_CLI_ARGS", "TF_CLI_CONFIG_FILE"} {
+		if err := os.Unsetenv(name); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+	}
 	dir, err := os.MkdirTemp("", "gaea-acc-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -62,52 +69,37 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// rig is what a test works with.
-type rig struct {
-	lab    *saltlab.Lab
-	jobd   *jobdlab.Jobd
-	client *jobdclient.Client // with the role apply
-	name   string             // a name of the test's own, for definitions and states
-}
-
-// newRig returns the shared lab and jobd, and a name that no other test uses.
-func newRig(t *testing.T) *rig {
-	t.Helper()
-	lab := saltlab.Get(t)
-	shared.once.Do(func() { shared.err = startShared(lab) })
-	if shared.err != nil {
-		t.Fatal(shared.err)
-	}
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Log("jobd's log ends in:\n" + shared.jobd.Log(40))
-		}
-	})
-	name := strings.ToLower(strings.NewReplacer("TestAcc", "", "/", "-", "_", "-").Replace(t.Name()))
-	return &rig{lab: lab, jobd: shared.jobd, client: dial(t, "apply"), name: name}
-}
-
 func startShared(lab *saltlab.Lab) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
-	binary, err := jobdlab.Build(ctx, shared.dir)
-	if err != nil {
+	var err error
+	if shared.binary, err = jobdlab.Build(ctx, shared.dir); err != nil {
 		return err
 	}
 	if shared.tfrc, err = buildMirror(ctx, shared.dir); err != nil {
 		return err
 	}
-	shared.jobd, err = jobdlab.Start(ctx, jobdlab.Config{Binary: binary, SaltConfigDir: lab.ConfigDir(), Dir: shared.dir, Args: []string{"--log-level", "debug"}})
+	shared.jobd, err = jobdlab.Start(ctx, jobdlab.Config{
+		Binary: shared.binary, SaltConfigDir: lab.ConfigDir(), Dir: shared.dir, Args: []string{"--log-level", "debug"},
+	})
 	if err != nil {
 		return err
 	}
-	shared.tokens = map[string]string{}
-	for _, role := range []string{"read", "plan", "apply"} {
-		if shared.tokens[role], err = shared.jobd.Token(ctx, role, role); err != nil {
-			return err
+	shared.tokens, err = makeTokens(ctx, shared.jobd)
+	return err
+}
+
+// makeTokens makes a token of each role, under the role's name.
+func makeTokens(ctx context.Context, j *jobdlab.Jobd) (map[string]string, error) {
+	tokens := map[string]string{}
+	for _, role := range []string{"read", "plan", "apply", "admin"} {
+		token, err := j.Token(ctx, role, role)
+		if err != nil {
+			return nil, err
 		}
+		tokens[role] = token
 	}
-	return nil
+	return tokens, nil
 }
 
 // buildMirror builds the provider and lays it out as a filesystem mirror for terraform init.
@@ -128,10 +120,72 @@ func buildMirror(ctx context.Context, dir string) (tfrc string, err error) {
 	return tfrc, os.WriteFile(tfrc, []byte(config), 0o600)
 }
 
-// dial returns a client with a role's token.
-func dial(t *testing.T, role string) *jobdclient.Client {
+// rig is what a test works with.
+type rig struct {
+	lab    *saltlab.Lab
+	jobd   *jobdlab.Jobd
+	tokens map[string]string  // by role
+	client *jobdclient.Client // with the role apply
+	name   string             // a name of the test's own, for definitions, states and files
+}
+
+// newRig returns the shared lab and jobd, and a name that no other test uses. A test that disturbs what is shared does not
+// run in parallel, and undoes it.
+func newRig(t *testing.T) *rig {
 	t.Helper()
-	c, err := jobdclient.New(jobdclient.Config{Endpoint: shared.jobd.Endpoint, Token: shared.tokens[role]})
+	lab := saltlab.Get(t)
+	shared.once.Do(func() { shared.err = startShared(lab) })
+	if shared.err != nil {
+		t.Fatal(shared.err)
+	}
+	return newRigOn(t, lab, shared.jobd, shared.tokens)
+}
+
+// newRigAlone returns the shared lab with a jobd of the test's own, which the test may stop and kill.
+func newRigAlone(t *testing.T, args ...string) *rig {
+	t.Helper()
+	newRig(t)
+	lab := saltlab.Get(t)
+	j, err := jobdlab.Start(t.Context(), jobdlab.Config{
+		Binary: shared.binary, SaltConfigDir: lab.ConfigDir(), Dir: t.TempDir(), Args: append([]string{"--log-level", "debug"}, args...),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := j.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	tokens, err := makeTokens(t.Context(), j)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return newRigOn(t, lab, j, tokens)
+}
+
+func newRigOn(t *testing.T, lab *saltlab.Lab, j *jobdlab.Jobd, tokens map[string]string) *rig {
+	t.Helper()
+	name := strings.ToLower(strings.NewReplacer("TestAcc", "", "/", "-", "_", "-").Replace(t.Name()))
+	r := &rig{lab: lab, jobd: j, tokens: tokens, name: name}
+	r.client = r.dial(t, "apply")
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log("jobd's log ends in:\n" + j.Log(60))
+		}
+		for _, minion := range lab.Minions() {
+			if err := os.RemoveAll(r.dir(minion)); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	return r
+}
+
+// dial returns a client with a role's token.
+func (r *rig) dial(t *testing.T, role string) *jobdclient.Client {
+	t.Helper()
+	c, err := jobdclient.New(jobdclient.Config{Endpoint: r.jobd.Endpoint, Token: r.tokens[role]})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,53 +193,12 @@ func dial(t *testing.T, role string) *jobdclient.Client {
 	return c
 }
 
-// sls writes a state file under the test's own name and returns that name.
-func (r *rig) sls(t *testing.T, text string) string {
-	t.Helper()
-	name := strings.ReplaceAll(r.name, "-", "_")
-	if err := os.WriteFile(filepath.Join(shared.states, name+".sls"), []byte(text), 0o644); err != nil { //nolint:gosec // minions read it
-		t.Fatal(err)
-	}
-	return name
-}
-
-// path is a file that states of this test make on a minion; in an SLS it is {{ grains.lab_root }}/FILE.
-func (r *rig) path(minion, file string) string { return filepath.Join(r.lab.MinionRoot(minion), file) }
-
-// write changes a file on a minion behind everybody's back.
-func (r *rig) write(t *testing.T, minion, file, text string) {
-	t.Helper()
-	if err := os.WriteFile(r.path(minion, file), []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// content is a file on a minion.
-func (r *rig) content(t *testing.T, minion, file string) string {
-	t.Helper()
-	text, err := os.ReadFile(r.path(minion, file))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
-}
-
-// check has jobd make a test run, as an operator would.
-func (r *rig) check(t *testing.T, assignment string) {
-	t.Helper()
-	out, err := r.jobd.Command(t.Context(), shared.tokens["plan"], "check", assignment).CombinedOutput()
-	var exit *exec.ExitError
-	if err != nil && (!errors.As(err, &exit) || exit.ExitCode() != 3) {
-		t.Fatalf("jobd check: %v\n%s", err, out)
-	}
-}
-
 // eventually waits until ok says so, for at most a minute.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	tick := time.NewTicker(100 * time.Millisecond)
+	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for !ok() {
 		select {

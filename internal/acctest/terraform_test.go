@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -23,7 +24,7 @@ func (r *rig) newTerraform(t *testing.T, role, config string) *tf {
 	f := &tf{dir: t.TempDir()}
 	f.env = append(os.Environ(),
 		"TF_CLI_CONFIG_FILE="+shared.tfrc, "TF_IN_AUTOMATION=1", "TF_INPUT=0", "CHECKPOINT_DISABLE=1",
-		"GAEA_ENDPOINT="+r.jobd.Endpoint, "GAEA_TOKEN="+shared.tokens[role])
+		"GAEA_ENDPOINT="+r.jobd.Endpoint, "GAEA_TOKEN="+r.tokens[role])
 	f.write(t, config)
 	if code, out := f.run(t, "init"); code != 0 {
 		t.Fatalf("terraform init ended with %d:\n%s", code, out)
@@ -127,14 +128,104 @@ func (f *tf) attributes(t *testing.T, address string) map[string]any {
 	return nil
 }
 
+// text is a text attribute of a resource in the state.
+func (f *tf) text(t *testing.T, address, attribute string) string {
+	t.Helper()
+	s, ok := f.attributes(t, address)[attribute].(string)
+	if !ok {
+		t.Fatalf("%s has no text %s", address, attribute)
+	}
+	return s
+}
+
+// driftIn is a resource's drift in the state.
+func (f *tf) driftIn(t *testing.T, address string) driftOf {
+	t.Helper()
+	return readDrift(f.attributes(t, address)["drift"])
+}
+
+// setenv sets a variable for what is run from now on.
+func (f *tf) setenv(name, value string) { f.env = append(f.env, name+"="+value) }
+
+// as has what is run from now on use a role's token.
+func (f *tf) as(r *rig, role string) { f.setenv("GAEA_TOKEN", r.tokens[role]) }
+
+// background runs Terraform meanwhile. The process is killed at the test's end where it still runs then.
+func (f *tf) background(t *testing.T, args ...string) *process {
+	t.Helper()
+	p := &process{ended: make(chan struct{})}
+	p.cmd = exec.Command("terraform", append(args, "-no-color")...)
+	p.cmd.Dir, p.cmd.Env = f.dir, f.env
+	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
+	// A group of its own, so that a kill reaches the provider too.
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		defer close(p.ended)
+		_ = p.cmd.Wait() // the exit code is read from the process's state
+	}()
+	t.Cleanup(p.kill)
+	return p
+}
+
+// process is a Terraform that runs meanwhile.
+type process struct {
+	cmd   *exec.Cmd
+	out   bytes.Buffer // complete when ended is closed
+	ended chan struct{}
+}
+
+// wait returns the exit code and all that was printed, as [tf.run] does.
+func (p *process) wait(t *testing.T) (code int, out string) {
+	t.Helper()
+	select {
+	case <-p.ended:
+	case <-t.Context().Done():
+		t.Fatal("terraform did not end")
+	}
+	return p.cmd.ProcessState.ExitCode(), p.out.String()
+}
+
+// kill ends Terraform and the provider as a loss of power would.
+func (p *process) kill() {
+	_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
+	<-p.ended
+}
+
+// stateFile is Terraform's state, to the byte.
+func (f *tf) stateFile(t *testing.T) string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(f.dir, "terraform.tfstate"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// has says whether a text is in what Terraform printed, which wraps error texts: the frame and line ends do not count.
+func has(out, text string) bool {
+	flat := strings.Join(strings.Fields(strings.NewReplacer("│", " ", "╵", " ", "╷", " ").Replace(out)), " ")
+	return strings.Contains(out, text) || strings.Contains(flat, strings.Join(strings.Fields(text), " "))
+}
+
 // wants fails the test for each text that is not in what Terraform printed.
 func wants(t *testing.T, out string, texts ...string) {
 	t.Helper()
-	// Terraform wraps error texts; compare without its frame and line ends.
-	flat := strings.Join(strings.Fields(strings.NewReplacer("│", " ", "╵", " ", "╷", " ").Replace(out)), " ")
 	for _, text := range texts {
-		if !strings.Contains(out, text) && !strings.Contains(flat, strings.Join(strings.Fields(text), " ")) {
+		if !has(out, text) {
 			t.Errorf("%q is not in:\n%s", text, out)
+		}
+	}
+}
+
+// wantsNot fails the test for each text that is in what Terraform printed.
+func wantsNot(t *testing.T, out string, texts ...string) {
+	t.Helper()
+	for _, text := range texts {
+		if has(out, text) {
+			t.Errorf("%q is in:\n%s", text, out)
 		}
 	}
 }
