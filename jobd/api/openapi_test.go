@@ -56,6 +56,10 @@ func TestTheDocumentListsEveryOutcomeAndCode(t *testing.T) {
 	if !strings.Contains(flat, list(outcomes)) {
 		t.Errorf("not in the document: %s", list(outcomes))
 	}
+	codes := list([]string{"invalid", "not_found", "conflict", "unauthenticated", "forbidden", "empty_target", "too_large", "timeout", "unavailable", "salt", "cancelled", "internal"})
+	if !strings.Contains(flat, codes) {
+		t.Errorf("not in the document: %s", codes)
+	}
 	var roles []string
 	for _, r := range gaea.Roles() {
 		roles = append(roles, string(r))

@@ -3,12 +3,14 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"maps"
 	"math"
 	"strconv"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/engine"
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
+	"github.com/gaea-salt/terraform-provider-gaea/internal/target"
 )
 
 // resolver turns a [gaea.RunRequest], which names a target group and a job template, into what the engine runs.
@@ -100,12 +102,14 @@ func (r resolver) target(ctx context.Context, req gaea.RunRequest) (gaea.Target,
 	return g.Target, err
 }
 
-// validTarget checks a target whole: its form, and the syntax of its expression.
+// validTarget checks a target whole: its form, and the syntax of its expression. Package target speaks of a wrong expression
+// as Terraform's users write it; here it stands in target.expr.
 func validTarget(t gaea.Target) error {
-	if err := t.Validate(); err != nil {
-		return err
+	err := target.Validate(t)
+	if wrong, ok := errors.AsType[*gaea.Error](err); ok && wrong.Field == "match" {
+		return &gaea.Error{Code: wrong.Code, Field: "target.expr", Message: wrong.Message, Err: wrong.Err}
 	}
-	return nil
+	return err
 }
 
 // definition finds what a ref in the input names. A wrong or unknown one is CodeInvalid with the field.
