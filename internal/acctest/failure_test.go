@@ -16,6 +16,12 @@ func TestAccAStateThatFailsIsAnErrorAndTheStateTellsTheTruth(t *testing.T) {
 disk:
   cmd.run:
     - name: echo no disk is there >&2; exit 3
+# One of those of which test mode sees nothing.
+unseen:
+  test.configurable_test_state:
+    - changes: False
+    - result: False
+    - comment: it did not work
 {% endif %}
 `)
 	config := func(broken string) string {
@@ -27,7 +33,7 @@ disk:
 
 	f.write(t, config("web2"))
 	out := f.must(t, 1, "apply", "-auto-approve")
-	wants(t, out, "Error: The states of "+r.name+" were not applied everywhere", "failed on 1 of 2 minions", "web2:", "no disk is there")
+	wants(t, out, "Error: The states of "+r.name+" were not applied everywhere", "failed on 1 of 2 minions", "web2:", "no disk is there", "it did not work")
 	if n := strings.Count(out, "Error:"); n != 1 {
 		t.Errorf("one failure gave %d errors:\n%s", n, out)
 	}
@@ -39,10 +45,13 @@ disk:
 		t.Errorf("the state has the run %v with the status %v", state["last_run_id"], state["status"])
 	}
 	drift := f.driftIn(t, it)
-	if len(drift) != 1 || !strings.Contains(drift["web2"]["cmd.run disk"], "fail") || !strings.Contains(drift["web2"]["cmd.run disk"], "no disk") {
+	if len(drift) != 1 || len(drift["web2"]) != 2 || !strings.Contains(drift["web2"]["cmd.run disk"], "no disk is there") ||
+		!strings.Contains(drift["web2"]["test.configurable_test_state unseen"], "it did not work") {
 		t.Errorf("the state has the drift %v", drift)
 	}
-	wants(t, f.plan(t, planChanges), "cmd.run disk")
+	for range 2 {
+		wants(t, f.plan(t, planChanges), "cmd.run disk", "test.configurable_test_state unseen")
+	}
 
 	f.write(t, config("none"))
 	f.apply(t)
@@ -54,7 +63,7 @@ func TestAccWhatSaltSaysOfStatesThatCannotRunIsQuoted(t *testing.T) {
 	for _, c := range []struct{ name, sls, says string }{
 		{"MissingSLS", "", "No matching sls found for"},
 		{"BrokenJinja", "{% if %}\n", "Jinja syntax error"},
-		{"BrokenYAML", "a: b: c\n", "mapping values are not allowed here"},
+		{"BrokenYAML", "a: b: c\n", "mapping values are not allowed in this context"},
 		{"UnknownState", "a:\n  nothing.managed: []\n", "State 'nothing.managed' was not found"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
