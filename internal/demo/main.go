@@ -91,7 +91,7 @@ func run(ctx context.Context, o options) (err error) {
 // show is the demo itself.
 func show(ctx context.Context, tf *terraform, d *demoJobd, lab *saltlab.Lab) error {
 	step("terraform init, from a filesystem mirror, and apply")
-	if err := tf.run(ctx, "init", "-input=false"); err != nil {
+	if err := tf.init(ctx); err != nil {
 		return err
 	}
 	if err := tf.run(ctx, "apply", "-input=false", "-auto-approve"); err != nil {

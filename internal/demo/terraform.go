@@ -17,6 +17,7 @@ type terraform struct {
 	program string
 	dir     string
 	env     []string
+	flags   []string // for every command
 }
 
 // prepareTerraform finds the program and copies the example to where its state may be written.
@@ -42,12 +43,27 @@ func prepareTerraform(work string) (*terraform, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &terraform{program: program, dir: dir}, os.WriteFile(filepath.Join(dir, "main.tf"), text, 0o600)
+	t := &terraform{program: program, dir: dir}
+	if info, err := os.Stdout.Stat(); err != nil || info.Mode()&os.ModeCharDevice == 0 || os.Getenv("NO_COLOR") != "" {
+		t.flags = []string{"-no-color"}
+	}
+	return t, os.WriteFile(filepath.Join(dir, "main.tf"), text, 0o600)
+}
+
+// init installs the provider. What Terraform says about it is shown where it fails.
+func (t *terraform) init(ctx context.Context) error {
+	cmd := exec.CommandContext(ctx, t.program, "init", "-input=false", "-no-color")
+	cmd.Dir, cmd.Env = t.dir, t.env
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s init: %w\n%s", filepath.Base(t.program), err, out)
+	}
+	say(filepath.Base(t.program) + " has installed the provider")
+	return nil
 }
 
 // run runs Terraform and shows what it prints. An interrupt reaches it as one Ctrl-C does, so that it can save its state.
 func (t *terraform) run(ctx context.Context, args ...string) error {
-	cmd := exec.CommandContext(ctx, t.program, args...)
+	cmd := exec.CommandContext(ctx, t.program, append(args, t.flags...)...)
 	cmd.Dir, cmd.Env = t.dir, t.env
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	// A group of its own: a Ctrl-C on the terminal is for the demo, which passes it on once.
