@@ -37,7 +37,7 @@ type runner struct {
 
 	inbox chan machine.Input
 	locks chan machine.Input // the answer to the one lock that is asked for
-	calls chan func() // each is run in the run's goroutine
+	calls chan func()        // each is run in the run's goroutine
 
 	unsaved map[string]struct{} // minions with changes that are not stored
 	dirty   bool                // something is not stored

@@ -196,12 +196,12 @@ func (r *runner) lookUp(l machine.LookUp) {
 		job, err := r.e.deps.Cache.CachedJob(limited, l.JID)
 		switch {
 		case gaea.CodeOf(err) == gaea.CodeNotFound:
-			r.send(machine.Cached{JID: l.JID})
+			r.send(machine.Cached{LookUp: l.ID, JID: l.JID})
 		case err != nil:
 			r.log.Warn("job cache not read", "jid", l.JID, "err", err)
-			r.send(machine.CacheFailed{JID: l.JID, Message: gaea.MessageOf(err)})
+			r.send(machine.CacheFailed{LookUp: l.ID, JID: l.JID, Message: gaea.MessageOf(err)})
 		default:
-			in := machine.Cached{JID: l.JID, Found: true, Minions: job.Job.Minions}
+			in := machine.Cached{LookUp: l.ID, JID: l.JID, Found: true, Minions: job.Job.Minions}
 			for i := range job.Returns {
 				in.Returns = append(in.Returns, machine.ReturnedFrom(&job.Returns[i]))
 			}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -121,16 +122,13 @@ func (m *Machine) askFailed(in AskFailed, now time.Time) {
 func (m *Machine) roundFailed(g *group, r *round, in AskFailed, now time.Time) {
 	g.round = nil
 	if in.Code == gaea.CodeEmptyTarget {
-		names := g.names(func(*wait) bool { return true })
+		names := slices.Sorted(maps.Keys(r.unanswered))
+		if r.purpose == PurposeMatch {
+			m.unmatched(g, names, now)
+			return
+		}
 		for _, name := range names {
-			if _, ok := r.unanswered[name]; !ok {
-				continue
-			}
-			if r.purpose == PurposeMatch {
-				m.unmatched(g, []string{name}, now)
-			} else {
-				m.settle(g, name, gaea.OutcomeUnreachable, unknownToMaster, now)
-			}
+			m.settle(g, name, gaea.OutcomeUnreachable, unknownToMaster, now)
 		}
 		return
 	}

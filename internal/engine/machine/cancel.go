@@ -19,7 +19,6 @@ func (m *Machine) cancel(in Cancel, now time.Time) {
 	}
 	m.head = true
 	if m.phase != phaseNew { // else Begin finds the run as if it had been stored so
-		m.save()
 		m.stop(now)
 	}
 }
@@ -102,7 +101,5 @@ func (m *Machine) unverified(g *group, now time.Time) {
 		}
 		m.settle(g, name, outcome, why, now)
 	}
-	if g.state != stateDone {
-		m.remove(g, now)
-	}
+	m.abandon(g, now)
 }

@@ -51,9 +51,18 @@ func (m *Machine) outOfTime(g *group, now time.Time) {
 		}
 		m.settle(g, name, gaea.OutcomeNoReturn, why, now)
 	}
-	if g.state != stateDone {
-		m.remove(g, now)
+	m.abandon(g, now)
+}
+
+// abandon ends a group whose publication was never confirmed.
+func (m *Machine) abandon(g *group, now time.Time) {
+	if g.state == stateDone {
+		return
 	}
+	if m.straight(g) && g.state != stateRetry {
+		m.unsure = fmt.Sprintf("it is not known whether the master published job %s, and to whom; look there for it", g.jid)
+	}
+	m.remove(g, now)
 }
 
 // finish ends the run.
@@ -99,10 +108,10 @@ func (m *Machine) conclude() {
 	switch {
 	case run.Status == gaea.RunCancelling:
 		run.Status = gaea.RunCancelled
-		run.Message = join(run.Message, tally)
+		run.Message = join(run.Message, m.unsure, tally)
 	case m.timeout:
 		run.Status = gaea.RunTimedOut
-		run.Message = join(fmt.Sprintf("the job timeout of %s passed", run.Timeouts.Job), m.trouble, tally)
+		run.Message = join(fmt.Sprintf("the job timeout of %s passed", run.Timeouts.Job), m.trouble, m.unsure, tally)
 	case m.fatal != "":
 		run.Status = gaea.RunFailed
 		run.Message = join(m.fatal, tally)

@@ -71,6 +71,7 @@ type Answered struct {
 
 // Cached is what the master's job cache has of a job.
 type Cached struct {
+	LookUp  int
 	JID     string
 	Found   bool     // the master has the job's load: it was published
 	Minions []string // whom it was published to
@@ -79,6 +80,7 @@ type Cached struct {
 
 // CacheFailed says that the job cache could not be read.
 type CacheFailed struct {
+	LookUp  int
 	JID     string
 	Message string // for users
 }
@@ -105,10 +107,10 @@ func (CacheFailed) input()   {}
 func (Cancel) input()        {}
 func (Tick) input()          {}
 
-// Effect is something to be done. Effects are carried out in order as far as they are started; [Save] is waited for.
+// Effect is something to be done. The effects of a step are started in order. A [Save] is always the first, and waited for.
 type Effect interface{ effect() }
 
-// Save stores the run. No later effect may be started before it is stored.
+// Save stores the run as it stands after the step. No other effect may be started before it is stored.
 type Save struct {
 	Minions []string // whose entries changed; a name that the run does not have has left it. Empty: only the run's head changed
 }
@@ -156,7 +158,10 @@ const (
 )
 
 // LookUp reads a job from the master's job cache. It is answered with [Cached] or [CacheFailed].
-type LookUp struct{ JID string }
+type LookUp struct {
+	ID  int
+	JID string
+}
 
 // Follow listens to a job that was published earlier, and reads what the archive has of it.
 type Follow struct{ JID string }

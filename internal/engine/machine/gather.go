@@ -150,7 +150,7 @@ func (m *Machine) advanceGroup(g *group, now time.Time) {
 	if due(g.lookAt, now) {
 		g.lookAt = time.Time{}
 		g.lookingUp = true
-		m.emit(LookUp{JID: g.jid})
+		m.readCache(g)
 	}
 	if r := g.round; r != nil {
 		m.advanceRound(g, r, now)
@@ -235,6 +235,12 @@ func (m *Machine) endRound(g *group, r *round, now time.Time) {
 func (m *Machine) probed(g *group, now time.Time) {
 	lookUp := false
 	confirm := false
+	if aliens := g.names(func(w *wait) bool { return w.alien && w.gone > 0 }); len(aliens) > 0 {
+		m.drop(&m.run.Slices[g.slice], aliens)
+		for _, name := range aliens {
+			m.unwait(g, name, now)
+		}
+	}
 	for _, name := range g.names(nil) {
 		w := g.waiting[name]
 		switch {
@@ -269,19 +275,27 @@ func (m *Machine) lookUp(g *group) {
 	}
 	g.lookingUp = true
 	g.lookAt = time.Time{}
-	m.emit(LookUp{JID: g.jid})
+	m.readCache(g)
+}
+
+// readCache asks the job cache. Only the answer to the last question counts.
+func (m *Machine) readCache(g *group) {
+	m.lastAsk++
+	g.reading = m.lastAsk
+	m.emit(LookUp{ID: g.reading, JID: g.jid})
 }
 
 // cached takes what the job cache has.
 func (m *Machine) cached(in Cached, now time.Time) {
 	g := m.byJID[in.JID]
-	if g != nil && g.state == stateUnsure {
+	current := g != nil && in.LookUp == g.reading
+	if current && g.state == stateUnsure {
 		m.cachedPublication(g, in, now)
 	}
 	for _, r := range in.Returns {
 		m.returned(r, now)
 	}
-	if g != nil && g.lookingUp && m.byJID[in.JID] == g {
+	if current && g.lookingUp && m.byJID[in.JID] == g {
 		g.lookingUp, g.lookTries = false, 0
 		if g.lookOnce {
 			g.lookOnce = false
@@ -295,7 +309,7 @@ func (m *Machine) cached(in Cached, now time.Time) {
 // cacheFailed tries again: without end where it decides whether to publish, a few times where it may have a lost return.
 func (m *Machine) cacheFailed(in CacheFailed, now time.Time) {
 	g := m.byJID[in.JID]
-	if g == nil {
+	if g == nil || in.LookUp != g.reading {
 		return
 	}
 	m.trouble = in.Message
@@ -333,14 +347,14 @@ func (m *Machine) judge(g *group, cache string, now time.Time) {
 	}
 }
 
-// unmatched takes minions out of the run that do not answer to its target, though they answer.
+// unmatched notes minions that do not answer as part of the target. They leave the run when they answer to their names
+// once more: else they went away in between, and it is not known whether the target means them.
 func (m *Machine) unmatched(g *group, names []string, now time.Time) {
-	if len(names) == 0 {
-		return
-	}
-	m.drop(&m.run.Slices[g.slice], names)
 	for _, name := range names {
-		m.unwait(g, name, now)
+		if w := g.waiting[name]; w != nil {
+			w.match, w.judged, w.alien, w.gone = false, false, true, 0
+			g.probeAt = now
+		}
 	}
 }
 

@@ -56,6 +56,7 @@ type Machine struct {
 	fatal        string    // why nothing more may be published, for the run's message
 	timeout      bool      // the job timeout ended the run
 	empty        bool      // the target matches no minion
+	unsure       string    // a job of which it is not known whom it was published to, or whether it was at all
 
 	resolving *resolving
 	next      int               // the first planned slice that may not be published yet
@@ -137,8 +138,7 @@ func (m *Machine) Step(in Input, now time.Time) []Effect {
 	if m.phase != phaseNew {
 		m.advance(now)
 	}
-	m.save()
-	return m.out
+	return m.effects()
 }
 
 // Wake is when the machine wants a [Tick] at the latest; the zero time where only events bring it on.
@@ -173,17 +173,10 @@ func (m *Machine) Held() (minions []string, all bool) {
 	}
 	for i := range m.run.Slices {
 		s := &m.run.Slices[i]
-		if s.JID == "" || !s.Ended.IsZero() {
-			continue
-		}
-		if len(s.Minions) == 0 {
+		if m.unnamed(s) {
 			return nil, true
 		}
-		for _, name := range s.Minions {
-			if rm := m.run.Minions[name]; rm.JID == s.JID && !rm.Outcome.Final() {
-				minions = append(minions, name)
-			}
-		}
+		minions = append(minions, m.silent(s)...)
 	}
 	slices.Sort(minions)
 	return minions, false
@@ -198,7 +191,7 @@ func (m *Machine) begin(now time.Time) {
 	m.phase = phaseWork
 	m.setLimit(now)
 	for i := range m.run.Slices {
-		if s := &m.run.Slices[i]; s.JID != "" && s.Ended.IsZero() {
+		if s := &m.run.Slices[i]; m.unnamed(s) || len(m.silent(s)) > 0 {
 			m.takeUp(s, now)
 		}
 	}
@@ -209,6 +202,26 @@ func (m *Machine) begin(now time.Time) {
 	if len(m.groups) == 0 {
 		m.nextSlice(now)
 	}
+}
+
+// unnamed says whether a slice was, or may have been, published to minions that only the master can name.
+func (m *Machine) unnamed(s *gaea.Slice) bool {
+	return s.JID != "" && len(s.Minions) == 0 && s.Ended.IsZero()
+}
+
+// silent lists the minions that were told with a slice's job and have no outcome; also where the slice has ended, for a
+// minion that another state run held leaves its slice, to be told again.
+func (m *Machine) silent(s *gaea.Slice) []string {
+	if s.JID == "" {
+		return nil
+	}
+	var names []string
+	for _, name := range s.Minions {
+		if rm := m.run.Minions[name]; rm.JID == s.JID && !rm.Outcome.Final() {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // setLimit derives from the run's start how long it may go on.
@@ -323,20 +336,20 @@ func (m *Machine) count(o gaea.Outcome, n int) {
 	}
 }
 
-// emit gives out an effect, after what it must not outrun is stored.
-func (m *Machine) emit(e Effect) {
-	m.save()
-	m.out = append(m.out, e)
-}
+func (m *Machine) emit(e Effect) { m.out = append(m.out, e) }
 
-func (m *Machine) save() {
+// effects is what a step gives out. What changed is stored first and as a whole: no effect may outrun it, and a run whose
+// head says that it has ended must not be stored without the outcomes.
+func (m *Machine) effects() []Effect {
+	out := m.out
+	m.out = nil
 	if len(m.dirty) == 0 && !m.head {
-		return
+		return out
 	}
 	names := slices.Sorted(maps.Keys(m.dirty))
 	clear(m.dirty)
 	m.head = false
-	m.out = append(m.out, Save{Minions: names})
+	return slices.Insert(out, 0, Effect(Save{Minions: names}))
 }
 
 // tooLate says whether the job timeout has passed, after which nothing is published.

@@ -26,6 +26,7 @@ type group struct {
 	gap       time.Duration // to the next probeAt
 	troubles  int           // questions in a row that the master did not take
 
+	reading   int  // the look-up whose answer counts; an older one may not know of a publish
 	lookingUp bool // the cache is being read for lost returns
 	lookOnce  bool // and is to be read once more after that
 	lookTries int
@@ -58,6 +59,7 @@ type wait struct {
 	looked    bool // the cache was read for it since it was behind
 	judged    bool // gone for certain: settled when the cache has nothing
 	match     bool // to be asked whether the target means it
+	alien     bool // it did not answer as part of the target; dropped when it answers to its name once more
 	signalled bool // it said that it killed the job
 }
 
@@ -105,10 +107,8 @@ func (m *Machine) targetOf(s *gaea.Slice) gaea.Target {
 
 func (m *Machine) newGroup(s *gaea.Slice) *group {
 	g := &group{slice: s.Index, jid: s.JID, waiting: make(map[string]*wait, len(s.Minions))}
-	for _, name := range s.Minions {
-		if rm := m.run.Minions[name]; rm.JID == s.JID && !rm.Outcome.Final() {
-			g.waiting[name] = &wait{seen: rm.Message != ""}
-		}
+	for _, name := range m.silent(s) {
+		g.waiting[name] = &wait{seen: m.run.Minions[name].Message != ""}
 	}
 	m.groups = append(m.groups, g)
 	m.byJID[g.jid] = g
@@ -126,7 +126,7 @@ func (m *Machine) takeUp(s *gaea.Slice, now time.Time) {
 		m.startGather(g, now)
 		g.lookingUp = true
 	}
-	m.emit(LookUp{JID: g.jid})
+	m.readCache(g)
 }
 
 // straight says whether it is the master who names the slice's minions, and has not yet.
@@ -193,7 +193,7 @@ func (m *Machine) publishFailed(in PublishFailed, now time.Time) {
 		// The master may have taken it all the same.
 		g.failures++
 		g.state = stateUnsure
-		m.emit(LookUp{JID: g.jid})
+		m.readCache(g)
 	}
 }
 
@@ -262,7 +262,7 @@ func (m *Machine) advancePublish(g *group, now time.Time) {
 		m.emit(Publish{JID: g.jid, Target: m.targetOf(&m.run.Slices[g.slice])})
 	case stateLookAgain:
 		g.state = stateUnsure
-		m.emit(LookUp{JID: g.jid})
+		m.readCache(g)
 	case stateWhom:
 		if !g.retryAt.IsZero() {
 			g.retryAt = time.Time{}
