@@ -13,7 +13,8 @@ import (
 // back in UTC; the zero time stays zero. Texts may hold anything that is valid UTF-8, zero bytes included.
 //
 // Lists come newest first in pages ([gaea.PageRequest]). A cursor names the last item of its page, so items that arrive
-// while somebody turns pages are neither shown twice nor push others out. Use a cursor with the filter it was made with.
+// while somebody turns pages are neither shown twice nor push others out. Use a cursor with the filter it was made with. The
+// items of one page may share memory: do not change them in place.
 //
 // Errors are [gaea.Error]: CodeNotFound and CodeConflict as each method says, CodeInvalid naming the field "cursor",
 // "limit", "batch" or what else is wrong, CodeUnavailable where the database does not answer, is locked for too long or is
@@ -35,11 +36,13 @@ type Store interface {
 	// are not looked at.
 	//
 	// A batch that is written again, whole, in part or in another order, changes nothing:
-	//   - A return is known by master, jid and minion. The first one stored stays as it is.
+	//   - A return is known by master, jid and minion. The first one stored stays as it is, but what is only a word about a
+	//     return (gaea.Outcome.Heard is false: the bus did not carry it) is replaced by the return itself.
 	//   - A job is known by master and jid. A publication replaces what was gathered from returns alone (Known false); of two
 	//     publications under one jid (Salt's own batches do that) the earlier one stays, and the minions that are expected,
-	//     missing or listed as the target are those of both. A job that is seen through returns only takes function, arguments
-	//     and time from the earliest of them, and expects nobody.
+	//     missing or listed as the target are those of both; what the bus told is better than what the job cache did. A job that
+	//     is seen through returns only takes function, arguments and time from the earliest of them, and expects nobody.
+	//     Metadata, RunID and StateKey that a publication lacks are taken from another, or from a return.
 	//   - An event is known by master, tag, stamp and data.
 	//
 	// Return.States and Return.Body come back as they went in. Minion lists of jobs come back sorted. A return that is
@@ -63,7 +66,8 @@ type Store interface {
 	States(ctx context.Context, f StateFilter, p gaea.PageRequest) (gaea.Page[LatestState], error)
 	// Events lists events by stamp. An event's minion is the "id" in its data, else the one its tag names.
 	Events(ctx context.Context, f gaea.EventFilter, p gaea.PageRequest) (gaea.Page[gaea.Event], error)
-	// HaveReturns names the minions whose return of a job is stored; empty where there is no such job.
+	// HaveReturns names the minions whose own return of a job is stored (not only a word about it); empty where there is no
+	// such job.
 	HaveReturns(ctx context.Context, master, jid string) (map[string]bool, error)
 
 	// OpenGap notes that events of a master may be missing from a time on. The id is for CloseGap.
@@ -86,13 +90,14 @@ type Store interface {
 	// DeleteToken removes a token. CodeNotFound.
 	DeleteToken(ctx context.Context, id string) error
 
-	// Prune removes jobs that were published before a time, with their returns, and events from before it; at most limit of
-	// them (jobs, returns and events together; at least one job goes whole), so that writers wait only shortly. It returns
-	// how many went: call again until that is 0. What stays:
-	//   - definitions, runs, tokens and secrets;
-	//   - jobs of a run that is active, or whose check is pending;
+	// Prune removes what is older than a time: jobs that were published before it with all their returns, where none of those
+	// came after it, events, and runs that have ended; about limit of them in one transaction (a job or run goes whole), so
+	// that writers wait only shortly. It returns how many things went: call again until that is 0. What stays:
+	//   - definitions, tokens and secrets;
+	//   - runs that are active, or whose check is pending, with their jobs, and the newest run of each kind of an assignment;
 	//   - of every state key that Evidence or PutSilence was asked about since that time, each minion's newest evidence.
-	// Contents that nothing points at any more go too.
+	// What only they needed goes too: contents, state keys, states that no minion has had since, closed gaps, and what was
+	// unsettled in revisions that have a newer one. CodeInvalid for a limit below 1.
 	Prune(ctx context.Context, before time.Time, limit int) (deleted int, err error)
 	// Stats counts what is stored. It is cheap enough for every scrape of the metrics.
 	Stats(ctx context.Context) (Stats, error)

@@ -1,0 +1,104 @@
+package sqlite
+
+import (
+	"context"
+	"time"
+
+	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
+	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive"
+	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive/content"
+)
+
+// WriteBatch implements [archive.Store].
+func (s *Store) WriteBatch(ctx context.Context, master string, b archive.Batch) error {
+	if err := validate(master, b); err != nil || b.Len() == 0 {
+		return err
+	}
+	return s.write(ctx, func(tx *tx) error {
+		id, err := tx.master(master)
+		if err != nil {
+			return err
+		}
+		w := &batchWriter{tx: tx, master: id, calls: references{}, contents: references{}}
+		for i := range b.Jobs {
+			if err := w.publication(&b.Jobs[i]); err != nil {
+				return err
+			}
+		}
+		for i := range b.Returns {
+			if err := w.ret(&b.Returns[i]); err != nil {
+				return err
+			}
+		}
+		for i := range b.Events {
+			if err := w.event(&b.Events[i]); err != nil {
+				return err
+			}
+		}
+		return w.end()
+	})
+}
+
+func validate(master string, b archive.Batch) error {
+	if master == "" {
+		return gaea.Invalid("batch", "the batch names no master")
+	}
+	for i := range b.Jobs {
+		if b.Jobs[i].JID == "" {
+			return gaea.Invalid("batch", "a job of %q has no jid", b.Jobs[i].Function)
+		}
+	}
+	for i := range b.Returns {
+		if r := &b.Returns[i]; r.JID == "" || r.Minion == "" {
+			return gaea.Invalid("batch", "a return of %q has no jid or no minion (jid %q, minion %q)", r.Function, r.JID, r.Minion)
+		}
+	}
+	return nil
+}
+
+// batchWriter writes one batch of one master, in one transaction.
+type batchWriter struct {
+	*tx
+	master   int64
+	splitter content.Splitter
+
+	calls, contents references
+	unused          bool // something that was stored for a row may be needed by none
+	last            int64
+	jobs, returns   int64
+	events, bodies  int64
+}
+
+// references counts by how much the references to rows have changed.
+type references map[int64]int64
+
+// seen notes the newest time in the batch.
+func (w *batchWriter) seen(t time.Time) { w.last = max(w.last, micros(t)) }
+
+// end writes what was counted.
+func (w *batchWriter) end() error {
+	for id, n := range w.calls {
+		if n != 0 {
+			if err := w.exec(`UPDATE calls SET refs = refs + ? WHERE id = ?`, n, id); err != nil {
+				return err
+			}
+		}
+	}
+	for id, n := range w.contents {
+		if n != 0 {
+			if err := w.exec(`UPDATE contents SET refs = refs + ? WHERE id = ?`, n, id); err != nil {
+				return err
+			}
+		}
+	}
+	if err := w.addContents(w.bodies); err != nil {
+		return err
+	}
+	if w.unused {
+		if _, err := w.dropUnused(); err != nil {
+			return err
+		}
+	}
+	return w.exec(`UPDATE masters SET last_stamp = max(last_stamp, ?), jobs = jobs + ?, returns = returns + ?, events = events + ? WHERE id = ?`,
+		w.last, w.jobs, w.returns, w.events, w.master)
+}

@@ -1,0 +1,83 @@
+package sqlite
+
+import (
+	"slices"
+	"time"
+
+	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
+)
+
+// outcomes are the numbers of outcomes in the tables: the place in this list, from 1. It is only ever appended to.
+var outcomes = []gaea.Outcome{
+	gaea.OutcomePending, gaea.OutcomeSucceeded, gaea.OutcomeInSync, gaea.OutcomeChanged, gaea.OutcomeWouldChange, gaea.OutcomeFailed,
+	gaea.OutcomeCouldNotRun, gaea.OutcomeNoReturn, gaea.OutcomeUnreachable, gaea.OutcomeKilled, gaea.OutcomeSkipped,
+}
+
+// outcomeCode is the number of an outcome, 0 for none; an unknown one is an error that names the field.
+func outcomeCode(field string, o gaea.Outcome) (int64, error) {
+	if o == "" {
+		return 0, nil
+	}
+	if i := slices.Index(outcomes, o); i >= 0 {
+		return int64(i + 1), nil
+	}
+	return 0, gaea.Invalid(field, "%q is not an outcome", o)
+}
+
+// outcomeOf is the outcome of a number; empty where a newer jobd gave it.
+func outcomeOf(code int64) gaea.Outcome {
+	if code < 1 || code > int64(len(outcomes)) {
+		return ""
+	}
+	return outcomes[code-1]
+}
+
+// sources are the numbers of sources, as outcomes are of outcomes; what comes first is the better source of a job.
+var sources = []gaea.Source{gaea.SourceBus, gaea.SourceCache}
+
+func sourceCode(field string, s gaea.Source) (int64, error) {
+	if s == "" {
+		return 0, nil
+	}
+	if i := slices.Index(sources, s); i >= 0 {
+		return int64(i + 1), nil
+	}
+	return 0, gaea.Invalid(field, "%q is not a source; use %q or %q", s, gaea.SourceBus, gaea.SourceCache)
+}
+
+func sourceOf(code int64) gaea.Source {
+	if code < 1 || code > int64(len(sources)) {
+		return ""
+	}
+	return sources[code-1]
+}
+
+// micros is a time as it is in the tables; 0 for the zero time.
+func micros(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
+}
+
+func timeOf(us int64) time.Time {
+	if us == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(us).UTC()
+}
+
+// text is a text that may be missing.
+func text[T ~string | ~[]byte](s T) any {
+	if len(s) == 0 {
+		return nil
+	}
+	return string(s)
+}
+
+func truth(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,69 @@
+package sqlite
+
+import (
+	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive/content"
+)
+
+// content stores what is the same in a body, once, and returns its number. Whoever points at it counts that in w.contents.
+func (w *batchWriter) content(b content.Body) (int64, error) {
+	digest := b.Digest()
+	if id, ok := w.names.contents.get(digest); ok {
+		return id, nil
+	}
+	id, inserted, err := w.insert(`INSERT INTO contents (digest, refs) VALUES (?, 1) ON CONFLICT DO NOTHING`, digest[:])
+	switch {
+	case err != nil:
+		return 0, err
+	case inserted:
+		var holes any
+		if len(b.Holes) > 0 {
+			holes = b.Holes
+		}
+		err = w.exec(`INSERT INTO content_bodies (content_id, body, holes) VALUES (?, ?, ?)`, id, string(b.Same), holes)
+		// A new content is mostly for one return: it is stored with that reference, so that nothing is left to count.
+		w.contents[id]--
+		w.bodies++
+	default:
+		err = w.row(`SELECT id FROM contents WHERE digest = ?`, digest[:]).Scan(&id)
+	}
+	if err == nil {
+		w.names.contents.put(digest, id)
+	}
+	return id, err
+}
+
+// dropUnused deletes contents and calls that nothing points at, and returns how many contents went.
+func (t *tx) dropUnused() (int64, error) {
+	if err := t.exec(`DELETE FROM content_bodies WHERE content_id IN (SELECT id FROM contents WHERE refs = 0)`); err != nil {
+		return 0, err
+	}
+	var gone int64
+	err := t.each(`DELETE FROM contents WHERE refs = 0 RETURNING digest`, func(row scanner) error {
+		var digest []byte
+		err := row.Scan(&digest)
+		t.names.contents.drop(content.Digest(digest))
+		gone++
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	err = t.each(`DELETE FROM calls WHERE refs = 0 RETURNING digest`, func(row scanner) error {
+		var digest []byte
+		err := row.Scan(&digest)
+		t.names.calls.drop([32]byte(digest))
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	return gone, t.addContents(-gone)
+}
+
+// addContents counts contents.
+func (t *tx) addContents(n int64) error {
+	if n == 0 {
+		return nil
+	}
+	return t.exec(`UPDATE totals SET rows = rows + ? WHERE name = 'contents'`, n)
+}

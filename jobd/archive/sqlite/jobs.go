@@ -1,0 +1,210 @@
+package sqlite
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
+	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive"
+)
+
+// jobColumns are what scanJob reads, from jobTables.
+const (
+	jobColumns = `j.id, ma.name, j.jid, j.known, j.source, j.started, j.target_type, j.target, j.user, ` + callColumns
+	jobTables  = ` FROM jobs j JOIN masters ma ON ma.id = j.master_id JOIN calls c ON c.id = j.call_id LEFT JOIN state_keys k ON k.id = c.state_key_id`
+)
+
+// storedJob is a job with its number.
+type storedJob struct {
+	gaea.Job
+	id int64
+}
+
+func scanJob(row scanner) (storedJob, error) {
+	var j storedJob
+	var c call
+	var source, started int64
+	err := row.Scan(append([]any{
+		&j.id, &j.Master, &j.JID, &j.Known, &source, &started, (*string)(&j.Target.Type), &j.Target.Expr, &j.User,
+	}, c.into()...)...)
+	j.Source, j.Started = sourceOf(source), timeOf(started)
+	j.Function, j.Args, j.Metadata, j.RunID, j.StateKey, j.Test = c.function, c.args, c.metadata, c.runID, c.stateKey, c.test
+	return j, err
+}
+
+// fill reads a job's minions and counts.
+func (j *storedJob) fill(q query, sets map[int64][]string) error {
+	var err error
+	if j.Minions, err = minionsOf(q, sets, j.id, expected); err != nil {
+		return err
+	}
+	if j.Minions == nil {
+		j.Minions = []string{} // a job always says whom it expects
+	}
+	if j.Missing, err = minionsOf(q, sets, j.id, unknown); err != nil {
+		return err
+	}
+	if j.Target.Type == gaea.TargetList {
+		if j.Target.Minions, err = minionsOf(q, sets, j.id, listed); err != nil {
+			return err
+		}
+	}
+	j.Counts = map[gaea.Outcome]int{}
+	err = q.each(`SELECT outcome, count(*) FROM returns WHERE job_id = ? GROUP BY outcome`, func(row scanner) error {
+		var outcome int64
+		var n int
+		err := row.Scan(&outcome, &n)
+		j.Counts[outcomeOf(outcome)] = n
+		return err
+	}, j.id)
+	if err != nil {
+		return err
+	}
+	var pending int
+	err = q.row(`SELECT count(DISTINCT s.minion_id) FROM job_minions m JOIN minion_set_members s ON s.set_id = m.set_id
+		WHERE m.job_id = ?1 AND m.role = ?2
+		AND NOT EXISTS (SELECT 1 FROM returns r WHERE r.job_id = ?1 AND r.minion_id = s.minion_id)`, j.id, expected).Scan(&pending)
+	if pending > 0 {
+		j.Counts[gaea.OutcomePending] += pending
+	}
+	return err
+}
+
+// findJob finds the newest job with a jid.
+func findJob(q query, master, jid string) (storedJob, error) {
+	where, args := ` WHERE j.jid = ?`, []any{jid}
+	if master != "" {
+		where, args = ` WHERE j.jid = ? AND ma.name = ?`, append(args, master)
+	} else {
+		where += ` AND j.master_id IN (SELECT id FROM masters)` // so that the index of master and jid serves
+	}
+	j, err := scanJob(q.row(`SELECT `+jobColumns+jobTables+where+` ORDER BY j.started DESC, j.id DESC LIMIT 1`, args...))
+	return j, missing(err, "there is no job %s in the archive", jid)
+}
+
+// Job implements [archive.Store].
+func (s *Store) Job(ctx context.Context, master, jid string) (*gaea.JobDetail, error) {
+	var d gaea.JobDetail
+	err := s.read(ctx, func(q query) error {
+		j, err := findJob(q, master, jid)
+		if err == nil {
+			err = j.fill(q, map[int64][]string{})
+		}
+		if err != nil {
+			return err
+		}
+		d.Job, d.Returns = j.Job, make(map[string]gaea.ReturnHead, len(j.Minions))
+		for _, m := range j.Minions {
+			d.Returns[m] = gaea.ReturnHead{Outcome: gaea.OutcomePending}
+		}
+		return q.each(`SELECT m.name, r.outcome, r.retcode, ifnull(r.message, ''), r.stamp FROM returns r JOIN minions m ON m.id = r.minion_id WHERE r.job_id = ?`,
+			func(row scanner) error {
+				var minion string
+				var outcome, stamp int64
+				var h gaea.ReturnHead
+				err := row.Scan(&minion, &outcome, &h.Retcode, &h.Message, &stamp)
+				h.Outcome, h.Stamp = outcomeOf(outcome), timeOf(stamp)
+				d.Returns[minion] = h
+				return err
+			}, j.id)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &d, nil
+}
+
+// Jobs implements [archive.Store].
+func (s *Store) Jobs(ctx context.Context, f gaea.JobFilter, p gaea.PageRequest) (gaea.Page[gaea.Job], error) {
+	after, limit, err := archive.ParsePage(p, "jobs", 2, 0)
+	if err != nil {
+		return gaea.Page[gaea.Job]{}, err
+	}
+	page := pager[gaea.Job]{list: "jobs", limit: limit}
+	err = s.read(ctx, func(q query) error {
+		c, err := jobConditions(q, f)
+		if err != nil {
+			return err
+		}
+		c.after(after, "j.started", "j.id")
+		var jobs []storedJob
+		err = q.each(`SELECT `+jobColumns+jobTables+c.where()+` ORDER BY j.started DESC, j.id DESC LIMIT ?`, func(row scanner) error {
+			j, err := scanJob(row)
+			jobs = append(jobs, j)
+			return err
+		}, append(c.args, limit+1)...)
+		sets := map[int64][]string{}
+		for i := range jobs {
+			if err == nil && i < limit {
+				err = jobs[i].fill(q, sets)
+			}
+			page.add(jobs[i].Job, archive.Cursor{Numbers: []int64{micros(jobs[i].Started), jobs[i].id}})
+		}
+		return err
+	})
+	return page.done(err)
+}
+
+// jobConditions are those of a filter for jobs.
+func jobConditions(q query, f gaea.JobFilter) (conditions, error) {
+	var c conditions
+	if f.Master != "" {
+		c.add("j.master_id = (SELECT id FROM masters WHERE name = ?)", f.Master)
+	}
+	if f.Minion != "" {
+		c.add(`(EXISTS (SELECT 1 FROM returns r WHERE r.job_id = j.id AND r.minion_id = (SELECT id FROM minions WHERE master_id = j.master_id AND name = ?))
+			OR EXISTS (SELECT 1 FROM job_minions jm JOIN minion_set_members s ON s.set_id = jm.set_id
+				WHERE jm.job_id = j.id AND jm.role = 0 AND s.minion_id = (SELECT id FROM minions WHERE master_id = j.master_id AND name = ?)))`, f.Minion, f.Minion)
+	}
+	c.prefixed("j.function", f.Function)
+	if f.User != "" {
+		c.add("j.user = ?", f.User)
+	}
+	if f.RunID != "" {
+		c.add("j.run_id = ? AND j.run_id <> ''", f.RunID)
+	}
+	c.between("j.started", f.Since, f.Until)
+	if err := c.outcome(f); err != nil {
+		return c, err
+	}
+	return c, c.target(q, f.Target)
+}
+
+// outcome adds that at least one return has an outcome.
+func (c *conditions) outcome(f gaea.JobFilter) error {
+	if f.Outcome == "" {
+		return nil
+	}
+	code, err := outcomeCode("outcome", f.Outcome)
+	if err != nil {
+		return err
+	}
+	if f.Outcome == gaea.OutcomeSucceeded || f.Outcome == gaea.OutcomeInSync {
+		// Nearly every job has one: look into each.
+		c.add("EXISTS (SELECT 1 FROM returns r WHERE r.job_id = j.id AND r.outcome = ?)", code)
+		return nil
+	}
+	// Few jobs have one: start from those returns. A return never comes before its job.
+	c.add("j.id IN (SELECT job_id FROM returns WHERE outcome = ? AND stamp >= ?)", code, micros(f.Since))
+	return nil
+}
+
+// target adds what the target expression is; one of a list is its ids with commas between.
+func (c *conditions) target(q query, target string) error {
+	if target == "" {
+		return nil
+	}
+	var sets []string
+	args := []any{target}
+	err := q.each(`SELECT id FROM masters`, func(row scanner) error {
+		var master int64
+		err := row.Scan(&master)
+		digest := setDigest(master, slices.Sorted(slices.Values(strings.Split(target, ","))))
+		sets, args = append(sets, "?"), append(args, digest[:])
+		return err
+	})
+	c.add(`(j.target = ? OR j.id IN (SELECT jm.job_id FROM job_minions jm JOIN minion_sets s ON s.id = jm.set_id
+		WHERE jm.role = 2 AND s.digest IN (`+strings.Join(sets, ", ")+`)))`, args...)
+	return err
+}

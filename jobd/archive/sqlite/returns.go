@@ -1,0 +1,258 @@
+package sqlite
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"slices"
+
+	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
+	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive"
+	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive/content"
+)
+
+// returnColumns are what storedReturn.scan reads, from returnTables. The body is joined apart: lists do without.
+const (
+	returnColumns = `r.job_id, r.minion_id, ma.name, j.jid, m.name, r.stamp, r.outcome, r.source, r.retcode, r.success, ifnull(r.message, ''), ` + callColumns
+	returnTables  = ` FROM returns r JOIN jobs j ON j.id = r.job_id JOIN minions m ON m.id = r.minion_id JOIN masters ma ON ma.id = j.master_id
+		JOIN calls c ON c.id = r.call_id LEFT JOIN state_keys k ON k.id = c.state_key_id`
+	bodyColumns = `, r.content_id IS NOT NULL, r.states, r.unclean, ifnull(r.cuts, ''), ifnull(r.state_list, ''), ifnull(b.body, ''), b.holes`
+	bodyTable   = ` LEFT JOIN content_bodies b ON b.content_id = r.content_id`
+)
+
+// storedReturn is a return as the tables have it.
+type storedReturn struct {
+	gaea.Return
+	jobID, minionID int64
+	parts           storedBody
+}
+
+// storedBody is a return's body and states as the tables have them.
+type storedBody struct {
+	present         bool
+	states, unclean int
+	cuts, list      string
+	same            string
+	holes           []byte
+}
+
+func (b *storedBody) into() []any {
+	return []any{&b.present, &b.states, &b.unclean, &b.cuts, &b.list, &b.same, &b.holes}
+}
+
+func (r *storedReturn) scan(row scanner, bodies bool) error {
+	var c call
+	var stamp, outcome, source int64
+	into := append([]any{
+		&r.jobID, &r.minionID, &r.Master, &r.JID, &r.Minion, &stamp, &outcome, &source, &r.Retcode, &r.Success, &r.Message,
+	}, c.into()...)
+	if bodies {
+		into = append(into, r.parts.into()...)
+	}
+	err := row.Scan(into...)
+	r.Stamp, r.Outcome, r.Source = timeOf(stamp), outcomeOf(outcome), sourceOf(source)
+	r.Function, r.Args, r.Metadata, r.RunID, r.StateKey, r.Test = c.function, c.args, c.metadata, c.runID, c.stateKey, c.test
+	return err
+}
+
+// rebuild puts body and states together from their parts. unclean are the outcomes of the states that are not clean, by place.
+func (r *storedReturn) rebuild(unclean map[int]gaea.Outcome) error {
+	body, states, err := r.parts.rebuild(unclean)
+	if err != nil {
+		return gaea.Wrap(err, gaea.CodeInternal, "the return of %s for job %s is damaged in the archive", r.Minion, r.JID)
+	}
+	r.Body, r.States = body, states
+	return nil
+}
+
+func (b *storedBody) rebuild(unclean map[int]gaea.Outcome) (body json.RawMessage, states []gaea.StateResult, err error) {
+	if b.present {
+		body, err = content.Join(content.Body{Same: []byte(b.same), Holes: b.holes, Cuts: []byte(b.cuts)})
+	}
+	switch {
+	case err != nil || b.states == 0:
+		return body, nil, err
+	case b.list != "":
+		var list []keptState
+		err = json.Unmarshal([]byte(b.list), &list)
+		return body, restored(list), err
+	}
+	if states, err = content.States(body); err != nil {
+		return body, nil, err
+	}
+	for i := range states {
+		states[i].Outcome = gaea.OutcomeInSync
+		if o, ok := unclean[i]; ok {
+			states[i].Outcome = o
+		}
+	}
+	return body, states, nil
+}
+
+// uncleanOf reads the outcomes of the states that are not clean: of all returns of a job, or of one.
+func uncleanOf(q query, jobID int64, minionID ...int64) (map[int64]map[int]gaea.Outcome, error) {
+	all := map[int64]map[int]gaea.Outcome{}
+	text, args := `SELECT minion_id, place, outcome FROM state_results WHERE job_id = ?`, []any{jobID}
+	for _, id := range minionID {
+		text, args = text+` AND minion_id = ?`, append(args, id)
+	}
+	err := q.each(text, func(row scanner) error {
+		var minion, outcome int64
+		var place int
+		err := row.Scan(&minion, &place, &outcome)
+		if all[minion] == nil {
+			all[minion] = map[int]gaea.Outcome{}
+		}
+		all[minion][place] = outcomeOf(outcome)
+		return err
+	}, args...)
+	return all, err
+}
+
+// Return implements [archive.Store].
+func (s *Store) Return(ctx context.Context, master, jid, minion string) (*gaea.Return, error) {
+	var r storedReturn
+	err := s.read(ctx, func(q query) error {
+		where, args := ` WHERE j.jid = ? AND m.name = ? AND j.master_id IN (SELECT id FROM masters)`, []any{jid, minion}
+		if master != "" {
+			where, args = where+` AND ma.name = ?`, append(args, master)
+		}
+		err := r.scan(q.row(`SELECT `+returnColumns+bodyColumns+returnTables+bodyTable+where+` ORDER BY r.stamp DESC LIMIT 1`, args...), true)
+		if err != nil {
+			return missing(err, "there is no return of %s for job %s in the archive", minion, jid)
+		}
+		return r.whole(q)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &r.Return, nil
+}
+
+// whole reads what is left to read of one return, and rebuilds it.
+func (r *storedReturn) whole(q query) error {
+	var unclean map[int64]map[int]gaea.Outcome
+	if r.parts.unclean > 0 && r.parts.list == "" {
+		var err error
+		if unclean, err = uncleanOf(q, r.jobID, r.minionID); err != nil {
+			return err
+		}
+	}
+	return r.rebuild(unclean[r.minionID])
+}
+
+// JobReturns implements [gaea.ReturnStore]: each return whole. A job that is not there has none.
+func (s *Store) JobReturns(ctx context.Context, master, jid string) ([]gaea.Return, error) {
+	list := []gaea.Return{}
+	err := s.read(ctx, func(q query) error {
+		j, err := findJob(q, master, jid)
+		if err != nil {
+			if gaea.CodeOf(err) == gaea.CodeNotFound {
+				err = nil
+			}
+			return err
+		}
+		unclean, err := uncleanOf(q, j.id)
+		if err != nil {
+			return err
+		}
+		return q.each(`SELECT `+returnColumns+bodyColumns+returnTables+bodyTable+` WHERE r.job_id = ?`, func(row scanner) error {
+			var r storedReturn
+			err := r.scan(row, true)
+			if err == nil {
+				err = r.rebuild(unclean[r.minionID])
+			}
+			list = append(list, r.Return)
+			return err
+		}, j.id)
+	})
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(list, func(a, b gaea.Return) int { return cmp.Compare(a.Minion, b.Minion) })
+	return list, nil
+}
+
+// Returns implements [archive.Store].
+func (s *Store) Returns(ctx context.Context, f gaea.JobFilter, p gaea.PageRequest, bodies bool) (gaea.Page[gaea.Return], error) {
+	after, limit, err := archive.ParsePage(p, "returns", 3, 0)
+	if err != nil {
+		return gaea.Page[gaea.Return]{}, err
+	}
+	columns, tables := returnColumns, returnTables
+	if bodies {
+		columns, tables = columns+bodyColumns, tables+bodyTable
+	}
+	page := pager[gaea.Return]{list: "returns", limit: limit}
+	err = s.read(ctx, func(q query) error {
+		c, err := returnConditions(q, f)
+		if err != nil {
+			return err
+		}
+		c.after(after, "r.stamp", "r.job_id", "r.minion_id")
+		var list []storedReturn
+		err = q.each(`SELECT `+columns+tables+c.where()+` ORDER BY r.stamp DESC, r.job_id DESC, r.minion_id DESC LIMIT ?`, func(row scanner) error {
+			var r storedReturn
+			err := r.scan(row, bodies)
+			list = append(list, r)
+			return err
+		}, append(c.args, limit+1)...)
+		for i := range list {
+			r := &list[i]
+			if err == nil && bodies && i < limit {
+				err = r.whole(q)
+			}
+			page.add(r.Return, archive.Cursor{Numbers: []int64{micros(r.Stamp), r.jobID, r.minionID}})
+		}
+		return err
+	})
+	return page.done(err)
+}
+
+// returnConditions are those of a filter for returns.
+func returnConditions(q query, f gaea.JobFilter) (conditions, error) {
+	var c conditions
+	if f.Master != "" {
+		c.add("j.master_id = (SELECT id FROM masters WHERE name = ?)", f.Master)
+	}
+	if f.Minion != "" {
+		c.add("r.minion_id IN (SELECT id FROM minions WHERE name = ?)", f.Minion)
+	}
+	c.prefixed("c.function", f.Function)
+	if f.User != "" {
+		c.add("j.user = ?", f.User)
+	}
+	if f.RunID != "" {
+		c.add("c.run_id = ?", f.RunID)
+	}
+	if f.Outcome != "" {
+		code, err := outcomeCode("outcome", f.Outcome)
+		if err != nil {
+			return c, err
+		}
+		c.add("r.outcome = ?", code)
+	}
+	c.between("r.stamp", f.Since, f.Until)
+	return c, c.target(q, f.Target)
+}
+
+// HaveReturns implements [archive.Store].
+func (s *Store) HaveReturns(ctx context.Context, master, jid string) (map[string]bool, error) {
+	have := map[string]bool{}
+	err := s.read(ctx, func(q query) error {
+		return q.each(`SELECT m.name, r.outcome FROM jobs j JOIN returns r ON r.job_id = j.id JOIN minions m ON m.id = r.minion_id
+			WHERE j.master_id = (SELECT id FROM masters WHERE name = ?) AND j.jid = ?`, func(row scanner) error {
+			var minion string
+			var outcome int64
+			err := row.Scan(&minion, &outcome)
+			if outcomeOf(outcome).Heard() {
+				have[minion] = true
+			}
+			return err
+		}, master, jid)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return have, nil
+}

@@ -1,0 +1,187 @@
+package sqlite
+
+import (
+	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
+	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive/content"
+)
+
+// newReturn is a return on its way into the tables.
+type newReturn struct {
+	*gaea.Return
+	stamp, outcome, source int64
+	job                    *job
+	minion, call           int64
+	content                any // number, or nil where there is no body
+	cuts                   []byte
+	states                 any // the list as JSON where it does not follow from the body, else nil
+}
+
+// ret stores a return, its states and what it is evidence of. One that is stored already stays as it is, unless it is only a
+// word about a return (gaea.Outcome.Heard) and this is the return itself.
+func (w *batchWriter) ret(r *gaea.Return) error {
+	w.seen(r.Stamp)
+	n, err := w.prepare(r)
+	if err != nil {
+		return err
+	}
+	inserted, err := w.insertReturn(n)
+	if err == nil && !inserted && r.Outcome.Heard() {
+		if inserted, err = w.removeUnheard(n); err == nil && inserted {
+			inserted, err = w.insertReturn(n)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if !inserted {
+		w.unused = true
+		return nil
+	}
+	w.returns++
+	w.calls[n.call]++
+	if id, ok := n.content.(int64); ok {
+		w.contents[id]++
+	}
+	if err := w.stateResults(n); err != nil {
+		return err
+	}
+	return w.evidence(n)
+}
+
+func (w *batchWriter) prepare(r *gaea.Return) (*newReturn, error) {
+	n := &newReturn{Return: r, stamp: micros(r.Stamp)}
+	var err error
+	if n.outcome, err = outcomeCode("outcome", r.Outcome); err != nil {
+		return nil, err
+	}
+	if n.source, err = sourceCode("source", r.Source); err != nil {
+		return nil, err
+	}
+	if n.minion, err = w.minion(w.master, r.Minion); err != nil {
+		return nil, err
+	}
+	h := head{origin: origin{empty: r.Function == "", source: n.source, started: n.stamp, minion: r.Minion}, call: callOfReturn(r)}
+	if n.job, err = w.job(r.JID, &h); err != nil {
+		return nil, err
+	}
+	if n.call, err = w.call(&h.call); err != nil {
+		return nil, err
+	}
+	return n, w.body(n)
+}
+
+// body stores the body, and finds out whether the states follow from it.
+func (w *batchWriter) body(n *newReturn) error {
+	b := content.Body{Same: n.Body}
+	follows := false
+	if len(n.States) > 0 {
+		b = w.splitter.Split(n.Body)
+		follows = w.splitter.Follows(n.States)
+	}
+	n.cuts = b.Cuts
+	if len(n.Body) > 0 {
+		id, err := w.content(b)
+		if err != nil {
+			return err
+		}
+		n.content = id
+	}
+	if len(n.States) > 0 && !follows {
+		list, err := marshal(kept(n.States))
+		if err != nil {
+			return gaea.Wrap(err, gaea.CodeInvalid, "the states of the return of %q for job %s are no JSON", n.Minion, n.JID)
+		}
+		n.states = list
+	}
+	return nil
+}
+
+func (w *batchWriter) insertReturn(n *newReturn) (bool, error) {
+	var retcode, success any
+	if n.Retcode != nil {
+		retcode = int64(*n.Retcode)
+	}
+	if n.Success != nil {
+		success = truth(*n.Success)
+	}
+	changed, err := w.change(`INSERT INTO returns
+		(job_id, minion_id, stamp, outcome, source, call_id, content_id, retcode, success, message, states, unclean, cuts, state_list)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+		n.job.id, n.minion, n.stamp, n.outcome, n.source, n.call, n.content, retcode, success, text(n.Message), int64(len(n.States)),
+		n.unclean(), text(n.cuts), n.states)
+	return changed > 0, err
+}
+
+// unclean counts the states that are not in sync.
+func (n *newReturn) unclean() (count int64) {
+	for i := range n.States {
+		if n.States[i].Outcome != gaea.OutcomeInSync {
+			count++
+		}
+	}
+	return count
+}
+
+// removeUnheard removes the stored row of a return where that is only a word about it.
+func (w *batchWriter) removeUnheard(n *newReturn) (bool, error) {
+	var outcome, callID, contentID int64
+	err := w.row(`SELECT outcome, call_id, ifnull(content_id, 0) FROM returns WHERE job_id = ? AND minion_id = ?`, n.job.id, n.minion).
+		Scan(&outcome, &callID, &contentID)
+	if err != nil || outcomeOf(outcome).Heard() {
+		return false, err
+	}
+	w.returns--
+	w.calls[callID]--
+	if contentID != 0 {
+		w.contents[contentID]--
+	}
+	w.unused = true
+	return true, w.exec(`DELETE FROM returns WHERE job_id = ? AND minion_id = ?`, n.job.id, n.minion)
+}
+
+// stateResults stores the states that are not clean, and how each one stood last.
+func (w *batchWriter) stateResults(n *newReturn) error {
+	for i := range n.States {
+		s := &n.States[i]
+		outcome, err := outcomeCode("outcome", s.Outcome)
+		if err != nil {
+			return err
+		}
+		id, err := w.state(s.Key, s.SLS)
+		if err != nil {
+			return err
+		}
+		if s.Outcome != gaea.OutcomeInSync {
+			err = w.exec(`INSERT INTO state_results (job_id, minion_id, place, state_id, outcome) VALUES (?, ?, ?, ?, ?)`,
+				n.job.id, n.minion, int64(i), id, outcome)
+			if err != nil {
+				return err
+			}
+		}
+		// Of two returns with one stamp the later job counts, so that the order of writing does not matter.
+		err = w.exec(`INSERT INTO state_latest (minion_id, state_id, stamp, job_id, outcome, test) VALUES (?, ?, ?, ?, ?, ?)
+			ON CONFLICT DO UPDATE SET stamp = excluded.stamp, job_id = excluded.job_id, outcome = excluded.outcome, test = excluded.test
+			WHERE excluded.stamp > stamp OR (excluded.stamp = stamp AND
+				(SELECT jid FROM jobs WHERE id = excluded.job_id) > (SELECT jid FROM jobs WHERE id = state_latest.job_id))`,
+			n.minion, id, n.stamp, n.job.id, outcome, truth(n.Test))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// evidence notes the newest return of a minion for its state key.
+func (w *batchWriter) evidence(n *newReturn) error {
+	if n.StateKey == "" || !n.Outcome.Heard() || n.Busy() {
+		return nil
+	}
+	key, err := w.stateKey(w.master, n.StateKey)
+	if err != nil {
+		return err
+	}
+	return w.exec(`INSERT INTO evidence (state_key_id, minion_id, stamp, jid, job_id) VALUES (?, ?, ?, ?, ?)
+		ON CONFLICT DO UPDATE SET stamp = excluded.stamp, jid = excluded.jid, job_id = excluded.job_id
+		WHERE (excluded.stamp, excluded.jid) > (stamp, jid)`,
+		key, n.minion, n.stamp, n.JID, n.job.id)
+}

@@ -1,0 +1,75 @@
+package sqlite
+
+import (
+	"bytes"
+	"encoding/json"
+	"strconv"
+
+	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
+)
+
+// seal makes of a run's call what the table keeps; nil of none.
+func (s *Store) seal(c *gaea.Call) (any, error) {
+	if c == nil {
+		return nil, nil
+	}
+	plain, err := json.Marshal(c)
+	if err != nil {
+		return nil, gaea.Wrap(err, gaea.CodeInvalid, "the arguments of %s cannot be stored as JSON", c.Function)
+	}
+	return s.sealer.Seal(plain)
+}
+
+// open reads a sealed call. Its numbers are as encoding/json reads them, but whole ones that a float64 would change are int64
+// or uint64.
+func (s *Store) open(sealed []byte) (*gaea.Call, error) {
+	if len(sealed) == 0 {
+		return nil, nil
+	}
+	plain, err := s.sealer.Open(sealed)
+	if err != nil {
+		return nil, err
+	}
+	var c gaea.Call
+	dec := json.NewDecoder(bytes.NewReader(plain))
+	dec.UseNumber()
+	if err := dec.Decode(&c); err != nil {
+		return nil, gaea.Wrap(err, gaea.CodeInternal, "a run's call is damaged in the archive")
+	}
+	for i := range c.Args {
+		c.Args[i] = plainNumbers(c.Args[i])
+	}
+	for k := range c.Kwargs {
+		c.Kwargs[k] = plainNumbers(c.Kwargs[k])
+	}
+	return &c, nil
+}
+
+// exact is the greatest whole number up to which a float64 has every one.
+const exact = 1 << 53
+
+func plainNumbers(v any) any {
+	switch v := v.(type) {
+	case []any:
+		for i := range v {
+			v[i] = plainNumbers(v[i])
+		}
+	case map[string]any:
+		for k := range v {
+			v[k] = plainNumbers(v[k])
+		}
+	case json.Number:
+		if n, err := strconv.ParseInt(v.String(), 10, 64); err == nil && (n > exact || n < -exact) {
+			return n
+		}
+		if n, err := strconv.ParseUint(v.String(), 10, 64); err == nil && n > exact {
+			return n
+		}
+		f, err := v.Float64()
+		if err != nil {
+			return v.String()
+		}
+		return f
+	}
+	return v
+}

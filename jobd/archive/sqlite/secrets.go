@@ -1,0 +1,43 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+
+	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
+)
+
+// PutSecretPillar implements [gaea.SecretStore].
+func (s *Store) PutSecretPillar(ctx context.Context, assignment, secretVersion string, pillar json.RawMessage) error {
+	if pillar == nil {
+		return s.write(ctx, func(tx *tx) error {
+			return tx.exec(`DELETE FROM secret_pillars WHERE assignment = ? AND version = ?`, assignment, secretVersion)
+		})
+	}
+	sealed, err := s.sealer.Seal(pillar)
+	if err != nil {
+		return gaea.Wrap(err, gaea.CodeInternal, "the secret pillar of %q cannot be sealed", assignment)
+	}
+	return s.write(ctx, func(tx *tx) error {
+		return tx.exec(`INSERT INTO secret_pillars (assignment, version, sealed) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET sealed = excluded.sealed`,
+			assignment, secretVersion, sealed)
+	})
+}
+
+// SecretPillar implements [gaea.SecretStore].
+func (s *Store) SecretPillar(ctx context.Context, assignment, secretVersion string) (json.RawMessage, error) {
+	var sealed []byte
+	err := s.read(ctx, func(q query) error {
+		err := q.row(`SELECT sealed FROM secret_pillars WHERE assignment = ? AND version = ?`, assignment, secretVersion).Scan(&sealed)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		return err
+	})
+	if err != nil || sealed == nil {
+		return nil, err
+	}
+	return s.sealer.Open(sealed)
+}
