@@ -2,6 +2,7 @@ package drift
 
 import (
 	"encoding/json"
+	"maps"
 	"regexp"
 	"strings"
 )
@@ -36,9 +37,7 @@ func parseArguments(raw json.RawMessage) (arguments, bool) {
 				a.positional = append(a.positional, item)
 				continue
 			}
-			for k, v := range item {
-				a.keyword[k] = v
-			}
+			maps.Copy(a.keyword, item)
 		case string:
 			m := keywordPattern.FindStringSubmatch(item)
 			if m == nil {
@@ -78,9 +77,7 @@ func (a arguments) bind(names ...string) (map[string]any, bool) {
 		return nil, false
 	}
 	bound := make(map[string]any, len(a.keyword)+len(a.positional))
-	for k, v := range a.keyword {
-		bound[k] = v
-	}
+	maps.Copy(bound, a.keyword)
 	for i, v := range a.positional {
 		if _, twice := bound[names[i]]; twice {
 			return nil, false

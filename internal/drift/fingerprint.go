@@ -118,23 +118,23 @@ func (f *Fingerprinter) key(w what) string {
 // whatOf reads what a call of one of the functions in [parameters] applies; false where that cannot be told.
 func whatOf(fun string, kwargs map[string]any) (what, bool) {
 	var w what
-	for name, v := range kwargs {
-		switch {
-		case name == "mods" || name == "saltenv" || name == "pillar":
-		case strings.HasPrefix(name, "__") || slices.Contains(neutral, name) || strings.EqualFold(name, "test"):
-		case !empty(v):
+	if !known(kwargs) {
+		return w, false
+	}
+	var ok bool
+	if w.mods, ok = modsOf(kwargs["mods"]); !ok {
+		return w, false
+	}
+	w.highstate = len(w.mods) == 0
+	switch fun {
+	case "state.sls":
+		if w.highstate {
 			return w, false
 		}
-	}
-	ok := true
-	if fun == "state.highstate" {
-		_, given := kwargs["mods"]
-		w.highstate, ok = true, !given
-	} else if w.mods, ok = modsOf(kwargs["mods"]); ok && len(w.mods) == 0 {
-		w.highstate, ok = true, fun != "state.sls"
-	}
-	if !ok {
-		return w, false
+	case "state.highstate":
+		if _, given := kwargs["mods"]; given {
+			return w, false
+		}
 	}
 	if w.saltenv, ok = scalarText(kwargs["saltenv"]); !ok {
 		return w, false
@@ -153,6 +153,19 @@ func whatOf(fun string, kwargs map[string]any) (what, bool) {
 		return w, false
 	}
 	return w, true
+}
+
+// known says whether a call has no arguments but those that are read, those that are neutral and those that say nothing.
+func known(kwargs map[string]any) bool {
+	for name, v := range kwargs {
+		switch {
+		case name == "mods" || name == "saltenv" || name == "pillar":
+		case strings.HasPrefix(name, "__") || slices.Contains(neutral, name) || strings.EqualFold(name, "test"):
+		case !empty(v):
+			return false
+		}
+	}
+	return true
 }
 
 // modsOf reads a list of SLS names as salt.utils.args.split_input does: a text is cut at its commas, a list is taken as it is.

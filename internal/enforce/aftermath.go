@@ -119,10 +119,16 @@ func (s *Service) afterEnforcing(ctx context.Context, log *slog.Logger, run *gae
 // checkAfter starts the check after an enforcing run, or finds the one that was started before, and waits until it is complete.
 func (s *Service) checkAfter(ctx context.Context, run *gaea.Run, minions []string) (*gaea.Run, error) {
 	id := run.CheckRun
-	if id == "" && run.Call == nil {
-		return nil, gaea.Errorf(gaea.CodeNotFound, "what run %s called is not stored any more", run.ID)
+	if id == "" {
+		var err error
+		if id, err = s.startedCheck(ctx, run); err != nil {
+			return nil, err
+		}
 	}
 	if id == "" {
+		if run.Call == nil {
+			return nil, gaea.Errorf(gaea.CodeNotFound, "what run %s called is not stored any more", run.ID)
+		}
 		check, err := s.submit(ctx, engine.Request{
 			Kind: gaea.RunCheck, Call: testCall(run.Call), Target: gaea.ListTarget(minions), Timeouts: run.Timeouts, Assignment: run.Assignment,
 			Revision: run.Revision, Parent: run.ID, User: run.User, CheckState: gaea.CheckPending, Key: "gaea-check-after-" + run.ID,
@@ -131,11 +137,35 @@ func (s *Service) checkAfter(ctx context.Context, run *gaea.Run, minions []strin
 			return nil, err
 		}
 		id = check.ID
+	}
+	if id != run.CheckRun {
 		if err := s.deps.Engine.Finish(ctx, run.ID, func(r *gaea.Run) { r.CheckRun = id }); err != nil {
 			return nil, err
 		}
 	}
 	return s.deps.Engine.WaitComplete(ctx, id)
+}
+
+// startedCheck finds the check that a process before this one started after an enforcing run, and did not live to note;
+// empty where there is none.
+func (s *Service) startedCheck(ctx context.Context, run *gaea.Run) (id string, err error) {
+	f := gaea.RunFilter{Kind: gaea.RunCheck, Assignment: run.Assignment, Since: run.Created}
+	page := gaea.PageRequest{Limit: 100}
+	for {
+		found, err := s.deps.Runs.ListRuns(ctx, f, page)
+		if err != nil {
+			return "", err
+		}
+		for i := range found.Items {
+			if found.Items[i].Parent == run.ID {
+				return found.Items[i].ID, nil
+			}
+		}
+		if found.Next == "" {
+			return "", nil
+		}
+		page.Cursor = found.Next
+	}
 }
 
 // testCall is a run's call in test mode.
@@ -218,7 +248,10 @@ func (s *Service) recordUnsettled(ctx context.Context, check *gaea.Run, key stri
 		return nil
 	}
 	parent, err := s.deps.Runs.GetRun(ctx, check.Parent)
-	if err != nil {
+	switch {
+	case gaea.CodeOf(err) == gaea.CodeNotFound: // nothing to compare with any more
+		return nil
+	case err != nil:
 		return err
 	}
 	checked, err := s.returnsOf(ctx, check, check.Minions)

@@ -153,7 +153,7 @@ func spread(name string, interval time.Duration) time.Duration {
 	most := min(interval/spreadShare, spreadMost)
 	h := fnv.New64a()
 	_, _ = h.Write([]byte(name))
-	return time.Duration(h.Sum64() % uint64(max(most, 1))) //nolint:gosec // both are positive
+	return time.Duration(h.Sum64() % uint64(max(most, 1)))
 }
 
 // lastLook is when the newest run over an assignment's whole target was asked for, well ended or not; the zero time for none.

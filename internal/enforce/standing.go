@@ -54,7 +54,7 @@ func (s *Service) standing(ctx context.Context, sub *subject) (*standing, error)
 // newestWhole finds the newest check or enforcing run of an assignment over its whole target that is good; nil where there
 // is none.
 func (s *Service) newestWhole(ctx context.Context, sub *subject, good func(*gaea.Run) bool) (*gaea.Run, error) {
-	page := gaea.PageRequest{Limit: 100}
+	page := gaea.PageRequest{Limit: 20}
 	for seen := 0; seen < maxRunsLookedAt; {
 		found, err := s.deps.Runs.ListRuns(ctx, gaea.RunFilter{Assignment: sub.name}, page)
 		if err != nil {

@@ -54,23 +54,23 @@ func compound(expr string) string {
 	wantTerm := true
 	for i, w := range words {
 		at := fmt.Sprintf("word %d, %q", i+1, w)
-		switch {
-		case w == "and" || w == "or":
+		switch w {
+		case "and", "or":
 			if wantTerm {
 				return at + ", has no term before it"
 			}
 			wantTerm = true
-		case w == "not":
+		case "not":
 			if before == "not" {
 				return at + ", follows another \"not\", which Salt does not take"
 			}
 			wantTerm = true
-		case w == "(":
+		case "(":
 			if !wantTerm {
 				return at + fmt.Sprintf(": there is no operator between %q and the parenthesis", words[i-1])
 			}
 			open = append(open, i)
-		case w == ")":
+		case ")":
 			switch {
 			case len(open) == 0:
 				return at + ", closes no parenthesis"

@@ -107,40 +107,25 @@ func (p *regexParser) alternatives(depth int, inCondition bool) {
 func (p *regexParser) sequence(depth int) {
 	last := nothing
 	for !p.end() {
-		at, r := p.pos, p.src[p.pos]
-		switch {
-		case r == '|' || r == ')':
+		if p.verbose && p.blank() {
+			continue
+		}
+		switch p.src[p.pos] {
+		case '|', ')':
 			return
-		case p.verbose && strings.ContainsRune(" \t\n\r\v\f", r):
-			p.pos++
-		case p.verbose && r == '#':
-			p.until('\n')
-		case r == '[':
+		case '[':
 			p.set()
 			last = something
-		case r == '*' || r == '+' || r == '?' || r == '{':
-			if !p.repetition() { // a brace that stands for itself
-				last = something
-				continue
-			}
-			switch last {
-			case nothing, anchor:
-				p.fail(at, "has nothing to repeat before it")
-			case repeated:
-				p.fail(at, "repeats what is repeated already")
-			}
-			if !p.take('?') {
-				p.take('+')
-			}
-			last = repeated
-		case r == '(':
+		case '*', '+', '?', '{':
+			last = p.repetition(last)
+		case '(':
 			if p.group(depth) {
 				last = something
 			}
-		case r == '^' || r == '$':
+		case '^', '$':
 			p.pos++
 			last = anchor
-		case r == '\\':
+		case '\\':
 			last = p.escape()
 		default:
 			p.pos++
@@ -149,8 +134,39 @@ func (p *regexParser) sequence(depth int) {
 	}
 }
 
-// repetition reads *, +, ? or {m,n}; false for a brace that is none, of which it reads the first character.
-func (p *regexParser) repetition() bool {
+// blank passes over a space or a comment, as verbose expressions have them.
+func (p *regexParser) blank() bool {
+	r := p.src[p.pos]
+	if r == '#' {
+		p.until('\n')
+		return true
+	}
+	if !strings.ContainsRune(" \t\n\r\v\f", r) {
+		return false
+	}
+	p.pos++
+	return true
+}
+
+// repetition reads *, +, ? or {m,n} and what says how greedy it is, or a brace that stands for itself.
+func (p *regexParser) repetition(of atom) atom {
+	at := p.pos
+	switch {
+	case !p.operator():
+		return something
+	case of == nothing || of == anchor:
+		p.fail(at, "has nothing to repeat before it")
+	case of == repeated:
+		p.fail(at, "repeats what is repeated already")
+	}
+	if !p.take('?') {
+		p.take('+')
+	}
+	return repeated
+}
+
+// operator reads *, +, ? or {m,n}; false for a brace that is none, of which it reads the first character.
+func (p *regexParser) operator() bool {
 	at := p.pos
 	if p.src[p.pos] != '{' {
 		p.pos++

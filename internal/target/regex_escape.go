@@ -91,8 +91,8 @@ func (p *regexParser) character(at int) rune {
 	case r == 'U':
 		return p.hex(at, 8)
 	case r == 'N':
-		if name, ok := "", p.take('{'); ok {
-			if name, ok = p.until('}'); ok && name != "" {
+		if p.take('{') {
+			if name, ok := p.until('}'); ok && name != "" {
 				return named
 			}
 		}

@@ -7,56 +7,36 @@ import (
 	"unicode"
 )
 
-// group reads a parenthesis and what is in it. False where it stands for nothing: a comment, or flags for the whole.
+// kind is what a parenthesis opens.
+type kind int
+
+const (
+	capturing   kind = iota
+	grouping         // (?:…), look-arounds, flags for a part
+	conditional      // (?(1)…|…)
+	empty            // stands for nothing, and is read to its end: a comment, flags for the whole
+	closed           // matches something, and is read to its end: (?P=name)
+)
+
+// group reads a parenthesis and what is in it. False where it stands for nothing.
 func (p *regexParser) group(depth int) bool {
-	at := p.pos
+	at, verbose := p.pos, p.verbose
 	p.pos++
-	capture, condition, verbose := true, false, p.verbose
+	opens := capturing
 	if p.take('?') {
-		capture = false
-		if p.pos >= len(p.src) {
-			p.fail(at, "opens a parenthesis that is not closed")
-			return false
-		}
-		kind := p.src[p.pos]
-		p.pos++
-		switch {
-		case kind == 'P' && p.take('<'):
-			capture = true
-			p.name(at, '>')
-		case kind == 'P' && p.take('='):
-			p.reference(at)
-			return true
-		case kind == '#':
-			if _, closed := p.until(')'); !closed {
-				p.fail(at, "opens a comment that is not closed")
-			}
-			return false
-		case kind == ':' || kind == '=' || kind == '!' || kind == '>':
-		case kind == '<' && (p.take('=') || p.take('!')):
-		case kind == '(':
-			condition = true
-			p.condition(at)
-		case strings.ContainsRune("aiLmsux-", kind):
-			p.pos--
-			if p.flags(at) {
-				return false
-			}
-		default:
-			p.fail(at, "opens a group of a kind that Python does not know")
-		}
+		opens = p.extension(at)
 	}
-	if p.problem != "" {
+	switch {
+	case p.problem != "" || opens == empty:
 		return false
-	}
-	number := 0
-	if capture {
+	case opens == closed:
+		return true
+	case opens == capturing:
 		p.groups++
-		number = p.groups
-		p.open = append(p.open, number)
+		p.open = append(p.open, p.groups)
 	}
-	p.alternatives(depth+1, condition)
-	if capture {
+	p.alternatives(depth+1, opens == conditional)
+	if opens == capturing {
 		p.open = p.open[:len(p.open)-1]
 	}
 	p.verbose = verbose
@@ -64,6 +44,42 @@ func (p *regexParser) group(depth int) bool {
 		p.fail(at, "opens a parenthesis that is not closed")
 	}
 	return true
+}
+
+// extension reads what follows "(?".
+func (p *regexParser) extension(at int) kind {
+	if p.pos >= len(p.src) {
+		p.fail(at, "opens a parenthesis that is not closed")
+		return empty
+	}
+	r := p.src[p.pos]
+	p.pos++
+	switch {
+	case r == 'P' && p.take('<'):
+		p.name(at, '>')
+		return capturing
+	case r == 'P' && p.take('='):
+		p.reference(at)
+		return closed
+	case r == '#':
+		if _, ok := p.until(')'); !ok {
+			p.fail(at, "opens a comment that is not closed")
+		}
+		return empty
+	case strings.ContainsRune(":=!>", r), r == '<' && (p.take('=') || p.take('!')):
+		return grouping
+	case r == '(':
+		p.condition(at)
+		return conditional
+	case strings.ContainsRune("aiLmsux-", r):
+		p.pos--
+		if p.flags(at) {
+			return empty
+		}
+		return grouping
+	}
+	p.fail(at, "opens a group of a kind that Python does not know")
+	return empty
 }
 
 // until reads up to a character and behind it. What a backslash stands before is not that character, in comments neither.
