@@ -43,17 +43,27 @@ done_already() {
 }
 done_already
 
-# The real path of the interpreter: a version manager's shim is a script that other users cannot run.
-fits='import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))'
+# The real path of the interpreter: a version manager's shim is a script that other users cannot run. On Python 3.12 the
+# minions of Salt 3006 cannot sign in.
+newest=12
+case $version in 3006*) newest=11 ;; esac
+range="3.10 to 3.$newest"
 python=
+bare= # fits, but has no venv module
 for candidate in ${PYTHON:-python3 python3.12 python3.11 python3.10}; do
-	if "$candidate" -c "$fits" >/dev/null 2>&1; then
+	"$candidate" -c "import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, $newest))" >/dev/null 2>&1 || continue
+	if "$candidate" -c 'import ensurepip, venv' >/dev/null 2>&1; then
 		python=$("$candidate" -c 'import sys; print(sys.executable)')
 		break
 	fi
+	bare=${bare:-$candidate}
 done
-[ -n "$python" ] || die "needs Python 3.10, 3.11 or 3.12 as ${PYTHON:-python3}, and found none; install it \
+if [ -z "$python" ] && [ -n "$bare" ]; then
+	die "$bare has no venv module; install it (Debian, Ubuntu: apt-get install python3-venv) or name another Python in PYTHON"
+elif [ -z "$python" ]; then
+	die "Salt $version needs Python $range and there is none as ${PYTHON:-python3}; install it \
 (Debian, Ubuntu: apt-get install python3 python3-venv) or name one in PYTHON"
+fi
 
 # A lock that the kernel lets go of when this script and the pip that it may have left behind are gone, whatever ended
 # them; Python takes it because flock(1) is not everywhere.
@@ -64,10 +74,7 @@ if ! "$python" -c 'import fcntl; fcntl.flock(9, fcntl.LOCK_EX | fcntl.LOCK_NB)' 
 fi
 done_already
 
-"$python" -c 'import ensurepip, venv' 2>/dev/null ||
-	die "$python has no venv module; install it (Debian, Ubuntu: apt-get install python3-venv) or name another one in PYTHON"
-
-say "installing Salt $version in $venv (once; a minute or less)"
+say "installing Salt $version in $venv (once; a minute or two)"
 rm -rf "$venv"
 log=$cache/salt-$version.log
 : >"$log"
