@@ -25,6 +25,9 @@ func (c *Client) Runner(ctx context.Context, fun string, args []any, kwargs map[
 		return nil, c.runnerEnd(limited, limited.Err(), fun)
 	}
 	conn, err := c.dialBus(limited) // before the runner is asked for, so that its answer cannot be missed
+	if limited.Err() != nil && err != nil {
+		return nil, c.runnerEnd(limited, err, fun)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,38 @@
+package native
+
+import (
+	"errors"
+	"io"
+)
+
+// Frames reads every message of a stream, as the reader of the event socket does, and counts those that were passed over. err
+// is what ended the stream.
+func Frames(src io.Reader, maxFrame int, each func(body []byte)) (passed int, err error) {
+	f := newFrameReader(src, maxFrame)
+	for {
+		body, err := f.next()
+		switch {
+		case errors.Is(err, errFrame) || errors.Is(err, errFrameSize):
+			passed++
+		case err != nil:
+			return passed, err
+		default:
+			each(body)
+		}
+	}
+}
+
+// ErrLostSync is what ends a stream whose messages have no borders any more.
+var ErrLostSync = errLostSync
+
+// AppendValue packs an argument as it goes to the master.
+func AppendValue(v any) ([]byte, error) { return appendValue(nil, v, 0) }
+
+// JobDir is the directory of a job in the job cache on disk; false where there is none.
+func JobDir(config MasterConfig, jid string) (string, bool) {
+	d, ok := newDiskCache(config, Options{})
+	if !ok {
+		return "", false
+	}
+	return d.dir(jid), true
+}
