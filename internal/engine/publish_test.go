@@ -21,14 +21,14 @@ func (w *world) failFirst(n int, function string, before, after error) {
 	})
 }
 
-var noAnswer = gaea.Errorf(gaea.CodeTimeout, "the master did not answer in time")
+var errNoAnswer = gaea.Errorf(gaea.CodeTimeout, "the master did not answer in time")
 
 func TestAPublishWhoseAnswerIsLostIsNotRepeated(t *testing.T) {
 	for _, target := range []gaea.Target{glob("*"), gaea.ListTarget([]string{"web1", "web2"})} {
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(t, "web1", "web2")
 			w.salt.Set("web1", enginetest.Minion{Takes: 10 * time.Second})
-			w.failFirst(1, "test.ping", nil, noAnswer)
+			w.failFirst(1, "test.ping", nil, errNoAnswer)
 			run := w.run(ping(target))
 			if n := len(w.salt.Published("test.ping")); run.Status != gaea.RunSucceeded || len(run.Minions) != 2 || n != 1 {
 				t.Errorf("%s: %v; published %d times", run.Status, outcomes(run), n)
@@ -40,7 +40,7 @@ func TestAPublishWhoseAnswerIsLostIsNotRepeated(t *testing.T) {
 func TestAPublishThatTheMasterDoesNotHaveIsRepeatedUnderTheSameJobID(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, "web1")
-		w.failFirst(3, "test.ping", noAnswer, nil)
+		w.failFirst(3, "test.ping", errNoAnswer, nil)
 		run := w.run(ping(glob("*")))
 		if run.Status != gaea.RunSucceeded || len(run.Slices) != 1 || w.salt.Ran("web1")[0] != run.Slices[0].JID {
 			t.Errorf("%s: %v in %v", run.Status, outcomes(run), run.Slices)
@@ -57,7 +57,7 @@ func TestNothingIsRepeatedBeforeTheJobCacheHasSaidThatItDoesNotHaveTheJob(t *tes
 				return nil, nil
 			}
 			tries++
-			return nil, noAnswer
+			return nil, errNoAnswer
 		})
 		w.salt.FailCache(gaea.Errorf(gaea.CodeUnavailable, "the master does not answer"))
 		id := w.submit(ping(glob("*"))).ID

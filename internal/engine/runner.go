@@ -205,7 +205,7 @@ func (r *runner) save(ctx context.Context, limit time.Duration) error {
 	if err := r.e.deps.Runs.SaveRun(ctx, run, names...); err != nil {
 		return err
 	}
-	clear(r.unsaved)
+	r.unsaved = map[string]struct{}{} // a new one: to go through a map that was large takes as long as when it was
 	r.dirty = false
 	return nil
 }

@@ -197,11 +197,11 @@ func (r *runner) lookUp(l machine.LookUp) {
 		switch {
 		case gaea.CodeOf(err) == gaea.CodeNotFound:
 			r.send(machine.Cached{LookUp: l.ID, JID: l.JID})
-		case err != nil:
+		case err != nil && job == nil:
 			r.log.Warn("job cache not read", "jid", l.JID, "err", err)
 			r.send(machine.CacheFailed{LookUp: l.ID, JID: l.JID, Message: gaea.MessageOf(err)})
-		default:
-			in := machine.Cached{LookUp: l.ID, JID: l.JID, Found: true, Minions: job.Job.Minions}
+		default: // with an error the job is there, and returns are missing
+			in := machine.Cached{LookUp: l.ID, JID: l.JID, Found: true, Minions: job.Job.Minions, Trouble: gaea.MessageOf(err)}
 			for i := range job.Returns {
 				in.Returns = append(in.Returns, machine.ReturnedFrom(&job.Returns[i]))
 			}

@@ -36,7 +36,6 @@ type Minion struct {
 type job struct {
 	publication gaea.Publication
 	killed      bool
-	done        bool
 }
 
 // minion is a scripted minion with what goes on there.

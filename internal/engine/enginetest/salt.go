@@ -190,19 +190,23 @@ func (s *Salt) publish(p gaea.Publication) (gaea.Published, error) {
 	defer s.mu.Unlock()
 	answer := gaea.Published{JID: p.JID}
 	told := map[string]*minion{} // who takes it for himself
-	for name, m := range s.minions {
-		means, believed := matches(p.Target, m)
-		if believed {
-			answer.Minions = append(answer.Minions, name)
-		}
-		if means {
-			told[name] = m
-		}
-	}
 	if p.Target.Type == gaea.TargetList {
 		for _, name := range p.Target.Minions {
-			if s.minions[name] == nil {
+			if m := s.minions[name]; m != nil {
+				answer.Minions = append(answer.Minions, name)
+				told[name] = m
+			} else {
 				answer.Missing = append(answer.Missing, name)
+			}
+		}
+	} else {
+		for name, m := range s.minions {
+			means, believed := matches(p.Target, m)
+			if believed {
+				answer.Minions = append(answer.Minions, name)
+			}
+			if means {
+				told[name] = m
 			}
 		}
 	}
@@ -222,12 +226,9 @@ func (s *Salt) publish(p gaea.Publication) (gaea.Published, error) {
 	return answer, nil
 }
 
-// matches says whether a target means a minion, and whether the master believes so.
+// matches says whether a target that is no list means a minion, and whether the master believes so.
 func matches(t gaea.Target, m *minion) (means, believed bool) {
 	switch t.Type {
-	case gaea.TargetList:
-		ok := slices.Contains(t.Minions, m.name)
-		return ok, ok
 	case gaea.TargetGrain:
 		return m.Grain == t.Expr, m.Grain == t.Expr || m.Guessed == t.Expr
 	case gaea.TargetCompound: // only what the engine makes of a grain target: G@EXPR and L@NAME,NAME

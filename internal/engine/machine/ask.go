@@ -112,7 +112,7 @@ func (m *Machine) askFailed(in AskFailed, now time.Time) {
 	case a.round == nil:
 		if a.group.state == stateWhom {
 			a.group.failures++
-			a.group.retryAt = now.Add(backoff(a.group.failures, retryFirst, retryMax))
+			a.group.retryAt = now.Add(backoff(a.group.failures))
 		}
 	case a.group.round == a.round && a.round.end.IsZero():
 		m.roundFailed(a.group, a.round, in, now)
@@ -133,7 +133,7 @@ func (m *Machine) roundFailed(g *group, r *round, in AskFailed, now time.Time) {
 		return
 	}
 	g.troubles++
-	again := now.Add(backoff(g.troubles, retryFirst, retryMax))
+	again := now.Add(backoff(g.troubles))
 	switch r.purpose {
 	case PurposeKill:
 		g.killAt = again

@@ -76,6 +76,7 @@ type Cached struct {
 	Found   bool     // the master has the job's load: it was published
 	Minions []string // whom it was published to
 	Returns []Returned
+	Trouble string // why some returns could not be read, for users; empty: these are all
 }
 
 // CacheFailed says that the job cache could not be read.

@@ -302,7 +302,11 @@ func (m *Machine) cached(in Cached, now time.Time) {
 			m.lookUp(g)
 			return
 		}
-		m.judge(g, "the master's job cache has none either", now)
+		cache := "the master's job cache has none either"
+		if in.Trouble != "" {
+			cache = "the master's job cache could not be read whole: " + in.Trouble
+		}
+		m.judge(g, cache, now)
 	}
 }
 
@@ -316,7 +320,7 @@ func (m *Machine) cacheFailed(in CacheFailed, now time.Time) {
 	if g.state == stateUnsure {
 		g.failures++
 		g.state = stateLookAgain
-		g.retryAt = now.Add(backoff(g.failures, retryFirst, retryMax))
+		g.retryAt = now.Add(backoff(g.failures))
 		return
 	}
 	if !g.lookingUp {
@@ -324,7 +328,7 @@ func (m *Machine) cacheFailed(in CacheFailed, now time.Time) {
 	}
 	g.lookingUp = false
 	if g.lookTries++; g.lookTries < lookUpTries {
-		g.lookAt = now.Add(backoff(g.lookTries, retryFirst, retryMax))
+		g.lookAt = now.Add(backoff(g.lookTries))
 		return
 	}
 	m.judge(g, "the master's job cache could not be read: "+in.Message, now)

@@ -15,11 +15,9 @@ const (
 	quietState    = 3 * time.Second        // the same for state runs, none of which is done sooner
 	confirmGap    = 2 * time.Second        // from one "not running" to the question that confirms it
 	maxProbeGap   = 30 * time.Second       // between questions to a job that goes on
-	busyFirst     = time.Second            // before a minion that another state run held is told again
-	busyMax       = 15 * time.Second       //
 	busyTogether  = 300 * time.Millisecond // minions due this close together are told with one publish
-	retryFirst    = time.Second            // before a publish, a question or a look-up that failed is repeated
-	retryMax      = 15 * time.Second       //
+	backoffFirst  = time.Second            // before a minion that another state run held is told again, and before what failed is repeated
+	backoffMost   = 15 * time.Second       // doubled up to this
 	lookUpTries   = 3                      // look-ups for a lost return before the run goes on without
 	takeUpGrace   = 30 * time.Second       // for a run that is taken up after its job timeout, with gather on top
 	cancelLimit   = 2 * time.Minute        // from the cancel to the end of the run
@@ -189,7 +187,7 @@ func (m *Machine) begin(now time.Time) {
 	}
 	m.began = now
 	m.phase = phaseWork
-	m.setLimit(now)
+	m.setLimit()
 	for i := range m.run.Slices {
 		if s := &m.run.Slices[i]; m.unnamed(s) || len(m.silent(s)) > 0 {
 			m.takeUp(s, now)
@@ -225,7 +223,7 @@ func (m *Machine) silent(s *gaea.Slice) []string {
 }
 
 // setLimit derives from the run's start how long it may go on.
-func (m *Machine) setLimit(now time.Time) {
+func (m *Machine) setLimit() {
 	if m.run.Started.IsZero() {
 		return
 	}
@@ -347,7 +345,7 @@ func (m *Machine) effects() []Effect {
 		return out
 	}
 	names := slices.Sorted(maps.Keys(m.dirty))
-	clear(m.dirty)
+	m.dirty = map[string]struct{}{} // a new one: to go through a map that was large takes as long as when it was
 	m.head = false
 	return slices.Insert(out, 0, Effect(Save{Minions: names}))
 }
@@ -380,11 +378,5 @@ func guessed(t gaea.TargetType) bool {
 	}
 }
 
-// backoff is the pause after n failures in a row, n from 1: first, doubled each time, at most most.
-func backoff(n int, first, most time.Duration) time.Duration {
-	for d := first; ; d *= 2 {
-		if n--; n <= 0 || d >= most {
-			return min(d, most)
-		}
-	}
-}
+// backoff is the pause after n failures or refusals in a row, n from 1.
+func backoff(n int) time.Duration { return min(backoffFirst<<min(n-1, 10), backoffMost) }

@@ -82,7 +82,7 @@ func (m *Machine) publishNext(now time.Time) {
 func (m *Machine) tell(s *gaea.Slice, now time.Time) {
 	if m.run.Started.IsZero() {
 		m.run.Started = now
-		m.setLimit(now)
+		m.setLimit()
 	}
 	m.run.Status = gaea.RunRunning
 	s.JID = m.nextJID(now)
@@ -237,7 +237,7 @@ func (m *Machine) cachedPublication(g *group, in Cached, now time.Time) {
 		g.state = stateRetry
 		g.retryAt = now
 		if g.failures > 0 {
-			g.retryAt = now.Add(backoff(g.failures, retryFirst, retryMax))
+			g.retryAt = now.Add(backoff(g.failures))
 		}
 	}
 }
@@ -280,7 +280,7 @@ func (m *Machine) hold(g *group, r Returned, now time.Time) {
 			times++
 		}
 	}
-	m.paused[r.Minion] = pause{until: now.Add(backoff(times, busyFirst, busyMax)), words: r.Message}
+	m.paused[r.Minion] = pause{until: now.Add(backoff(times)), words: r.Message}
 	rm := m.run.Minions[r.Minion]
 	rm.Outcome, rm.Late, rm.At = gaea.OutcomePending, false, time.Time{}
 	rm.Message = fmt.Sprintf("another state run holds the minion; it is asked again: %s", r.Message)

@@ -72,7 +72,7 @@ func (m *Machine) resolveAsked(in Asked, now time.Time) {
 			m.resolving = nil
 			m.phase = phaseWork
 			m.limit = time.Time{}
-			m.setLimit(now)
+			m.setLimit()
 			if len(in.Minions) == 0 {
 				m.empty = true
 				return
@@ -107,7 +107,7 @@ func (m *Machine) resolveFailed(in AskFailed, now time.Time) {
 	}
 	again := func() {
 		r.failures++
-		r.retryAt = now.Add(backoff(r.failures, retryFirst, retryMax))
+		r.retryAt = now.Add(backoff(r.failures))
 	}
 	if in.Ask == r.ping {
 		switch {
@@ -201,7 +201,7 @@ func (m *Machine) resolved(now time.Time) {
 	m.resolving = nil
 	m.phase = phaseWork
 	m.limit = time.Time{}
-	m.setLimit(now)
+	m.setLimit()
 	var gone []string
 	for _, name := range slices.Sorted(maps.Keys(r.silent)) {
 		_, answers := r.answered[name]
