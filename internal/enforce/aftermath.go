@@ -131,7 +131,7 @@ func (s *Service) checkAfter(ctx context.Context, run *gaea.Run, minions []strin
 		}
 		check, err := s.submit(ctx, engine.Request{
 			Kind: gaea.RunCheck, Call: testCall(run.Call), Target: gaea.ListTarget(minions), Timeouts: run.Timeouts, Assignment: run.Assignment,
-			Revision: run.Revision, Parent: run.ID, User: run.User, CheckState: gaea.CheckPending, Key: "gaea-check-after-" + run.ID,
+			Revision: run.Revision, Parent: run.ID, User: run.User, CheckState: gaea.CheckPending,
 		})
 		if err != nil {
 			return nil, err

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/gaea-salt/terraform-provider-gaea/internal/engine"
 	"github.com/gaea-salt/terraform-provider-gaea/internal/engine/enginetest"
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
 )
@@ -78,8 +79,27 @@ func TestARunByHandIsEvidenceAndOnlyTheOthersAreAsked(t *testing.T) {
 	})
 }
 
+func TestTheTargetIsResolvedAgainWhenItsMinionsAreOldNews(t *testing.T) {
+	inWorld(t, three, func(t *testing.T, w *world) {
+		w.check(gaea.CheckRequest{})
+		w.salt.Set("m4", quick)
+		w.archive.set("m4", func(*machine) {})
+		pass(61 * time.Minute)
+		for _, m := range three {
+			w.archive.saltCommand(m, `["nginx"]`)
+		}
+		if run := w.check(gaea.CheckRequest{MaxAge: hour}); run == nil || len(run.Minions) != 4 {
+			t.Errorf("asked %+v", run)
+		}
+	})
+}
+
 func TestHoweverManyPlansAskThereIsOneRun(t *testing.T) {
 	inWorld(t, three, func(t *testing.T, w *world) {
+		w.engine.failSubmit(func(engine.Request) error { // it takes its time: the others decide meanwhile, if they are let
+			<-time.After(time.Second)
+			return nil
+		})
 		var all sync.WaitGroup
 		ids := make(chan string, 20)
 		for range 20 {

@@ -187,6 +187,30 @@ func TestEnforcingJoinsARunOfTheSameRevision(t *testing.T) {
 	})
 }
 
+func TestARunIsFollowedOnceHoweverOftenItIsAskedFor(t *testing.T) {
+	inWorld(t, three, func(t *testing.T, w *world) {
+		w.check(gaea.CheckRequest{})
+		ids := map[string]bool{}
+		for range 5 {
+			// Its revision is hidden below, so that only the key finds the run again.
+			run, err := w.service.Enforce(asUser("ann"), "web", gaea.EnforceRequest{}, "key")
+			if err != nil {
+				t.Fatal(err)
+			}
+			ids[run.ID] = true
+			if err := w.engine.Finish(t.Context(), run.ID, func(r *gaea.Run) { r.Revision = "hidden" }); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for id := range ids {
+			w.complete(id)
+			if n := w.engine.waitsFor(id); len(ids) != 1 || n != 1 {
+				t.Errorf("%d runs, followed %d times", len(ids), n)
+			}
+		}
+	})
+}
+
 func TestTheTemplateSaysHowAndThePillarIsMerged(t *testing.T) {
 	inWorld(t, three, func(t *testing.T, w *world) {
 		size, err := gaea.ParseAmount("2")
@@ -278,6 +302,16 @@ func TestACheckThatCannotBeStartedIsTriedAgain(t *testing.T) {
 		run := w.enforce(gaea.EnforceRequest{})
 		if refused != 3 || run.CheckState != gaea.CheckDone || run.CheckRun == "" {
 			t.Errorf("refused %d times, run %+v", refused, run)
+		}
+	})
+}
+
+func TestACheckThatWasNotNotedIsFoundAgain(t *testing.T) {
+	inWorld(t, three, func(t *testing.T, w *world) {
+		w.engine.loseFinish(2)
+		run := w.enforce(gaea.EnforceRequest{})
+		if checks := w.stateRuns(gaea.RunCheck); len(checks) != 1 || checks[0].ID != run.CheckRun || checks[0].Parent != run.ID {
+			t.Errorf("%d checks, run %+v", len(checks), run)
 		}
 	})
 }

@@ -11,6 +11,7 @@ import (
 
 const (
 	lookEvery    = 10 * time.Second // how soon a new or changed assignment is noticed
+	tryAgain     = time.Minute      // after a check that could not be made
 	checksAtOnce = 4                // interval checks that go on at the same time; the next ones wait their turn
 	spreadShare  = 10               // checks are spread over this part of their interval
 	spreadMost   = time.Minute      // and over no more than this
@@ -57,7 +58,7 @@ func (p *patrol) loop(ctx context.Context) {
 			if c.made {
 				delete(p.beats, c.name) // when it is due next the runs tell
 			} else {
-				p.beats[c.name] = beat{ref: p.beats[c.name].ref, due: p.s.now().Add(lookEvery)}
+				p.beats[c.name] = beat{ref: p.beats[c.name].ref, due: p.s.now().Add(tryAgain)}
 			}
 			timer.Reset(0)
 		case <-timer.C:
@@ -107,7 +108,8 @@ func (p *patrol) round(ctx context.Context, start func(name string)) (next time.
 	return next, nil
 }
 
-// consider starts an assignment's check if it is due, and says when to look at it again.
+// consider starts an assignment's check if it is due, and says when to look at it again. Each assignment has its own place
+// in time, so that not all come at once.
 func (p *patrol) consider(ctx context.Context, v *gaea.Version[gaea.Assignment], now time.Time, start func(name string)) time.Time {
 	name, interval := v.Definition.Name, v.Definition.DriftCheck.Interval.Std()
 	b, known := p.beats[name]
@@ -115,37 +117,20 @@ func (p *patrol) consider(ctx context.Context, v *gaea.Version[gaea.Assignment],
 		return now.Add(lookEvery)
 	}
 	if !known || b.ref != v.Ref {
-		b = beat{ref: v.Ref, due: p.due(ctx, v, now)}
+		b = beat{ref: v.Ref, due: now.Add(spread(name, interval))}
 	}
-	if b.due.After(now) {
-		p.beats[name] = b
-		return b.due
+	// Somebody may have looked at it since, or before this process began. Where that cannot be told, the check says why.
+	if !b.due.After(now) {
+		if last, err := p.lastLook(ctx, name); err == nil && last.Add(interval).After(now) {
+			b.due = last.Add(interval + spread(name, interval))
+		}
 	}
-	// Somebody may have checked it since this was worked out.
-	if last, err := p.lastLook(ctx, name); err == nil && last.Add(interval).After(now) {
-		b.due = last.Add(interval + spread(name, interval))
-		p.beats[name] = b
-		return b.due
+	if b.on = !b.due.After(now); b.on {
+		start(name)
+		b.due = now.Add(lookEvery)
 	}
-	b.on = true
 	p.beats[name] = b
-	start(name)
-	return now.Add(lookEvery)
-}
-
-// due works out when an assignment is to be checked: an interval after its newest run, or soon where that is past. Each
-// assignment has its own place in time, so that not all come at once.
-func (p *patrol) due(ctx context.Context, v *gaea.Version[gaea.Assignment], now time.Time) time.Time {
-	interval := v.Definition.DriftCheck.Interval.Std()
-	later := spread(v.Definition.Name, interval)
-	last, err := p.lastLook(ctx, v.Definition.Name)
-	if err != nil { // its check will say what is wrong
-		return now.Add(interval)
-	}
-	if next := last.Add(interval); next.After(now) {
-		return next.Add(later)
-	}
-	return now.Add(later)
+	return b.due
 }
 
 // spread is an assignment's own delay, from nothing up to a part of its interval.

@@ -112,7 +112,7 @@ func (s *Service) joinable(ctx context.Context, sub *subject, kind gaea.RunKind,
 		for i := range found.Items {
 			run := &found.Items[i]
 			stopping := run.Status == gaea.RunCancelling || run.Status == gaea.RunCancelled
-			if run.Master == s.deps.Master && run.Revision == sub.revision && !stopping && !run.Complete() && covers(run, sub.target, wanted) {
+			if run.Master == s.deps.Master && run.Revision == sub.revision && !stopping && covers(run, sub.target, wanted) {
 				return s.deps.Runs.GetRun(ctx, run.ID)
 			}
 		}

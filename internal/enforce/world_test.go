@@ -37,8 +37,42 @@ type world struct {
 // faultyEngine is the engine, with submissions that fail where the test wants it.
 type faultyEngine struct {
 	*engine.Engine
-	mu   sync.Mutex
-	fail func(engine.Request) error
+	mu    sync.Mutex
+	fail  func(engine.Request) error
+	waits map[string]int // by run
+	lost  int            // so many calls of Finish fail
+}
+
+func (e *faultyEngine) Finish(ctx context.Context, id string, f func(*gaea.Run)) error {
+	e.mu.Lock()
+	lost := e.lost > 0
+	e.lost = max(e.lost-1, 0)
+	e.mu.Unlock()
+	if lost {
+		return gaea.Errorf(gaea.CodeUnavailable, "the disk is full")
+	}
+	return e.Engine.Finish(ctx, id, f)
+}
+
+// loseFinish makes the next calls of Finish fail.
+func (e *faultyEngine) loseFinish(n int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.lost = n
+}
+
+func (e *faultyEngine) Wait(ctx context.Context, id string) (*gaea.Run, error) {
+	e.mu.Lock()
+	e.waits[id]++
+	e.mu.Unlock()
+	return e.Engine.Wait(ctx, id)
+}
+
+// waitsFor counts who waited for a run's end.
+func (e *faultyEngine) waitsFor(id string) int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.waits[id]
 }
 
 func (e *faultyEngine) Submit(ctx context.Context, req engine.Request) (*gaea.Run, bool, error) {
@@ -87,7 +121,7 @@ var quick = enginetest.Minion{Takes: 200 * time.Millisecond, Answers: 100 * time
 // start starts an engine and a service on what is stored.
 func (w *world) start() {
 	w.t.Helper()
-	w.engine = &faultyEngine{Engine: engine.New(engine.Deps{
+	w.engine = &faultyEngine{waits: map[string]int{}, Engine: engine.New(engine.Deps{
 		Master: "m", Salt: w.salt, Cache: w.salt, Feed: w.archive, Returns: w.archive, Runs: w.runs,
 		Digest: keyedDigest,
 	})}
