@@ -37,6 +37,7 @@ func (c call) repeatable() bool { return c.method != http.MethodPost || c.key !=
 // attempt is what one call's repetitions share. It travels in the request's context.
 type attempt struct {
 	repeatable bool
+	maybeDone  bool   // an earlier repetition may have been carried out
 	body       []byte // the answer
 }
 
@@ -78,13 +79,13 @@ func (c *Client) do(ctx context.Context, k call) ([]byte, error) {
 		return nil, gaea.Wrap(err, gaea.CodeInternal, "the request to jobd could not be made")
 	}
 	wrapped.SetResponseHandler(func(resp *http.Response) error {
-		body, err := readAnswer(resp)
+		body, err := c.readAnswer(resp)
 		state.body = body
 		return err
 	})
 	resp, err := c.retry.Do(wrapped)
 	if err == nil && state.body == nil && resp != nil { // the last of several attempts was still worth repeating
-		state.body, err = readAnswer(resp)
+		state.body, err = c.readAnswer(resp)
 	}
 	if err != nil {
 		if resp != nil {
@@ -92,7 +93,11 @@ func (c *Client) do(ctx context.Context, k call) ([]byte, error) {
 		}
 		return nil, c.connectionError(ctx, bounded, limit, err)
 	}
-	if err := c.answerError(resp, state.body); err != nil {
+	err = c.answerError(resp, state.body)
+	if k.method == http.MethodDelete && state.maybeDone && gaea.CodeOf(err) == gaea.CodeNotFound {
+		return nil, nil // an answer was lost on the way: it was there, and it is gone as asked
+	}
+	if err != nil {
 		return nil, err
 	}
 	return state.body, nil
@@ -129,14 +134,14 @@ func (c *Client) request(ctx context.Context, k call) (*http.Request, error) {
 	return req, nil
 }
 
-func readAnswer(resp *http.Response) ([]byte, error) {
+func (c *Client) readAnswer(resp *http.Response) ([]byte, error) {
 	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	body, err := io.ReadAll(io.LimitReader(resp.Body, c.maxAnswer+1))
 	if err != nil {
 		return nil, err
 	}
-	if len(body) > maxAnswer {
-		return nil, permanent{gaea.Errorf(gaea.CodeTooLarge, "jobd's answer is larger than %d MiB; ask for fewer items with a smaller limit", maxAnswer>>20)}
+	if int64(len(body)) > c.maxAnswer {
+		return nil, permanent{gaea.Errorf(gaea.CodeTooLarge, "jobd's answer is larger than %d MiB; ask for fewer items with a smaller limit", c.maxAnswer>>20)}
 	}
 	return body, nil
 }
@@ -155,7 +160,11 @@ func mayRepeat(ctx context.Context, resp *http.Response, err error) (bool, error
 		if isPermanent(err) {
 			return false, nil
 		}
-		return state.repeatable || neverSent(err), nil
+		if neverSent(err) {
+			return true, nil
+		}
+		state.maybeDone = true
+		return state.repeatable, nil
 	}
 	switch resp.StatusCode {
 	case http.StatusTooManyRequests:
@@ -163,6 +172,7 @@ func mayRepeat(ctx context.Context, resp *http.Response, err error) (bool, error
 	case http.StatusServiceUnavailable:
 		return state.repeatable, nil
 	case http.StatusBadGateway, http.StatusGatewayTimeout:
+		state.maybeDone = true
 		// With these two jobd itself speaks of Salt or of a limit; without its problem they come from a proxy.
 		return state.repeatable && !isProblem(resp), nil
 	default:

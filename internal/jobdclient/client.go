@@ -49,9 +49,9 @@ type Client struct {
 	token     string
 	userAgent string
 	timeout   time.Duration
+	maxAnswer int64 // bytes
 	http      *http.Client
 	retry     *retryablehttp.Client
-	logger    *slog.Logger
 }
 
 // New makes a client. It sends nothing yet. Errors are CodeInvalid and name the field as users write it: endpoint, token,
@@ -90,8 +90,8 @@ func New(cfg Config) (*Client, error) {
 		token:     cfg.Token,
 		userAgent: cfg.UserAgent,
 		timeout:   cfg.Timeout,
+		maxAnswer: maxAnswer,
 		http:      &http.Client{Transport: transport, CheckRedirect: sameOrigin},
-		logger:    cfg.Logger,
 	}
 	c.retry = &retryablehttp.Client{
 		HTTPClient:   c.http,

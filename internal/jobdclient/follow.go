@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"time"
 
@@ -18,25 +19,28 @@ const silence = 45 * time.Second
 // errCut is a stream that ended without jobd's last word.
 var errCut = errors.New("the stream ended early")
 
+// errSilent is a stream on which not even signs of life came.
+var errSilent = errors.New("it has said nothing for 45s")
+
+// errEnough ends the reading of a stream from inside.
+var errEnough = errors.New("enough")
+
 // FollowJob calls f for each return of a job: those that the archive has, then each as it comes, every minion once. It
 // returns nil when every expected minion has returned, and f's error where f has one. A lost connection is made again; an
 // outage of jobd of up to two minutes is waited out.
 func (c *Client) FollowJob(ctx context.Context, jid string, f func(gaea.Return) error) error {
-	s, err := segment("jid", jid)
+	id, err := segment("jid", jid)
 	if err != nil {
 		return err
 	}
-	var (
-		away outage
-		seen = map[string]bool{}
-	)
+	k := &stream{client: c, path: "/v1/jobs/" + id + "/events", seen: map[string]bool{}, f: f}
+	var away outage
 	for {
-		before := len(seen)
-		done, err := c.stream(ctx, "/v1/jobs/"+s+"/events", seen, f)
+		done, err := k.read(ctx)
 		if done {
 			return err
 		}
-		if len(seen) > before {
+		if k.heard {
 			away = outage{}
 		}
 		if err := away.wait(ctx, err); err != nil {
@@ -45,11 +49,28 @@ func (c *Client) FollowJob(ctx context.Context, jid string, f func(gaea.Return) 
 	}
 }
 
-// stream reads one connection. done says that the end is for good: the job's, or f's error.
-func (c *Client) stream(ctx context.Context, path string, seen map[string]bool, f func(gaea.Return) error) (done bool, err error) {
+// stream is what is kept of a job's stream from one connection to the next.
+type stream struct {
+	client *Client
+	path   string
+	seen   map[string]bool // minions whose return was handed on
+	f      func(gaea.Return) error
+	heard  bool // the last connection brought an event
+}
+
+// read reads one connection. done says that the end is for good: the job's, or f's error.
+func (s *stream) read(ctx context.Context) (done bool, err error) {
+	s.heard = false
+	c := s.client
 	live, cancel := context.WithCancel(ctx)
 	defer cancel()
-	req, err := c.request(live, call{method: http.MethodGet, path: path})
+	broken := func(err error) *gaea.Error {
+		if live.Err() != nil && ctx.Err() == nil { // the watchdog
+			err = errSilent
+		}
+		return c.connectionError(ctx, ctx, c.timeout, err)
+	}
+	req, err := c.request(live, call{method: http.MethodGet, path: s.path})
 	if err != nil {
 		return true, err
 	}
@@ -58,53 +79,49 @@ func (c *Client) stream(ctx context.Context, path string, seen map[string]bool, 
 	defer watchdog.Stop()
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return false, c.connectionError(ctx, ctx, c.timeout, err)
+		return false, broken(err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK || mediaType(resp) != "text/event-stream" {
-		body, err := readAnswer(resp)
+		body, err := c.readAnswer(resp)
 		if err != nil {
-			return false, c.connectionError(ctx, ctx, c.timeout, err)
+			return false, broken(err)
 		}
 		if err := c.answerError(resp, body); err != nil {
 			return false, err
 		}
-		return true, gaea.Errorf(gaea.CodeUnavailable, "what answers at %s is not jobd's API", c.endpoint)
+		return true, gaea.Errorf(gaea.CodeUnavailable, "jobd at %s sent no stream of returns; does its version go with this one?", c.endpoint)
 	}
-	lines := bufio.NewScanner(resp.Body)
-	lines.Buffer(make([]byte, 0, 64<<10), maxAnswer)
-	var ev sseEvent
-	for lines.Scan() {
-		watchdog.Reset(silence)
-		if !ev.line(lines.Bytes()) {
-			continue
+	var said error
+	err = readEvents(resp.Body, func() { watchdog.Reset(silence) }, func(ev *sseEvent) error {
+		s.heard = true
+		if done, said = s.deliver(ev); done || said != nil {
+			return errEnough
 		}
-		done, err := deliver(&ev, seen, f)
-		if done || err != nil {
-			return done, err
-		}
-		ev = sseEvent{}
-	}
-	err = lines.Err()
-	if err == nil || live.Err() != nil && ctx.Err() == nil {
+		return nil
+	})
+	switch {
+	case errors.Is(err, errEnough):
+		return done, said
+	case err == nil:
 		err = errCut
 	}
-	return false, c.connectionError(ctx, ctx, c.timeout, err)
+	return false, broken(err)
 }
 
 // deliver hands on what one event of the stream says.
-func deliver(ev *sseEvent, seen map[string]bool, f func(gaea.Return) error) (done bool, err error) {
+func (s *stream) deliver(ev *sseEvent) (done bool, err error) {
 	switch ev.name {
 	case "return":
 		var ret gaea.Return
 		if err := json.Unmarshal(ev.data.Bytes(), &ret); err != nil {
 			return true, gaea.Wrap(err, gaea.CodeUnavailable, "jobd sent a return that cannot be read; does its version go with this one?")
 		}
-		if seen[ret.Minion] {
+		if s.seen[ret.Minion] {
 			return false, nil
 		}
-		seen[ret.Minion] = true
-		if err := f(ret); err != nil {
+		s.seen[ret.Minion] = true
+		if err := s.f(ret); err != nil {
 			return true, err
 		}
 	case "end":
@@ -142,4 +159,23 @@ func (e *sseEvent) line(b []byte) bool {
 		e.data.Write(value)
 	}
 	return false
+}
+
+// readEvents calls f with each whole event, and alive with each line. It returns nil at the stream's end, f's error where f
+// has one, and else what broke the stream.
+func readEvents(r io.Reader, alive func(), f func(*sseEvent) error) error {
+	lines := bufio.NewScanner(r)
+	lines.Buffer(make([]byte, 0, 64<<10), maxAnswer)
+	var ev sseEvent
+	for lines.Scan() {
+		alive()
+		if !ev.line(lines.Bytes()) {
+			continue
+		}
+		if err := f(&ev); err != nil {
+			return err
+		}
+		ev = sseEvent{}
+	}
+	return lines.Err()
 }

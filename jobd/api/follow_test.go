@@ -21,7 +21,7 @@ type event struct{ name, id, data string }
 
 // stream is an open stream.
 type stream struct {
-	t     *testing.T
+	t     testing.TB
 	lines *bufio.Scanner
 	close func()
 }

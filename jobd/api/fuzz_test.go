@@ -25,11 +25,11 @@ func FuzzBodies(f *testing.F) {
 	} {
 		f.Add(uint8(i), []byte(seed))
 	}
+	h := assemble(f)
+	if _, err := h.TargetGroups().Put(f.Context(), group("web"), "applyer"); err != nil {
+		f.Fatal(err)
+	}
 	f.Fuzz(func(t *testing.T, which uint8, body []byte) {
-		h := assemble(t)
-		if _, err := h.TargetGroups().Put(t.Context(), group("web"), "applyer"); err != nil {
-			t.Fatal(err)
-		}
 		method, path, _ := strings.Cut(paths[int(which)%len(paths)], " ")
 		r := httptest.NewRequestWithContext(t.Context(), method, path, strings.NewReader(string(body)))
 		r.Header.Set("Authorization", "Bearer "+h.tokens[gaea.RoleAdmin])

@@ -27,7 +27,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // harness is the API over a world in memory, behind a real server.
 type harness struct {
 	*apitest.World
-	t      *testing.T
+	t      testing.TB
 	api    *api.API
 	server *httptest.Server
 	tokens map[gaea.Role]string
@@ -54,7 +54,7 @@ func (l *logBuffer) String() string {
 }
 
 // assemble makes the API over a world, without a server.
-func assemble(t *testing.T) *harness {
+func assemble(t testing.TB) *harness {
 	t.Helper()
 	h := &harness{World: apitest.NewWorld(), t: t, tokens: map[gaea.Role]string{}, log: &logBuffer{}}
 	auth := authn.New(h.World, nil)
@@ -93,7 +93,7 @@ func serve(t *testing.T) *harness {
 
 // reply is an answer that was read whole.
 type reply struct {
-	t      *testing.T
+	t      testing.TB
 	status int
 	header http.Header
 	body   []byte
