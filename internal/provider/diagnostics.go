@@ -33,16 +33,9 @@ func words(err error) string {
 	}
 }
 
-// addError adds an error diagnostic for a failed request to jobd. Where the token is what is wrong it says so and how to get
-// a better one.
-func (s *session) addError(diags *diag.Diagnostics, summary string, err error) {
-	detail := sentence(words(err))
-	if gaea.CodeOf(err) == gaea.CodeForbidden {
-		detail += fmt.Sprintf("\n\nThe provider's token is %q with the role %q. What was asked for needs a token with the role "+
-			"\"apply\": on jobd's machine, run `jobd token create --role apply` and pass it as the provider's token or GAEA_TOKEN.",
-			s.principal.Name, s.principal.Role)
-	}
-	diags.AddError(summary, detail)
+// addError adds an error diagnostic for a failed request to jobd, in jobd's words.
+func addError(diags *diag.Diagnostics, summary string, err error) {
+	diags.AddError(summary, sentence(words(err)))
 }
 
 // sentence closes a text with a full stop where it has no closing mark.
@@ -121,10 +114,10 @@ func cut(s string, limit int) string {
 	return strings.ToValidUTF8(s[:limit], "") + " … (cut)"
 }
 
-// plural is "1 minion", "2 minions".
-func plural(n int, noun string) string {
+// countMinions is "1 minion", "2 minions".
+func countMinions(n int) string {
 	if n == 1 {
-		return "1 " + noun
+		return "1 minion"
 	}
-	return fmt.Sprintf("%d %ss", n, noun)
+	return fmt.Sprintf("%d minions", n)
 }

@@ -93,7 +93,7 @@ func (f *fakeJobd) must(role gaea.Role) error {
 		return f.err
 	}
 	if !f.principal.Role.Includes(role) {
-		return gaea.Errorf(gaea.CodeForbidden, "the token %q has the role %q and this needs %q", f.principal.Name, f.principal.Role, role)
+		return gaea.Errorf(gaea.CodeForbidden, "the token %q has the role %s; this needs the role %s", f.principal.Name, f.principal.Role, role)
 	}
 	return nil
 }

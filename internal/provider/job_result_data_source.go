@@ -149,13 +149,11 @@ func (d *jobResultDataSource) Read(ctx context.Context, req datasource.ReadReque
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 
-	what, result, err := "run "+m.RunID.ValueString(), (*jobResult)(nil), error(nil)
+	what, id, get := "run", m.RunID.ValueString(), d.run
 	if m.RunID.IsNull() {
-		what = "job " + m.JID.ValueString()
-		result, err = d.job(ctx, m.JID.ValueString(), m.Wait.ValueBool())
-	} else {
-		result, err = d.run(ctx, m.RunID.ValueString(), m.Wait.ValueBool())
+		what, id, get = "job", m.JID.ValueString(), d.job
 	}
+	result, err := get(ctx, id, m.Wait.ValueBool())
 	if err == nil {
 		err = d.addReturns(ctx, result)
 	}
@@ -164,7 +162,7 @@ func (d *jobResultDataSource) Read(ctx context.Context, req datasource.ReadReque
 			err = gaea.Errorf(gaea.CodeTimeout, "it is not complete after %s; raise timeout, or leave out wait to take it as it stands. "+
 				"What is missing is shown by `jobd show`", gaea.Duration(limit))
 		}
-		d.session.addError(&resp.Diagnostics, "Cannot read the "+what, err)
+		addError(&resp.Diagnostics, "Cannot read the "+what+" "+id, err)
 		return
 	}
 	m.take(result)

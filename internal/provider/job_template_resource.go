@@ -203,7 +203,7 @@ func (r *jobTemplateResource) put(ctx context.Context, plan *jobTemplateModel, d
 	}
 	v, err := r.session.backend.PutJobTemplate(ctx, template)
 	if err != nil {
-		r.session.addError(diags, "Cannot store the job template "+template.Name, err)
+		addError(diags, "Cannot store the job template "+template.Name, err)
 		return false
 	}
 	return stored(diags, template, v.Ref, &plan.ID, &plan.Ref)
@@ -221,14 +221,14 @@ func (r *jobTemplateResource) Read(ctx context.Context, req resource.ReadRequest
 		return
 	}
 	if err != nil {
-		r.session.addError(&resp.Diagnostics, "Cannot read the job template "+state.ID.ValueString(), err)
+		addError(&resp.Diagnostics, "Cannot read the job template "+state.ID.ValueString(), err)
 		return
 	}
 	state.ID, state.Ref = types.StringValue(v.Definition.Name), types.StringValue(v.Ref)
 	state.Name = state.ID
 	if before, err := state.definition(); err != nil || gaea.RefOf(before) != v.Ref {
 		if err := state.adopt(v.Definition); err != nil {
-			r.session.addError(&resp.Diagnostics, "Cannot read the job template "+v.Definition.Name, err)
+			addError(&resp.Diagnostics, "Cannot read the job template "+v.Definition.Name, err)
 			return
 		}
 	}
@@ -276,7 +276,7 @@ func (r *jobTemplateResource) Delete(ctx context.Context, req resource.DeleteReq
 	}
 	err := r.session.backend.DeleteJobTemplate(ctx, state.ID.ValueString())
 	if err != nil && gaea.CodeOf(err) != gaea.CodeNotFound {
-		r.session.addError(&resp.Diagnostics, "Cannot delete the job template "+state.ID.ValueString(), err)
+		addError(&resp.Diagnostics, "Cannot delete the job template "+state.ID.ValueString(), err)
 	}
 }
 

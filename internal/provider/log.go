@@ -3,6 +3,7 @@ package provider
 import (
 	"context"
 	"log/slog"
+	"maps"
 
 	"github.com/hashicorp/terraform-plugin-log/tflog"
 )
@@ -20,9 +21,7 @@ func (logHandler) Enabled(context.Context, slog.Level) bool { return true }
 
 func (h logHandler) Handle(ctx context.Context, r slog.Record) error {
 	fields := make(map[string]any, len(h.fields)+r.NumAttrs())
-	for k, v := range h.fields {
-		fields[k] = v
-	}
+	maps.Copy(fields, h.fields)
 	r.Attrs(func(a slog.Attr) bool {
 		fields[h.group+a.Key] = a.Value.Resolve().Any()
 		return true
@@ -42,9 +41,7 @@ func (h logHandler) Handle(ctx context.Context, r slog.Record) error {
 
 func (h logHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	fields := make(map[string]any, len(h.fields)+len(attrs))
-	for k, v := range h.fields {
-		fields[k] = v
-	}
+	maps.Copy(fields, h.fields)
 	for _, a := range attrs {
 		fields[h.group+a.Key] = a.Value.Resolve().Any()
 	}

@@ -85,8 +85,8 @@ func (p *gaeaProvider) Schema(_ context.Context, _ provider.SchemaRequest, resp 
 			},
 			"ca_file": schema.StringAttribute{
 				Optional: true,
-				MarkdownDescription: "A file with the certificate authorities, in PEM, that jobd's certificate is checked with; the " +
-					"system's where it is not set. Also from `GAEA_CA_FILE`.",
+				MarkdownDescription: "A file of PEM certificates that are trusted for jobd's certificate, beside the system's own. " +
+					"Also from `GAEA_CA_FILE`.",
 			},
 			"request_timeout": schema.StringAttribute{
 				Optional: true,
@@ -134,13 +134,14 @@ func (p *gaeaProvider) Configure(ctx context.Context, req provider.ConfigureRequ
 }
 
 func addConnectError(diags *diag.Diagnostics, err error) {
-	detail := sentence(words(err))
+	detail := sentence(words(err)) + "\n\nNothing was changed, in Terraform's state or on any minion."
 	switch gaea.CodeOf(err) {
 	case gaea.CodeUnauthenticated:
-		diags.AddAttributeError(path.Root("token"), "jobd does not know the token", detail+
-			"\n\nMake one on jobd's machine with `jobd token create --role apply` and pass it as token or "+EnvToken+".")
+		diags.AddAttributeError(path.Root("token"), "jobd does not know the token", detail)
+	case gaea.CodeUnavailable, gaea.CodeTimeout:
+		diags.AddError("jobd does not answer", detail)
 	default:
-		diags.AddError("jobd does not answer", detail+"\n\nNothing was changed, in Terraform's state or on any minion.")
+		diags.AddError("jobd refuses", detail)
 	}
 }
 

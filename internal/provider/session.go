@@ -31,28 +31,20 @@ func sessionOf(data any, diags *diag.Diagnostics) *session {
 
 // connected says whether there is a backend, and adds an error where there is none.
 func (s *session) connected(diags *diag.Diagnostics) bool {
-	if s != nil && s.backend != nil {
+	if s.backend != nil {
 		return true
 	}
-	argument := "endpoint"
-	if s != nil {
-		argument = s.unknown
-	}
 	diags.AddError("The provider gaea is not configured yet", fmt.Sprintf("Its argument %q is not known before something else "+
-		"is applied. Apply that first (-target), or give the argument a value that does not depend on other resources.", argument))
+		"is applied. Apply that first (-target), or give the argument a value that does not depend on other resources.", s.unknown))
 	return false
 }
 
 // visible says whether a refresh can look at jobd. Where it cannot yet, what is in state stays as it is, with a warning.
 func (s *session) visible(diags *diag.Diagnostics) bool {
-	if s != nil && s.backend != nil {
+	if s.backend != nil {
 		return true
 	}
-	argument := "endpoint"
-	if s != nil {
-		argument = s.unknown
-	}
 	diags.AddWarning("Not refreshed", fmt.Sprintf("The argument %q of the provider gaea is not known before something else is "+
-		"applied, so jobd was not asked: this plan rests on what the last apply saw.", argument))
+		"applied, so jobd was not asked: this plan rests on what the last apply saw.", s.unknown))
 	return false
 }

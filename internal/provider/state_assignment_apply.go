@@ -39,7 +39,7 @@ const (
 )
 
 // maxJoins bounds how many finished runs an apply passes over before it takes what it is given.
-const maxJoins = 8
+const maxJoins = 100
 
 // application is one apply of a state assignment.
 type application struct {
@@ -68,7 +68,7 @@ func (a *application) put(ctx context.Context, config *stateAssignmentModel) boo
 	}
 	v, err := a.session.backend.PutAssignment(ctx, input)
 	if err != nil {
-		a.session.addError(a.diags, "Cannot store the state assignment "+a.definition.Name, err)
+		addError(a.diags, "Cannot store the state assignment "+a.definition.Name, err)
 		return false
 	}
 	return stored(a.diags, a.definition, v.Ref, &a.state.ID, &a.state.Ref)
@@ -91,9 +91,12 @@ func (a *application) carryOut(ctx context.Context, planned intent) bool {
 
 // enforce runs the states, waits for the run and the check after it, and judges what came of it.
 func (a *application) enforce(ctx context.Context) bool {
+	if a.prior != nil {
+		a.state.Drift = a.prior.Drift // not repaired before the run has said so
+	}
 	run, err := a.start(ctx)
 	if err != nil {
-		a.session.addError(a.diags, "Cannot apply the state assignment "+a.definition.Name, err)
+		addError(a.diags, "Cannot apply the state assignment "+a.definition.Name, err)
 		return false
 	}
 	a.note(run)
@@ -120,7 +123,7 @@ func (a *application) enforce(ctx context.Context) bool {
 	// What the run did is saved even when Terraform is being stopped: this last question is short.
 	report, err := a.session.backend.Drift(context.WithoutCancel(ctx), a.definition.Name)
 	if err != nil {
-		a.session.addError(a.diags, fmt.Sprintf("The run %s has ended, but what it left cannot be read", run.ID), err)
+		addError(a.diags, fmt.Sprintf("The run %s has ended, but what it left cannot be read", run.ID), err)
 		return false
 	}
 	a.judge(run, report)
@@ -241,13 +244,13 @@ func (a *application) addFailures(run *gaea.Run, failed, left []quoted) {
 	switch {
 	case len(failed) > 0:
 		a.diags.AddError("The states of "+name+" were not applied everywhere", fmt.Sprintf("The run %s failed on %d of %s:%s%s",
-			run.ID, len(failed), plural(len(run.Minions), "minion"), quote(failed), endNote(run)))
+			run.ID, len(failed), countMinions(len(run.Minions)), quote(failed), endNote(run)))
 	case unsuccessful:
 		a.diags.AddError("The states of "+name+" were not applied", fmt.Sprintf("The run %s ended as %s.%s", run.ID, run.Status, endNote(run)))
 	}
 	if len(left) > 0 {
 		a.diags.AddError("Drift of "+name+" is left", fmt.Sprintf("The run %s was successful on %s, and yet states differ there:%s",
-			run.ID, plural(len(left), "minion"), quote(left)))
+			run.ID, countMinions(len(left)), quote(left)))
 	}
 }
 
@@ -267,7 +270,7 @@ func (a *application) addUnreachable(run *gaea.Run, unreachable []quoted) {
 	sortQuoted(unreachable)
 	summary := "Minions of " + a.definition.Name + " could not be reached"
 	detail := fmt.Sprintf("The run %s did not reach %d of %s:%s\n\nThey are listed in unreachable. What is wrong on them is seen and "+
-		"planned when they answer again.", run.ID, len(unreachable), plural(len(run.Minions), "minion"), quote(unreachable))
+		"planned when they answer again.", run.ID, len(unreachable), countMinions(len(run.Minions)), quote(unreachable))
 	if a.definition.OnUnreachable == gaea.UnreachableWarn {
 		a.diags.AddWarning(summary, detail)
 		return

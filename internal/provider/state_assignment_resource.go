@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
@@ -104,7 +105,7 @@ func (r *stateAssignmentResource) Read(ctx context.Context, req resource.ReadReq
 		return
 	}
 	if err != nil {
-		r.session.addError(&resp.Diagnostics, "Cannot read the state assignment "+name, err)
+		addError(&resp.Diagnostics, "Cannot read the state assignment "+name, err)
 		return
 	}
 	state.ID, state.Ref = types.StringValue(v.Definition.Name), types.StringValue(v.Ref)
@@ -129,7 +130,7 @@ func (r *stateAssignmentResource) look(ctx context.Context, state *stateAssignme
 		diags.AddWarning("Cannot look for drift of "+a.Name, sentence(words(err))+" What is shown is what was known before.")
 		return true
 	default:
-		r.session.addError(diags, "Cannot look for drift of the state assignment "+a.Name, err)
+		addError(diags, "Cannot look for drift of the state assignment "+a.Name, err)
 		return false
 	}
 	if report == nil {
@@ -174,14 +175,14 @@ func warnUnable(diags *diag.Diagnostics, report *gaea.DriftReport) {
 	}
 	if len(list) > 0 {
 		sortQuoted(list)
-		diags.AddWarning("Salt cannot run the states of "+report.Assignment, "On "+plural(len(list), "minion")+":"+quote(list))
+		diags.AddWarning("Salt cannot run the states of "+report.Assignment, "On "+countMinions(len(list))+":"+quote(list))
 	}
 }
 
 // warnUnreachable names the minions that nothing is known of, where they are not the ones that were known before.
 func (m *stateAssignmentModel) warnUnreachable(diags *diag.Diagnostics, before types.List) {
 	if names := texts(m.Unreachable.Elements()); len(names) > 0 && !m.Unreachable.Equal(before) {
-		diags.AddWarning("Minions of "+m.Name.ValueString()+" do not answer", plural(len(names), "minion")+" did not answer when last asked: "+
+		diags.AddWarning("Minions of "+m.Name.ValueString()+" do not answer", countMinions(len(names))+" did not answer when last asked: "+
 			listNames(names)+". Nothing is known of their states until they answer again.")
 	}
 }
@@ -196,16 +197,7 @@ func (m *stateAssignmentModel) warnUnsettled(diags *diag.Diagnostics, before typ
 }
 
 func sortQuoted(list []quoted) {
-	slices.SortFunc(list, func(a, b quoted) int {
-		switch {
-		case a.minion < b.minion:
-			return -1
-		case a.minion > b.minion:
-			return 1
-		default:
-			return 0
-		}
-	})
+	slices.SortFunc(list, func(a, b quoted) int { return strings.Compare(a.minion, b.minion) })
 }
 
 // Delete removes the definition. It touches no minion, and jobd keeps what has happened.
@@ -221,7 +213,7 @@ func (r *stateAssignmentResource) Delete(ctx context.Context, req resource.Delet
 	defer cancel()
 	err := r.session.backend.DeleteAssignment(ctx, state.ID.ValueString())
 	if err != nil && gaea.CodeOf(err) != gaea.CodeNotFound {
-		r.session.addError(&resp.Diagnostics, "Cannot delete the state assignment "+state.ID.ValueString(), err)
+		addError(&resp.Diagnostics, "Cannot delete the state assignment "+state.ID.ValueString(), err)
 	}
 }
 

@@ -2,6 +2,7 @@ package provider
 
 import (
 	"context"
+	"maps"
 
 	"github.com/hashicorp/terraform-plugin-framework/attr"
 	"github.com/hashicorp/terraform-plugin-framework/path"
@@ -25,14 +26,16 @@ func (r *stateAssignmentResource) Schema(ctx context.Context, _ resource.SchemaR
 	attributes := map[string]schema.Attribute{
 		"name":        nameAttribute("state assignment"),
 		"description": descriptionAttribute(),
-		"id":          idAttribute("state assignment"),
-		"ref":         refAttribute("state assignment"),
-		"timeouts":    assignmentTimeouts(ctx),
+		"id":          schema.StringAttribute{Computed: true, MarkdownDescription: "The name."},
+		"ref": schema.StringAttribute{
+			Computed: true,
+			MarkdownDescription: "`NAME@DIGEST`: this very version of the assignment, known when it is planned. An apply runs this version " +
+				"and no other.",
+		},
+		"timeouts": assignmentTimeouts(ctx),
 	}
 	for _, part := range []map[string]schema.Attribute{assignmentInputs(), assignmentPolicy(), assignmentResults()} {
-		for name, a := range part {
-			attributes[name] = a
-		}
+		maps.Copy(attributes, part)
 	}
 	resp.Schema = schema.Schema{
 		MarkdownDescription: "Which states should be true on which minions. A plan shows each state that is not, with its diff; an " +
@@ -226,15 +229,24 @@ func assignmentTimeouts(ctx context.Context) schema.Attribute {
 		"run's own limits allow where that is longer. The run goes on when the wait ends, and the next apply joins it."
 	a := timeouts.Attributes(ctx, timeouts.Opts{
 		Create: true, CreateDescription: wait,
-		Read: true, ReadDescription: "How long to wait for a test run, where one is needed; `" + defaultReadTimeout.String() + "` where it is not set.",
+		Read: true, ReadDescription: "How long to wait for a test run, where one is needed; `" + gaea.Duration(defaultReadTimeout).String() + "` where it is not set.",
 		Update: true, UpdateDescription: wait,
-		Delete: true, DeleteDescription: "How long to wait for jobd to delete the definition; `" + defaultDeleteTimeout.String() + "` where it is not set.",
+		Delete: true, DeleteDescription: "How long to wait for jobd to delete the definition; `" + gaea.Duration(defaultDeleteTimeout).String() + "` where it is not set.",
 	})
-	if nested, ok := a.(schema.SingleNestedAttribute); ok {
-		nested.MarkdownDescription = "How long Terraform waits. They change nothing on jobd."
-		return nested
+	nested, ok := a.(schema.SingleNestedAttribute)
+	if !ok {
+		return a
 	}
-	return a
+	nested.MarkdownDescription = "How long Terraform waits. A change of them alone changes nothing on jobd and runs nothing."
+	for name, inner := range nested.Attributes {
+		if text, ok := inner.(schema.StringAttribute); ok {
+			// Their own validator lets "-5m" pass and does not name the attribute.
+			text.Validators = []validator.String{durationValidator()}
+			text.MarkdownDescription, text.Description = text.Description, ""
+			nested.Attributes[name] = text
+		}
+	}
+	return nested
 }
 
 // ValidateConfig checks what depends on more than one attribute.

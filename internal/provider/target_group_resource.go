@@ -184,7 +184,7 @@ func (r *targetGroupResource) put(ctx context.Context, plan *targetGroupModel, d
 	plan.MatchType = types.StringValue(string(group.Target.Type))
 	v, err := r.session.backend.PutTargetGroup(ctx, group)
 	if err != nil {
-		r.session.addError(diags, "Cannot store the target group "+group.Name, err)
+		addError(diags, "Cannot store the target group "+group.Name, err)
 		return false
 	}
 	return stored(diags, group, v.Ref, &plan.ID, &plan.Ref)
@@ -202,7 +202,7 @@ func (r *targetGroupResource) Read(ctx context.Context, req resource.ReadRequest
 		return
 	}
 	if err != nil {
-		r.session.addError(&resp.Diagnostics, "Cannot read the target group "+state.ID.ValueString(), err)
+		addError(&resp.Diagnostics, "Cannot read the target group "+state.ID.ValueString(), err)
 		return
 	}
 	now := v.Definition
@@ -223,7 +223,7 @@ func (r *targetGroupResource) Delete(ctx context.Context, req resource.DeleteReq
 	}
 	err := r.session.backend.DeleteTargetGroup(ctx, state.ID.ValueString())
 	if err != nil && gaea.CodeOf(err) != gaea.CodeNotFound {
-		r.session.addError(&resp.Diagnostics, "Cannot delete the target group "+state.ID.ValueString(), err)
+		addError(&resp.Diagnostics, "Cannot delete the target group "+state.ID.ValueString(), err)
 	}
 }
 

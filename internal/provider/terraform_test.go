@@ -29,11 +29,7 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 	}
-	goleak.VerifyTestMain(m,
-		// The plugin server's own, ended with its connection a moment after a test.
-		goleak.IgnoreAnyFunction("github.com/hashicorp/go-plugin.(*GRPCServer).Serve"),
-		goleak.IgnoreAnyFunction("google.golang.org/grpc.(*Server).Serve"),
-	)
+	goleak.VerifyTestMain(m)
 }
 
 // unitTest runs steps on a real Terraform with the provider in this process, on a fake jobd.
@@ -57,7 +53,7 @@ type terraform struct {
 
 func newTerraform(t *testing.T, options ...provider.Option) *terraform {
 	t.Helper()
-	ctx, cancel := context.WithCancel(context.Background()) //nolint:usetesting // ends in a cleanup, where t's own has ended
+	ctx, cancel := context.WithCancel(context.Background()) // ends in the cleanup, where t's own has ended
 	config, closed, served := make(chan *plugin.ReattachConfig, 1), make(chan struct{}), make(chan error, 1)
 	go func() {
 		served <- tf6server.Serve(provider.Address, providerserver.NewProtocol6(provider.New("test", options...)()),
@@ -165,6 +161,12 @@ func (tf *terraform) state(address string) (attributes map[string]any, tainted b
 		}
 	}
 	return nil, false
+}
+
+// object is a value of a state that must be an object or a map; empty where it is none.
+func object(v any) map[string]any {
+	m, _ := v.(map[string]any)
+	return m
 }
 
 // wantText fails a test where a text does not hold a part, however its lines are broken and boxed.

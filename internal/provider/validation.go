@@ -27,8 +27,7 @@ func (v textValidator) ValidateString(_ context.Context, req validator.StringReq
 	if err := v.check(req.ConfigValue.ValueString()); err != nil {
 		// The path of the request is the attribute; the field of the error is the domain's name for it.
 		message := err.Error()
-		var e *gaea.Error
-		if errors.As(err, &e) {
+		if e, ok := errors.AsType[*gaea.Error](err); ok {
 			message = e.Message
 		}
 		resp.Diagnostics.AddAttributeError(req.Path, "Invalid "+req.Path.String(), sentence(message))
