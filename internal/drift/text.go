@@ -206,7 +206,7 @@ func join(path, key string) string {
 	if path == "" {
 		return key
 	}
-	return path + "." + key
+	return path + " " + key
 }
 
 func scalar(v any) string {

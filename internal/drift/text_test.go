@@ -49,7 +49,7 @@ func TestTextsOfDifferingStates(t *testing.T) {
 		{"a diff and more", state("file.managed", "/etc/motd", would, "", `{"diff":`+quoted(motdDiff)+`,"mode":"0644"}`), motdDiff + "and mode: 0644\n"},
 		{
 			"diffs of several files", state("file.recurse", "/etc/x", would, "", `{"/etc/x/b":{"diff":`+quoted(motdDiff)+`},"/etc/x/a":{"diff":`+quoted(motdDiff)+`,"mode":"0600"}}`),
-			"/etc/x/a\n" + motdDiff + "/etc/x/b\n" + motdDiff + "and /etc/x/a.mode: 0600\n",
+			"/etc/x/a\n" + motdDiff + "/etc/x/b\n" + motdDiff + "and /etc/x/a mode: 0600\n",
 		},
 		{"a new file", state("file.managed", "/etc/motd", would, "The file /etc/motd is set to be changed\nNote: ..", `{"newfile":"/etc/motd"}`), "would create /etc/motd"},
 		{"a file that goes", state("file.absent", "/etc/x", would, "File /etc/x is set for removal", `{"removed":"/etc/x"}`), "would remove /etc/x"},
@@ -61,7 +61,7 @@ func TestTextsOfDifferingStates(t *testing.T) {
 		{"packages by comment", state("pkg.installed", "nginx", would, "The following packages would be installed/updated: nginx", ``), "The following packages would be installed/updated: nginx"},
 		{"a module run", state("module.run", "sync", would, "Function saltutil.sync_all to be executed", `{}`), "would change: Function saltutil.sync_all to be executed"},
 		{"no words", state("x.y", "z", would, "", ``), "would change"},
-		{"nested changes", state("user.present", "web", would, "", `{"b":{"c":[1,"x"],"d":{}},"a":{"old":1,"new":2.50},"e":"one\ntwo\nthree"}`), `would change: a: 1 -> 2.50; b.c: [1,"x"]; b.d: {}; e: one (and 2 more lines)`},
+		{"nested changes", state("user.present", "web", would, "", `{"b":{"c":[1,"x"],"d":{}},"a":{"old":1,"new":2.50},"e":"one\ntwo\nthree"}`), `would change: a: 1 -> 2.50; b c: [1,"x"]; b d: {}; e: one (and 2 more lines)`},
 		{"changes that are a text", state("x.y", "z", would, "", `"words"`), "would change: words"},
 		{"a diff that is none", state("file.managed", "/x", would, "", `{"diff":"<show_changes=False>"}`), "would change: diff: <show_changes=False>"},
 		{"what would fail", state("file.managed", "/x", failed, "Parent directory not present\nmore", ``), "would fail: Parent directory not present"},
@@ -137,7 +137,7 @@ func FuzzText(f *testing.F) {
 func TestADiffOfSeveralFilesIsShownOnce(t *testing.T) {
 	s := state("file.recurse", "/etc/x", gaea.OutcomeWouldChange, "", `{"/etc/x/a":{"diff":`+quoted(motdDiff)+`,"mode":"0600"}}`)
 	s.Diff = "/etc/x/a\n" + strings.TrimSuffix(motdDiff, "\n")
-	if got, want := drift.Text(&s, true, gaea.DetailDiff), "/etc/x/a\n"+motdDiff+"and /etc/x/a.mode: 0600\n"; got != want {
+	if got, want := drift.Text(&s, true, gaea.DetailDiff), "/etc/x/a\n"+motdDiff+"and /etc/x/a mode: 0600\n"; got != want {
 		t.Errorf("got %q", got)
 	}
 }
