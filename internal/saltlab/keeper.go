@@ -151,7 +151,7 @@ func (k *keeper) start(name string, argv []string, stdout, stderr string) (*prog
 }
 
 // programEnv is this program's environment without what would make Salt or Python look elsewhere. GAEA_SALTLAB tells
-// of each process whose it is, also of what minions run.
+// a person who finds a command that a minion runs which lab it belongs to; Salt's own processes overwrite it.
 func programEnv(dir string) map[string]string {
 	env := map[string]string{}
 	for _, entry := range os.Environ() {

@@ -151,7 +151,7 @@ func TestACommandEndsWithItsContext(t *testing.T) {
 		_, err := lab.Salt(ctx, "web1", "cmd.run", "sleep 3141", "--timeout=3141")
 		ended <- err
 	}()
-	eventually(t, 20*time.Second, "the minion sleeps", func() bool { return sleeping(t, lab.Dir()) })
+	eventually(t, 30*time.Second, "the minion sleeps", func() bool { return sleeping(t, lab.Dir()) })
 	cancel()
 	if err := <-ended; !errors.Is(err, context.Canceled) {
 		t.Errorf("the error is %v", err)

@@ -91,9 +91,13 @@ func TestAStartThatFailsShowsTheLogAndLeavesNothing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir := shortDir(t)
 			t.Setenv("TMPDIR", dir)
-			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-			defer cancel()
+			// The second row is given up when there is something to show.
+			ctx, cancel := context.WithCancel(t.Context())
+			var watch sync.WaitGroup
+			watch.Go(func() { cancelWhenLogged(ctx, cancel, dir, "master.log", "minion-lost.log") })
 			_, err := saltlab.Start(ctx, row.cfg)
+			cancel()
+			watch.Wait()
 			if err == nil {
 				t.Fatal("the lab has started")
 			}
@@ -109,6 +113,31 @@ func TestAStartThatFailsShowsTheLogAndLeavesNothing(t *testing.T) {
 				t.Errorf("files are left: %v, %v", entries, err)
 			}
 		})
+	}
+}
+
+// cancelWhenLogged cancels when each of these logs of the lab below a directory has text.
+func cancelWhenLogged(ctx context.Context, cancel context.CancelFunc, dir string, names ...string) {
+	ticker := time.NewTicker(50 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		full := 0
+		for _, name := range names {
+			logs, _ := filepath.Glob(filepath.Join(dir, "gsl-*", "logs", name)) // the pattern is a right one
+			for _, log := range logs {
+				if info, err := os.Stat(log); err == nil && info.Size() > 0 {
+					full++
+				}
+			}
+		}
+		if full == len(names) {
+			cancel()
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
 	}
 }
 
@@ -182,7 +211,7 @@ func TestNothingIsLeftWhenTheOwnerIsKilled(t *testing.T) {
 	if _, err := exec.CommandContext(t.Context(), "sh", "-c", facts.Salt+" web1 cmd.run 'sleep 3141' --async").Output(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, 20*time.Second, "the minion sleeps", func() bool { return sleeping(t, facts.Dir) })
+	eventually(t, 30*time.Second, "the minion sleeps", func() bool { return sleeping(t, facts.Dir) })
 	command.signal(t, syscall.SIGKILL)
 	command.end(t)
 	nothingLeft(t, facts.Dir)
@@ -193,10 +222,10 @@ func TestNothingIsLeftWhenTheOwnerIsKilledDuringTheStart(t *testing.T) {
 	dir := shortDir(t)
 	t.Setenv("TMPDIR", dir)
 	command := start(t, binary)
-	eventually(t, 20*time.Second, "a minion runs", func() bool { return len(processesOf(t, dir, "salt-minion")) > 0 })
+	eventually(t, 30*time.Second, "a minion runs", func() bool { return len(processesOf(t, dir, "salt-minion")) > 0 })
 	command.signal(t, syscall.SIGKILL)
 	command.end(t)
-	eventually(t, 10*time.Second, "everything has ended", func() bool {
+	eventually(t, 30*time.Second, "everything has ended", func() bool {
 		labs, err := filepath.Glob(filepath.Join(dir, "gsl-*"))
 		return err == nil && len(labs) == 0 && len(processesOf(t, dir, "")) == 0
 	})
@@ -254,7 +283,7 @@ func TestNothingIsLeftWhenTheKeeperIsKilled(t *testing.T) {
 			}
 		}
 	}
-	eventually(t, 10*time.Second, "the master has ended", func() bool { return len(processesOf(t, lab.Dir(), "")) == 0 })
+	eventually(t, 30*time.Second, "the master has ended", func() bool { return len(processesOf(t, lab.Dir(), "")) == 0 })
 	if err := lab.Stop(); err != nil {
 		t.Error(err)
 	}

@@ -83,10 +83,10 @@ func eventually(t *testing.T, within time.Duration, what string, holds func() bo
 // nothingLeft fails the test where a process or the directory of a lab is still there some seconds later.
 func nothingLeft(t *testing.T, dir string) {
 	t.Helper()
-	eventually(t, 10*time.Second, "every process of the lab in "+dir+" has ended", func() bool {
+	eventually(t, 30*time.Second, "every process of the lab in "+dir+" has ended", func() bool {
 		return len(processesOf(t, dir, "")) == 0
 	})
-	eventually(t, 10*time.Second, dir+" is removed", func() bool {
+	eventually(t, 30*time.Second, dir+" is removed", func() bool {
 		_, err := os.Stat(dir)
 		return errors.Is(err, fs.ErrNotExist)
 	})
