@@ -115,6 +115,35 @@ func TestAWaitThatEndsEarlyLeavesTheRunInTheState(t *testing.T) {
 	}
 }
 
+func TestAnInterruptedApplyLeavesTheRunInTheState(t *testing.T) {
+	f := newFakeJobd("web1")
+	tf := applied(t, f, motd)
+	f.tamper("motd", "web1", motdState, motdDiff)
+	waiting := make(chan struct{})
+	f.do(func() {
+		f.wait = func(ctx context.Context, r *gaea.Run) (*gaea.Run, error) {
+			close(waiting)
+			<-ctx.Done()
+			return r, gaea.Wrap(ctx.Err(), gaea.CodeCancelled, "stopped while waiting for jobd")
+		}
+	})
+	cmd, out := tf.command("apply", "-no-color", "-auto-approve")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	<-waiting
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err == nil {
+		t.Error("the apply says that it was successful")
+	}
+	wantText(t, out.String(), "Error: Stopped waiting for the run run-2", "stopped while waiting for jobd", "The run goes on without Terraform")
+	if s, _ := tf.state(motdAddress); s["last_run_id"] != "run-2" || len(object(s["drift"])) != 1 {
+		t.Errorf("state: %v", s)
+	}
+}
+
 func TestAnApplyThatWasKilledJoinsItsRunWhenItIsTriedAgain(t *testing.T) {
 	f := newFakeJobd("web1")
 	tf := applied(t, f, motd)

@@ -433,3 +433,17 @@ func TestWhatAnAssignmentLacksDoesNotStopThePlanThatBringsIt(t *testing.T) {
 		wantText(t, out, "Error: Cannot look for drift of the state assignment motd", "the master does not answer")
 	}
 }
+
+func TestATargetThatBecomesEmptyIsNotSilentlyInOrder(t *testing.T) {
+	f := newFakeJobd("web1")
+	tf := applied(t, f, motd)
+	f.do(func() {
+		delete(f.world, "web1")
+		f.stale = true
+	})
+	code, out := tf.plan()
+	if code != 0 {
+		t.Errorf("exit %d", code)
+	}
+	wantText(t, out, "Warning: No minion belongs to motd")
+}

@@ -139,6 +139,7 @@ func (r *stateAssignmentResource) look(ctx context.Context, state *stateAssignme
 	before := *state
 	state.show(report, entriesOf(report, a))
 	warnUnable(diags, report)
+	state.warnEmpty(diags, before.DriftSummary)
 	state.warnUnreachable(diags, before.Unreachable)
 	state.warnUnsettled(diags, before.Unsettled)
 	return true
@@ -176,6 +177,14 @@ func warnUnable(diags *diag.Diagnostics, report *gaea.DriftReport) {
 	if len(list) > 0 {
 		sortQuoted(list)
 		diags.AddWarning("Salt cannot run the states of "+report.Assignment, "On "+countMinions(len(list))+":"+quote(list))
+	}
+}
+
+// warnEmpty says that nothing is looked at, where that is new: a target that matches nothing is never out of order.
+func (m *stateAssignmentModel) warnEmpty(diags *diag.Diagnostics, before types.Object) {
+	if none := types.StringValue("0"); field(m.DriftSummary, "minions").Equal(none) && !field(before, "minions").Equal(none) {
+		diags.AddWarning("No minion belongs to "+m.Name.ValueString(), "As far as jobd knows its target group matches no minion, so there is "+
+			"nothing that could drift. If that is not meant, look at the group's match.")
 	}
 }
 

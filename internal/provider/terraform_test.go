@@ -95,14 +95,19 @@ func (tf *terraform) write(config string) {
 	}
 }
 
+// command is a command that is not started yet, and where its output goes.
+func (tf *terraform) command(args ...string) (*exec.Cmd, *bytes.Buffer) {
+	cmd, out := exec.CommandContext(tf.t.Context(), "terraform", args...), &bytes.Buffer{}
+	cmd.Dir = tf.dir
+	cmd.Env = append(os.Environ(), "TF_REATTACH_PROVIDERS="+tf.reattach, "TF_IN_AUTOMATION=1", "CHECKPOINT_DISABLE=1")
+	cmd.Stdout, cmd.Stderr = out, out
+	return cmd, out
+}
+
 // run runs a command and returns its exit code and what it printed.
 func (tf *terraform) run(args ...string) (int, string) {
 	tf.t.Helper()
-	cmd := exec.CommandContext(tf.t.Context(), "terraform", args...)
-	cmd.Dir = tf.dir
-	cmd.Env = append(os.Environ(), "TF_REATTACH_PROVIDERS="+tf.reattach, "TF_IN_AUTOMATION=1", "CHECKPOINT_DISABLE=1")
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
+	cmd, out := tf.command(args...)
 	err := cmd.Run()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
