@@ -19,7 +19,7 @@ func TestAccAPlanTokenPlansAndCannotApply(t *testing.T) {
 	f.as(r, "plan")
 	wants(t, f.plan(t, planChanges), "-tampered", "+hello from gaea")
 	out := f.must(t, 1, "apply", "-auto-approve")
-	wants(t, out, "Error: Cannot", `role "plan"`, "jobd token create --role apply")
+	wants(t, out, "Error: Cannot", "has the role plan", "jobd token create --role apply")
 	if got := r.content(t, "web1", "motd"); got != "tampered\n" {
 		t.Errorf("web1 was touched: %q", got)
 	}
