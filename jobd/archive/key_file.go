@@ -31,8 +31,7 @@ func OpenKeyFile(path string) (*KeyFile, error) {
 		}
 	}
 	if err != nil {
-		var told *gaea.Error
-		if errors.As(err, &told) {
+		if told, ok := errors.AsType[*gaea.Error](err); ok {
 			return nil, told
 		}
 		return nil, gaea.Wrap(err, gaea.CodeUnavailable, "the key file %s cannot be read or made; it must be a file that jobd's user owns, in a directory it may write", path)
@@ -66,7 +65,7 @@ func makeKey(path string) error {
 	}
 	defer os.Remove(f.Name()) //nolint:errcheck // the link is what counts
 	secret := make([]byte, KeySize)
-	rand.Read(secret) //nolint:errcheck // never fails, as documented
+	rand.Read(secret) // never fails
 	_, err = f.Write(secret)
 	err = errors.Join(err, f.Sync(), f.Close())
 	if err != nil {

@@ -1,7 +1,7 @@
 package archivetest
 
 import (
-	"fmt"
+	"strings"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive"
@@ -14,11 +14,11 @@ func (b *bench) evidence(key string, minions ...string) []string {
 	b.ok(err)
 	got := []string{}
 	for _, e := range list {
-		s := fmt.Sprintf("%s %s %v", e.Minion, e.Outcome, e.At.Sub(noon))
+		words := []string{e.Minion, string(e.Outcome), e.At.Sub(noon).String()}
 		for _, state := range e.States {
-			s += " " + state.ID + "=" + string(state.Outcome)
+			words = append(words, state.ID+"="+string(state.Outcome))
 		}
-		got = append(got, s)
+		got = append(got, strings.Join(words, " "))
 	}
 	return got
 }

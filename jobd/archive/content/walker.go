@@ -76,7 +76,7 @@ func (w *walker) changes(e *entry) bool {
 	w.space()
 	from := w.i
 	e.diff = span{}
-	ok := false
+	var ok bool
 	if w.at('{') {
 		ok = w.object(func(member span) bool {
 			switch string(member.of(w.b)) {

@@ -95,7 +95,7 @@ func (w *batchWriter) end() error {
 		return err
 	}
 	if w.unused {
-		if _, err := w.dropUnused(); err != nil {
+		if err := w.dropUnused(); err != nil {
 			return err
 		}
 	}

@@ -13,15 +13,15 @@ var outcomes = []gaea.Outcome{
 	gaea.OutcomeCouldNotRun, gaea.OutcomeNoReturn, gaea.OutcomeUnreachable, gaea.OutcomeKilled, gaea.OutcomeSkipped,
 }
 
-// outcomeCode is the number of an outcome, 0 for none; an unknown one is an error that names the field.
-func outcomeCode(field string, o gaea.Outcome) (int64, error) {
+// outcomeCode is the number of an outcome, 0 for none; an unknown one is CodeInvalid.
+func outcomeCode(o gaea.Outcome) (int64, error) {
 	if o == "" {
 		return 0, nil
 	}
 	if i := slices.Index(outcomes, o); i >= 0 {
 		return int64(i + 1), nil
 	}
-	return 0, gaea.Invalid(field, "%q is not an outcome", o)
+	return 0, gaea.Invalid("outcome", "%q is not an outcome", o)
 }
 
 // outcomeOf is the outcome of a number; empty where a newer jobd gave it.
@@ -35,14 +35,14 @@ func outcomeOf(code int64) gaea.Outcome {
 // sources are the numbers of sources, as outcomes are of outcomes; what comes first is the better source of a job.
 var sources = []gaea.Source{gaea.SourceBus, gaea.SourceCache}
 
-func sourceCode(field string, s gaea.Source) (int64, error) {
+func sourceCode(s gaea.Source) (int64, error) {
 	if s == "" {
 		return 0, nil
 	}
 	if i := slices.Index(sources, s); i >= 0 {
 		return int64(i + 1), nil
 	}
-	return 0, gaea.Invalid(field, "%q is not a source; use %q or %q", s, gaea.SourceBus, gaea.SourceCache)
+	return 0, gaea.Invalid("source", "%q is not a source; use %q or %q", s, gaea.SourceBus, gaea.SourceCache)
 }
 
 func sourceOf(code int64) gaea.Source {

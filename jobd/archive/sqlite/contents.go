@@ -32,10 +32,10 @@ func (w *batchWriter) content(b content.Body) (int64, error) {
 	return id, err
 }
 
-// dropUnused deletes contents and calls that nothing points at, and returns how many contents went.
-func (t *tx) dropUnused() (int64, error) {
+// dropUnused deletes contents and calls that nothing points at.
+func (t *tx) dropUnused() error {
 	if err := t.exec(`DELETE FROM content_bodies WHERE content_id IN (SELECT id FROM contents WHERE refs = 0)`); err != nil {
-		return 0, err
+		return err
 	}
 	var gone int64
 	err := t.each(`DELETE FROM contents WHERE refs = 0 RETURNING digest`, func(row scanner) error {
@@ -46,7 +46,7 @@ func (t *tx) dropUnused() (int64, error) {
 		return err
 	})
 	if err != nil {
-		return 0, err
+		return err
 	}
 	err = t.each(`DELETE FROM calls WHERE refs = 0 RETURNING digest`, func(row scanner) error {
 		var digest []byte
@@ -55,9 +55,9 @@ func (t *tx) dropUnused() (int64, error) {
 		return err
 	})
 	if err != nil {
-		return 0, err
+		return err
 	}
-	return gone, t.addContents(-gone)
+	return t.addContents(-gone)
 }
 
 // addContents counts contents.

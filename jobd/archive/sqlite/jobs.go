@@ -176,7 +176,7 @@ func (c *conditions) outcome(f gaea.JobFilter) error {
 	if f.Outcome == "" {
 		return nil
 	}
-	code, err := outcomeCode("outcome", f.Outcome)
+	code, err := outcomeCode(f.Outcome)
 	if err != nil {
 		return err
 	}

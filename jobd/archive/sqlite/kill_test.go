@@ -31,7 +31,7 @@ func writeUntilKilled(path string) error {
 		if err := s.WriteBatch(context.Background(), "salt", archivetest.KillBatch(n)); err != nil {
 			return err
 		}
-		if _, err := fmt.Println(n); err != nil {
+		if _, err := fmt.Fprintln(os.Stdout, n); err != nil {
 			return err
 		}
 	}

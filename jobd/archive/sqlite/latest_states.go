@@ -24,7 +24,7 @@ func (s *Store) States(ctx context.Context, f archive.StateFilter, p gaea.PageRe
 		c.add("s.sls = ?", f.SLS)
 	}
 	if f.Outcome != "" {
-		code, err := outcomeCode("outcome", f.Outcome)
+		code, err := outcomeCode(f.Outcome)
 		if err != nil {
 			return gaea.Page[archive.LatestState]{}, err
 		}

@@ -69,8 +69,7 @@ func (p *pruner) count() error {
 			return err
 		}
 	}
-	_, err := p.dropUnused()
-	return err
+	return p.dropUnused()
 }
 
 // protect notes which old returns are the newest evidence that somebody asks about.
@@ -240,7 +239,7 @@ func (p *pruner) runs() error {
 // leftovers deletes what only deleted things needed.
 func (p *pruner) leftovers() error {
 	// Calls point at state keys, so those that are left unused go first.
-	if _, err := p.dropUnused(); err != nil {
+	if err := p.dropUnused(); err != nil {
 		return err
 	}
 	for _, d := range []struct {

@@ -68,7 +68,7 @@ func merge(a, b head) head {
 
 // publication stores a job that a master published, and the minions that it names.
 func (w *batchWriter) publication(j *gaea.Job) error {
-	source, err := sourceCode("source", j.Source)
+	source, err := sourceCode(j.Source)
 	if err != nil {
 		return err
 	}

@@ -17,19 +17,27 @@ type query interface {
 // scanner is a row.
 type scanner interface{ Scan(into ...any) error }
 
+// statement is a prepared one: what is used of [sql.Stmt].
+type statement interface {
+	ExecContext(ctx context.Context, args ...any) (sql.Result, error)
+	QueryContext(ctx context.Context, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, args ...any) *sql.Row
+	Close() error
+}
+
 // view is one snapshot, with the statements that were prepared for it.
 type view struct {
 	ctx   context.Context
 	tx    *sql.Tx
-	stmts map[string]*sql.Stmt
+	stmts map[string]statement
 }
 
 // stmt prepares a statement, once for each text. The transaction closes it.
-func (v view) stmt(text string) (*sql.Stmt, error) {
+func (v view) stmt(text string) (statement, error) {
 	if s, ok := v.stmts[text]; ok {
 		return s, nil
 	}
-	s, err := v.tx.PrepareContext(v.ctx, text) //nolint:sqlclosecheck // the transaction closes it at its end
+	s, err := v.tx.PrepareContext(v.ctx, text)
 	if err == nil {
 		v.stmts[text] = s
 	}
@@ -84,10 +92,10 @@ func (c *conditions) add(term string, args ...any) {
 
 // prefixed adds that a column is a text, or begins with it where that ends in "*".
 func (c *conditions) prefixed(column, s string) {
-	prefix, any := strings.CutSuffix(s, "*")
+	prefix, begins := strings.CutSuffix(s, "*")
 	switch {
 	case s == "" || s == "*":
-	case !any:
+	case !begins:
 		c.add(column+" = ?", s)
 	default:
 		c.add("+"+column+" >= ?", prefix) // the plus keeps the index for the order by time

@@ -226,7 +226,7 @@ func returnConditions(q query, f gaea.JobFilter) (conditions, error) {
 		c.add("c.run_id = ?", f.RunID)
 	}
 	if f.Outcome != "" {
-		code, err := outcomeCode("outcome", f.Outcome)
+		code, err := outcomeCode(f.Outcome)
 		if err != nil {
 			return c, err
 		}

@@ -51,10 +51,10 @@ func (w *batchWriter) ret(r *gaea.Return) error {
 func (w *batchWriter) prepare(r *gaea.Return) (*newReturn, error) {
 	n := &newReturn{Return: r, stamp: micros(r.Stamp)}
 	var err error
-	if n.outcome, err = outcomeCode("outcome", r.Outcome); err != nil {
+	if n.outcome, err = outcomeCode(r.Outcome); err != nil {
 		return nil, err
 	}
-	if n.source, err = sourceCode("source", r.Source); err != nil {
+	if n.source, err = sourceCode(r.Source); err != nil {
 		return nil, err
 	}
 	if n.minion, err = w.minion(w.master, r.Minion); err != nil {
@@ -143,7 +143,7 @@ func (w *batchWriter) removeUnheard(n *newReturn) (bool, error) {
 func (w *batchWriter) stateResults(n *newReturn) error {
 	for i := range n.States {
 		s := &n.States[i]
-		outcome, err := outcomeCode("outcome", s.Outcome)
+		outcome, err := outcomeCode(s.Outcome)
 		if err != nil {
 			return err
 		}

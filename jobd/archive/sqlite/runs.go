@@ -159,7 +159,7 @@ func saveMinion(tx *tx, r *gaea.Run, minion string) error {
 	if !ok {
 		return tx.exec(`DELETE FROM run_minions WHERE run_id = ? AND minion = ?`, r.ID, minion)
 	}
-	outcome, err := outcomeCode("outcome", m.Outcome)
+	outcome, err := outcomeCode(m.Outcome)
 	if err != nil {
 		return err
 	}

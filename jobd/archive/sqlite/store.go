@@ -137,7 +137,7 @@ func (s *Store) Stats(ctx context.Context) (archive.Stats, error) {
 func (s *Store) read(ctx context.Context, f func(q query) error) error {
 	snapshot, err := s.readers.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 	if err == nil {
-		err = f(view{ctx, snapshot, map[string]*sql.Stmt{}})
+		err = f(view{ctx, snapshot, map[string]statement{}})
 		snapshot.Rollback() // nothing was written
 	}
 	return s.told(err)

@@ -11,7 +11,7 @@ type writer struct {
 	turn    chan struct{} // holds one value while nobody writes
 	db      *sql.DB
 	conn    *sql.Conn
-	stmts   map[string]*sql.Stmt
+	stmts   map[string]statement
 	version int64 // what other processes have committed, as PRAGMA data_version tells
 	// now is the context of every statement: it never ends, because a statement that is interrupted takes the connection
 	// with it. A caller that gives up is noticed between statements, and the transaction rolled back.
@@ -23,7 +23,7 @@ func newWriter(ctx context.Context, db *sql.DB) (*writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &writer{turn: make(chan struct{}, 1), db: db, conn: conn, stmts: map[string]*sql.Stmt{}, now: context.WithoutCancel(ctx)}
+	w := &writer{turn: make(chan struct{}, 1), db: db, conn: conn, stmts: map[string]statement{}, now: context.WithoutCancel(ctx)}
 	w.turn <- struct{}{}
 	return w, nil
 }
@@ -94,11 +94,11 @@ func (t *tx) refresh() error {
 }
 
 // stmt prepares a statement, once for each text.
-func (t *tx) stmt(text string) (*sql.Stmt, error) {
+func (t *tx) stmt(text string) (statement, error) {
 	if s, ok := t.stmts[text]; ok {
 		return s, nil
 	}
-	s, err := t.conn.PrepareContext(t.now, text) //nolint:sqlclosecheck // the writer keeps it and closes it at its end
+	s, err := t.conn.PrepareContext(t.now, text)
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,4 @@
+package sqlite
+
+// WriterDSN is how a store opens its writer; benchmarks write beside it.
+var WriterDSN = writerDSN
