@@ -101,7 +101,7 @@ func definitionsConform(t *testing.T, c *jobdclient.Client) {
 func assignmentsConform(t *testing.T, j *jobd, c *jobdclient.Client) {
 	ctx := t.Context()
 	_, err := c.PutAssignment(ctx, assignment("a", "nobody"))
-	if e := wantError(t, err, gaea.CodeInvalid, "nobody"); e.Field != "target_group" {
+	if e := errorOf(t, err, gaea.CodeInvalid, "nobody"); e.Field != "target_group" {
 		t.Errorf("the field is %q", e.Field)
 	}
 	a := assignment("a", "web")
@@ -268,7 +268,7 @@ func TestAProblemComesBackAsItWas(t *testing.T) {
 	j := newJobd(t)
 	c := dial(t, jobdclient.Config{Endpoint: serve(t, j), Token: j.plan, UserAgent: "terraform-provider-gaea/1.0"})
 	_, err := c.CreateRun(t.Context(), gaea.RunRequest{Function: "test.ping"}, "")
-	e := wantError(t, err, gaea.CodeForbidden)
+	e := errorOf(t, err, gaea.CodeForbidden)
 	if want := `the token "alice" has the role plan; running jobs needs the role apply. Make one with: jobd token create --role apply`; e.Message != want {
 		t.Errorf("got %q", e.Message)
 	}

@@ -39,7 +39,7 @@ func TestAWrongConfigurationIsRefusedWithItsField(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			_, err := jobdclient.New(row.cfg)
-			e := wantError(t, err, gaea.CodeInvalid)
+			e := errorOf(t, err, gaea.CodeInvalid)
 			if e.Field != row.field || strings.Contains(err.Error(), "s3cr3t") {
 				t.Errorf("got %v, want the field %s", err, row.field)
 			}
@@ -94,7 +94,7 @@ func TestWhatIsNotJobdIsNamedAsSuch(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := dial(t, jobdclient.Config{Endpoint: serve(t, row.handler)}).WhoAmI(t.Context())
-			e := wantError(t, err, gaea.CodeUnavailable, row.says)
+			e := errorOf(t, err, gaea.CodeUnavailable, row.says)
 			if strings.Contains(e.Message, "login") {
 				t.Errorf("the page is in the message: %q", e.Message)
 			}

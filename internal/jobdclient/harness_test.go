@@ -136,7 +136,13 @@ func problem(status int, code gaea.Code, detail string) *http.Response {
 var errReset = errors.New("read: connection reset by peer")
 
 // wantError checks the code of an error and what its message says.
-func wantError(t *testing.T, err error, code gaea.Code, says ...string) *gaea.Error {
+func wantError(t *testing.T, err error, code gaea.Code, says ...string) {
+	t.Helper()
+	_ = errorOf(t, err, code, says...)
+}
+
+// errorOf is wantError, and returns the error.
+func errorOf(t *testing.T, err error, code gaea.Code, says ...string) *gaea.Error {
 	t.Helper()
 	var e *gaea.Error
 	if !errors.As(err, &e) || e.Code != code {

@@ -41,8 +41,8 @@ func fails(err error) func() (*http.Response, error) {
 	return func() (*http.Response, error) { return nil, err }
 }
 
-func says(make func() *http.Response) func() (*http.Response, error) {
-	return func() (*http.Response, error) { return make(), nil }
+func says(answer func() *http.Response) func() (*http.Response, error) {
+	return func() (*http.Response, error) { return answer(), nil }
 }
 
 var (
@@ -179,7 +179,7 @@ func TestALostJobdIsReportedInAFewSeconds(t *testing.T) {
 		net := &counted{results: []func() (*http.Response, error){fails(&url.Error{Op: "Get", URL: "http://127.0.0.1:7780/v1/whoami", Err: refused})}}
 		started := time.Now()
 		_, err := dial(t, jobdclient.Config{Endpoint: "http://127.0.0.1:7780", Transport: net}).WhoAmI(t.Context())
-		e := wantError(t, err, gaea.CodeUnavailable)
+		e := errorOf(t, err, gaea.CodeUnavailable)
 		want := `jobd at http://127.0.0.1:7780 does not answer (connection refused); is it running? Start it with "jobd serve", or set endpoint / GAEA_ENDPOINT`
 		if e.Message != want {
 			t.Errorf("got  %q\nwant %q", e.Message, want)

@@ -38,7 +38,7 @@ func TestADefinitionKeepsEveryVersion(t *testing.T) {
 	}
 	h.remove("/v1/target-groups/web").want(http.StatusNoContent)
 	h.get("/v1/target-groups/web").problem(http.StatusNotFound, gaea.CodeNotFound, "")
-	h.get("/v1/target-groups/"+first.Ref).want(http.StatusOK).into(&got)
+	h.get("/v1/target-groups/" + first.Ref).want(http.StatusOK).into(&got)
 	h.remove("/v1/target-groups/web").problem(http.StatusNotFound, gaea.CodeNotFound, "")
 }
 

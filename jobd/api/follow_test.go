@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -174,7 +175,7 @@ func TestStoppingEndsStreams(t *testing.T) {
 	s.want("job", "")
 	h.api.Stop()
 	s.ends("shutdown")
-	h.follow("/v1/jobs/" + jid + "/events").want("job", "")
+	h.follow("/v1/jobs/"+jid+"/events").want("job", "")
 }
 
 func TestAStreamEndsWithTheFeed(t *testing.T) {
@@ -194,7 +195,7 @@ func TestAStreamEndsWhenTheArchiveFails(t *testing.T) {
 	h.Fail(gaea.Wrap(errors.New("disk I/O error"), gaea.CodeUnavailable, "the database does not answer"))
 	h.Lose()
 	s.ends("unavailable")
-	if logged := h.lines("request failed"); len(logged) != 1 || !strings.Contains(logged[0]["error"].(string), "disk I/O error") {
+	if logged := h.lines("request failed"); len(logged) != 1 || !strings.Contains(fmt.Sprint(logged[0]["error"]), "disk I/O error") {
 		t.Errorf("logged %v", logged)
 	}
 }

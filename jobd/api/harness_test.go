@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -66,7 +67,7 @@ func assemble(t testing.TB) *harness {
 		h.tokens[role] = tok.Secret
 	}
 	h.api = api.New(api.Deps{
-		Archive: h.World, Runs: h.World.Runs, Enforcer: h.Enforcer, Feed: h.Feed,
+		Archive: h.World, Runs: h.Runs, Enforcer: h.Enforcer, Feed: h.Feed,
 		Authenticator: auth, Policy: authz.Default(), Tokens: auth,
 		Status: func(context.Context) gaea.ServerStatus {
 			return gaea.ServerStatus{Version: "1.2.3", Master: apitest.Master, Connected: true, Database: "sqlite", Since: time.Unix(1, 0).UTC()}
@@ -126,9 +127,7 @@ func (h *harness) do(r request) reply {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	for name, values := range r.header {
-		req.Header[name] = values
-	}
+	maps.Copy(req.Header, r.header)
 	if r.role != "" {
 		req.Header.Set("Authorization", "Bearer "+h.tokens[r.role])
 	}

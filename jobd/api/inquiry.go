@@ -60,7 +60,7 @@ func requestID(r *http.Request) string {
 		return id
 	}
 	b := make([]byte, 8)
-	rand.Read(b) //nolint:errcheck // never fails, as documented
+	rand.Read(b)
 	return hex.EncodeToString(b)
 }
 
@@ -108,7 +108,11 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r = r.WithContext(context.WithValue(r.Context(), inquiryKey{}, in))
 	setHeaders(w.Header(), in.id)
 	defer a.access(r, rec, in, started)
-	defer a.rescue(r, rec, in)
+	defer func() {
+		if v := recover(); v != nil {
+			a.rescue(r, rec, in, v)
+		}
+	}()
 	a.dispatch(rec, r)
 }
 
@@ -159,11 +163,8 @@ func (u *unsaid) Write(b []byte) (int, error) { return len(b), nil }
 
 // rescue makes a problem of a panic, or cuts the connection off where the answer has begun: half an answer must not look
 // whole.
-func (a *API) rescue(r *http.Request, w *recorder, in *inquiry) {
-	v := recover()
+func (a *API) rescue(r *http.Request, w *recorder, in *inquiry, v any) {
 	switch {
-	case v == nil:
-		return
 	case v == http.ErrAbortHandler: //nolint:errorlint // a panic's value, which net/http compares like this too
 		panic(v)
 	case w.err != nil:

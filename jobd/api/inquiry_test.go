@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -71,7 +72,7 @@ func TestAPanicIsAProblemAndItsCauseIsInTheLog(t *testing.T) {
 		t.Errorf("the caller reads %q", p.Detail)
 	}
 	logged := h.lines("request panicked")
-	if len(logged) != 1 || logged[0]["panic"] != "the archive is upside down" || !strings.HasSuffix(p.Instance, logged[0]["request"].(string)) {
+	if len(logged) != 1 || logged[0]["panic"] != "the archive is upside down" || !strings.HasSuffix(p.Instance, fmt.Sprint(logged[0]["request"])) {
 		t.Errorf("logged %v", logged)
 	}
 	h.get("/healthz").want(http.StatusOK)
@@ -84,7 +85,7 @@ func TestAFailureOfJobdsOwnIsHiddenFromTheCallerAndLogged(t *testing.T) {
 	if strings.Contains(p.Detail, "SQL") {
 		t.Errorf("the caller reads %q", p.Detail)
 	}
-	if logged := h.lines("request failed"); len(logged) != 1 || !strings.Contains(logged[0]["error"].(string), "SQL logic error") {
+	if logged := h.lines("request failed"); len(logged) != 1 || !strings.Contains(fmt.Sprint(logged[0]["error"]), "SQL logic error") {
 		t.Errorf("logged %v", logged)
 	}
 }

@@ -14,7 +14,7 @@ import (
 )
 
 // Problem is an error as the API answers it: RFC 9457 with a stable code and the field that is wrong.
-type Problem struct {
+type Problem struct { //nolint:errname // RFC 9457 calls it so
 	Type     string    `json:"type" doc:"urn:gaea:problem:CODE" example:"urn:gaea:problem:invalid"`
 	Title    string    `json:"title" doc:"the kind of problem in words"`
 	Status   int       `json:"status" doc:"the HTTP status"`

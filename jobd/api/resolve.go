@@ -148,7 +148,7 @@ func plain(v any) any {
 		}
 		return f
 	case float64:
-		if v == math.Trunc(v) && math.Abs(v) < 1<<53 {
+		if v == math.Trunc(v) && math.Abs(v) <= 1<<53 {
 			return int64(v)
 		}
 		return v
