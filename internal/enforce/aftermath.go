@@ -89,7 +89,7 @@ func (s *Service) afterCheck(ctx context.Context, run *gaea.Run) error {
 		}
 	}
 	state := gaea.CheckDone
-	if run.Status == gaea.RunCancelled || len(run.Minions) == 0 {
+	if run.Status == gaea.RunCancelled || (len(run.Minions) == 0 && run.Status != gaea.RunSucceeded) {
 		state = gaea.CheckFailed
 	}
 	return s.deps.Engine.Finish(ctx, run.ID, func(r *gaea.Run) { r.CheckState = state })

@@ -45,6 +45,21 @@ func TestACheckTellsHowEveryMinionStands(t *testing.T) {
 	})
 }
 
+func TestATargetWithoutMinionsIsNoFailure(t *testing.T) {
+	inWorld(t, nil, func(t *testing.T, w *world) {
+		run := w.check(gaea.CheckRequest{MaxAge: hour})
+		if run == nil || run.Status != gaea.RunSucceeded || run.CheckState != gaea.CheckDone {
+			t.Fatalf("run %+v", run)
+		}
+		if s := w.statuses(); len(s) != 0 {
+			t.Errorf("minions of nowhere: %v", s)
+		}
+		if run := w.check(gaea.CheckRequest{MaxAge: hour}); run != nil {
+			t.Errorf("asked again: %s", run.ID)
+		}
+	})
+}
+
 func TestFreshEvidenceNeedsNoRun(t *testing.T) {
 	inWorld(t, three, func(t *testing.T, w *world) {
 		w.check(gaea.CheckRequest{})

@@ -36,6 +36,8 @@ func (s *Service) Check(ctx context.Context, name string, req gaea.CheckRequest)
 	return s.submit(ctx, engine.Request{
 		Kind: gaea.RunCheck, Call: sub.call(true), Target: *wanted, Timeouts: sub.timeouts, Assignment: name, Revision: sub.revision,
 		User: userOf(ctx), CheckState: gaea.CheckPending,
+		// That a target has no minions (any more) is what a check finds out, and no reason to fail the plan that mends it.
+		AllowEmpty: true,
 	})
 }
 

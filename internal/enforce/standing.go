@@ -32,7 +32,9 @@ func (s *Service) standing(ctx context.Context, sub *subject) (*standing, error)
 	if sub.target.Type == gaea.TargetList {
 		st.minions, st.known = sub.target.Minions, true
 	}
-	head, err := s.newestWhole(ctx, sub, func(run *gaea.Run) bool { return run.Status.Final() && total(run.Counts) > 0 })
+	head, err := s.newestWhole(ctx, sub, func(run *gaea.Run) bool {
+		return run.Status.Final() && (total(run.Counts) > 0 || run.Status == gaea.RunSucceeded)
+	})
 	if err != nil || head == nil {
 		return st, err
 	}
