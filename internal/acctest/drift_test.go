@@ -288,8 +288,8 @@ func TestAccOddStateIDsComeThroughWhole(t *testing.T) {
 	)
 }
 
+// This test keeps the minions busy, so it does not run in parallel with others.
 func TestAccTwentyAssignmentsOnTheSameMinionsAreAppliedAtOnce(t *testing.T) {
-	t.Parallel()
 	r := newRig(t)
 	sls := r.sls(t, `
 part:

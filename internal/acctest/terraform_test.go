@@ -21,15 +21,17 @@ type tf struct {
 // newTerraform writes the configuration, with the provider's blocks before it, and runs terraform init.
 func (r *rig) newTerraform(t *testing.T, role, config string) *tf {
 	t.Helper()
-	f := &tf{dir: t.TempDir()}
-	f.env = append(os.Environ(),
-		"TF_CLI_CONFIG_FILE="+shared.tfrc, "TF_IN_AUTOMATION=1", "TF_INPUT=0", "CHECKPOINT_DISABLE=1",
-		"GAEA_ENDPOINT="+r.jobd.Endpoint, "GAEA_TOKEN="+r.tokens[role])
+	f := r.newTerraformIn(t.TempDir(), role)
 	f.write(t, config)
-	if code, out := f.run(t, "init"); code != 0 {
-		t.Fatalf("terraform init ended with %d:\n%s", code, out)
-	}
+	f.must(t, 0, "init")
 	return f
+}
+
+// newTerraformIn is Terraform in a directory that has a configuration, and is not initialized yet.
+func (r *rig) newTerraformIn(dir, role string) *tf {
+	return &tf{dir: dir, env: append(os.Environ(),
+		"TF_CLI_CONFIG_FILE="+shared.tfrc, "TF_IN_AUTOMATION=1", "TF_INPUT=0", "CHECKPOINT_DISABLE=1",
+		"GAEA_ENDPOINT="+r.jobd.Endpoint, "GAEA_TOKEN="+r.tokens[role])}
 }
 
 const providerBlock = `

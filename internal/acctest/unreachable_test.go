@@ -46,7 +46,7 @@ func TestAccAMinionThatIsDownIsUnreachableAndNeitherDriftedNorLost(t *testing.T)
 		t.Errorf("what is not known is no drift, and there is %v", got)
 	}
 	summary, _ := f.attributes(t, it)["drift_summary"].(map[string]any)
-	if fmt.Sprint(summary["unreachable"], summary["in_sync"], summary["minions"]) != "1 1 2" {
+	if fmt.Sprintf("%v %v %v", summary["unreachable"], summary["in_sync"], summary["minions"]) != "1 1 2" {
 		t.Errorf("the summary is %v", summary)
 	}
 	// Nothing changes any more: a plan and a refresh are empty, with the minion still down.

@@ -52,7 +52,7 @@ func TestAccStatesThatNeverSettleAreListedAndThePlanIsEmpty(t *testing.T) {
 		r.check(t)
 		out := f.plan(t, planChanges)
 		wants(t, out, `"file.managed motd"`)
-		wantsNot(t, out, `"cmd.run bare"`, `"web2" =`)
+		wantsNot(t, out, `"cmd.run bare" =`, `"web2" =`)
 		f.apply(t)
 		f.plan(t, planEmpty)
 	})
