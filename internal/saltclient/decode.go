@@ -23,8 +23,9 @@ type Decoded struct {
 	// Other says that the event is worth keeping as it is: a beacon, a start, presence, a key, a runner, a custom one.
 	Other bool
 
-	// Trimmed says that the master put VALUE_TRIMMED in the place of at least one value, because the event was larger than
-	// its max_event_size (1 MiB by default). The job cache has the whole return.
+	// Trimmed says that VALUE_TRIMMED stands in the place of at least one value, because the event was larger than
+	// max_event_size (1 MiB by default). Where the master put it there, its job cache on disk has the whole return; where the
+	// minion did, by a setting of its own, nobody has.
 	Trimmed bool
 }
 

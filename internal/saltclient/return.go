@@ -98,14 +98,14 @@ func success(val []byte) *bool {
 		ok := val[0] == 't'
 		return &ok
 	case '{':
-		all, any := true, false
+		good, said := true, false
 		for _, one := range members(val) {
 			if s := success(one); s != nil {
-				all, any = all && *s, true
+				good, said = good && *s, true
 			}
 		}
-		if any {
-			return &all
+		if said {
+			return &good
 		}
 	}
 	return nil
@@ -116,7 +116,7 @@ func success(val []byte) *bool {
 // A state run that answers with states is failed where one of them is, else would_change where one says null, or in a test
 // run has changes, else changed or in_sync. One that answers with words or anything else could not run, and so could a
 // function that the minion does not have. Every other function failed where Success is false or Retcode is not 0, and a
-// state run is failed by them too. A return of which the master let even the function go, because it was larger than
+// state run is failed by them too. A return that was cut until even its function is gone, because it was larger than
 // max_event_size, is no_return: nothing can be told from it.
 func ReturnOutcome(r *gaea.Return) {
 	r.Message, r.States, r.Test = "", nil, false
@@ -125,7 +125,7 @@ func ReturnOutcome(r *gaea.Return) {
 	case r.Function == Trimmed:
 		r.Function, r.Args, r.Metadata = "", nil, nil
 		r.Outcome = gaea.OutcomeNoReturn
-		r.Message = "The return is larger than the master's max_event_size, so the event bus does not carry it. The job cache has it; or raise max_event_size."
+		r.Message = "The return is larger than max_event_size and was cut until nothing is left. Raise max_event_size, on the master and on the minion."
 	case isStateFunction(r.Function):
 		r.Test = testMode(r.Function, r.Args)
 		stateOutcome(r, bad)
@@ -168,6 +168,7 @@ func sumUp(r *gaea.Return, bad bool) {
 			r.Test = r.Test || s.Result == nil
 		case gaea.OutcomeChanged:
 			changed = true
+		default: // in sync
 		}
 	}
 	switch {

@@ -1,6 +1,7 @@
 package saltclient
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
@@ -219,20 +220,11 @@ func (t *transcoder) float(f float64, bits int, rest []byte, err error) ([]byte,
 			format = 'e'
 		}
 		t.out = strconv.AppendFloat(t.out, f, format, -1, bits)
-		if format == 'f' && !containsByte(t.out[start:], '.') {
+		if format == 'f' && !bytes.Contains(t.out[start:], []byte{'.'}) {
 			t.out = append(t.out, ".0"...)
 		}
 	}
 	return rest, nil
-}
-
-func containsByte(b []byte, c byte) bool {
-	for _, x := range b {
-		if x == c {
-			return true
-		}
-	}
-	return false
 }
 
 // Salt's own extension types (salt.payload): what its dates and named constants are on the wire.

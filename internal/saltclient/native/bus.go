@@ -28,11 +28,12 @@ const (
 // attempt after the first.
 func (c *Client) Read(ctx context.Context, sink func(gaea.BusMessage)) error {
 	pause, told := firstPause, ""
-	for again := false; ; again = true {
+	for again := false; ctx.Err() == nil; again = true {
 		if again {
 			if !wait(ctx, pause-time.Duration(rand.Int64N(int64(pause/2)))) { //nolint:gosec // a pause, not a secret
-				return nil
+				break
 			}
+			pause = min(2*pause, lastPause)
 			c.reload()
 		}
 		conn, err := c.dialBus(ctx)
@@ -41,22 +42,18 @@ func (c *Client) Read(ctx context.Context, sink func(gaea.BusMessage)) error {
 			c.stats.connected(true)
 			sink(gaea.BusMessage{Connected: true})
 			var events bool
-			events, err = c.drain(ctx, conn, sink)
-			c.stats.connected(false)
-			if events {
+			if events, err = c.drain(ctx, conn, sink); events {
 				pause = firstPause
 			}
+			c.stats.connected(false)
 		}
-		if ctx.Err() != nil {
-			return nil
-		}
-		if err.Error() != told {
+		if ctx.Err() == nil && err.Error() != told {
 			told = err.Error()
 			c.logger.Warn("the event socket is not readable", "error", err)
 			sink(gaea.BusMessage{Err: err})
 		}
-		pause = min(2*pause, lastPause)
 	}
+	return nil
 }
 
 // wait waits, and says whether ctx has not ended meanwhile.

@@ -229,7 +229,7 @@ func TestAnEventSocketOnAPortIsReadToo(t *testing.T) {
 	f := newFake(t, "ipc_mode: tcp")
 	l := f.listen("tcp", "127.0.0.1:0")
 	defer l.Close()
-	f.write("etc/salt/master.d/port.conf", fmt.Sprintf("tcp_master_pub_port: %d", l.Addr().(*net.TCPAddr).Port))
+	f.write("etc/salt/master.d/port.conf", fmt.Sprintf("tcp_master_pub_port: %d", port(l)))
 	f.serve(l, func(c net.Conn) { f.readers <- c })
 	told := reading(t, f.client(native.Options{}))
 	expect(t, told, "connected")

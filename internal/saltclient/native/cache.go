@@ -14,7 +14,7 @@ import (
 
 // CachedJob implements [gaea.JobCache]: from the job cache on disk where that may be read, else by the runner jobs.list_job.
 // Both tell the same, but for the returns' Stamp: on disk it is when the master wrote the return, a runner tells no time and it
-// is when the job started.
+// is when the job started. A master writes a return into its cache some milliseconds after it has told it on the event bus.
 //
 // CodeTooLarge says that the answer of the runner was larger than the master's max_event_size, which then cuts it. The job is
 // returned beside that error with the returns that came whole, unless not even it did.
@@ -29,8 +29,9 @@ func (c *Client) CachedJob(ctx context.Context, jid string) (*gaea.CachedJob, er
 	return c.runnerJob(ctx, jid, config)
 }
 
-// CachedJIDs implements [gaea.JobCache], from the same places as CachedJob. Where clocks were set back, or between summer and
-// winter time, jobs from up to an hour before since may be among them.
+// CachedJIDs implements [gaea.JobCache], from the same places as CachedJob. On disk the jobs that started before and had a
+// return since are among them; a runner does not tell those. Between summer and winter time, jobs from up to an hour before
+// may be among them too.
 func (c *Client) CachedJIDs(ctx context.Context, since time.Time) ([]string, error) {
 	config := c.Config()
 	if disk, ok := newDiskCache(config, c.opts); ok {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -75,9 +76,7 @@ func ReadMasterConfig(dir string) (MasterConfig, error) {
 			return MasterConfig{}, err
 		}
 		files = append(files, read...)
-		for key, value := range included {
-			opts[key] = value
-		}
+		maps.Copy(opts, included)
 	}
 	if len(files) == 0 {
 		return MasterConfig{}, gaea.Errorf(gaea.CodeNotFound, "no configuration of a Salt master: neither %s nor a file that matches %s exists; name the directory with --salt-config-dir", main, filepath.Join(dir, "master.d", "*.conf"))

@@ -131,7 +131,8 @@ func (d *diskCache) minions(dir string) ([]string, error) {
 	return slices.Compact(all), nil
 }
 
-// jids lists the jobs that minions were told from a time on, by their ids or by when the master wrote them down.
+// jids lists the jobs that minions were told from a time on, by their ids or by when the master last wrote their file jid,
+// which it does anew with each return.
 func (d *diskCache) jids(since time.Time, logger *slog.Logger) ([]string, error) {
 	tops, err := os.ReadDir(d.root)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -45,7 +45,7 @@ func newFake(tb testing.TB, config string) *fake {
 	tb.Cleanup(func() { os.RemoveAll(root) })
 	f := &fake{tb: tb, root: root, readers: make(chan net.Conn, 16)}
 	f.requests = f.listen("tcp", "127.0.0.1:0")
-	f.write("etc/salt/master", fmt.Sprintf("root_dir: %s\nret_port: %d\n%s\n", root, f.requests.Addr().(*net.TCPAddr).Port, config))
+	f.write("etc/salt/master", fmt.Sprintf("root_dir: %s\nret_port: %d\n%s\n", root, port(f.requests), config))
 	f.write("var/cache/salt/master/.root_key", "secret-key\n")
 	f.openBus()
 	f.serve(f.requests, f.serveRequest)
@@ -64,6 +64,14 @@ func (f *fake) listen(network, addr string) net.Listener {
 		f.tb.Fatal(err)
 	}
 	return l
+}
+
+// port is the port that a listener on loopback listens on.
+func port(l net.Listener) int {
+	if addr, ok := l.Addr().(*net.TCPAddr); ok {
+		return addr.Port
+	}
+	return 0
 }
 
 func (f *fake) serve(l net.Listener, handle func(net.Conn)) {

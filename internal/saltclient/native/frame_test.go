@@ -68,7 +68,7 @@ func TestBothFramingsAreRecognized(t *testing.T) {
 		} {
 			t.Run(version+" "+name, func(t *testing.T) {
 				bodies, passed, err := read(src, native.DefaultMaxFrame)
-				if err != io.EOF || passed != 0 || len(bodies) != counts[version] {
+				if !errors.Is(err, io.EOF) || passed != 0 || len(bodies) != counts[version] {
 					t.Errorf("%d bodies, %d passed over, error %v", len(bodies), passed, err)
 				}
 				for _, body := range bodies {
@@ -87,7 +87,7 @@ func TestAStreamThatIsCutOffEndsWithAnError(t *testing.T) {
 		"with lengths before": prefixed(message("a\n\n\x80")),
 	} {
 		for cut := 1; cut < len(stream); cut++ {
-			if bodies, _, err := read(bytes.NewReader(stream[:cut]), 1000); err != io.ErrUnexpectedEOF || len(bodies) != 0 {
+			if bodies, _, err := read(bytes.NewReader(stream[:cut]), 1000); !errors.Is(err, io.ErrUnexpectedEOF) || len(bodies) != 0 {
 				t.Errorf("%s, cut after %d: %q, %v", name, cut, bodies, err)
 			}
 		}
@@ -134,7 +134,7 @@ func TestEveryKindOfValueIsSteppedOver(t *testing.T) {
 	first = msgp.AppendBytes(msgp.AppendString(first, "body"), []byte("one"))
 	stream := append(first, message("two")...)
 	bodies, passed, err := read(iotest.OneByteReader(bytes.NewReader(stream)), 1<<20)
-	if err != io.EOF || passed != 0 || !slices.Equal(bodies, []string{"one", "two"}) {
+	if !errors.Is(err, io.EOF) || passed != 0 || !slices.Equal(bodies, []string{"one", "two"}) {
 		t.Errorf("%q, %d passed over, error %v", bodies, passed, err)
 	}
 }
@@ -160,7 +160,7 @@ func TestABadMessageWithALengthBeforeItIsPassedOver(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			stream := slices.Concat(prefixed(message("one")), prefixed(bad), prefixed(message("two")))
 			bodies, passed, err := read(iotest.HalfReader(bytes.NewReader(stream)), 1000)
-			if err != io.EOF || passed != 1 || !slices.Equal(bodies, []string{"one", "two"}) {
+			if !errors.Is(err, io.EOF) || passed != 1 || !slices.Equal(bodies, []string{"one", "two"}) {
 				t.Errorf("%q, %d passed over, error %v", bodies, passed, err)
 			}
 		})
@@ -170,7 +170,7 @@ func TestABadMessageWithALengthBeforeItIsPassedOver(t *testing.T) {
 func TestABadMessageBackToBackIsPassedOverWhereItsEndIsKnown(t *testing.T) {
 	stream := slices.Concat(message("one"), []byte{0x81, 0xa1, 'x', 0xc0}, message("two"))
 	bodies, passed, err := read(bytes.NewReader(stream), 1000)
-	if err != io.EOF || passed != 1 || !slices.Equal(bodies, []string{"one", "two"}) {
+	if !errors.Is(err, io.EOF) || passed != 1 || !slices.Equal(bodies, []string{"one", "two"}) {
 		t.Errorf("%q, %d passed over, error %v", bodies, passed, err)
 	}
 }
@@ -200,7 +200,7 @@ func TestALargeMessageComesThroughAndItsBufferIsLetGo(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			bodies, _, err := read(bytes.NewReader(stream), native.DefaultMaxFrame)
-			if err != io.EOF || len(bodies) != 3 || bodies[1] != large {
+			if !errors.Is(err, io.EOF) || len(bodies) != 3 || bodies[1] != large {
 				t.Errorf("%d bodies, error %v", len(bodies), err)
 			}
 		})
@@ -217,7 +217,7 @@ func TestAMessageThatTricklesInIsReadInLinearTime(t *testing.T) {
 		"one large value": message(body), "many small values": many, "with a length before": prefixed(message(body)),
 	} {
 		t.Run(name, func(t *testing.T) {
-			if bodies, _, err := read(iotest.OneByteReader(bytes.NewReader(stream)), native.DefaultMaxFrame); err != io.EOF || len(bodies) != 1 {
+			if bodies, _, err := read(iotest.OneByteReader(bytes.NewReader(stream)), native.DefaultMaxFrame); !errors.Is(err, io.EOF) || len(bodies) != 1 {
 				t.Errorf("%d bodies, error %v", len(bodies), err)
 			}
 		})
@@ -248,7 +248,7 @@ func TestAnAnnouncedLengthTakesNoMemoryBeforeItsBytesArrive(t *testing.T) {
 func TestReadingAllocatesNothingForEachMessage(t *testing.T) {
 	stream := bytes.Repeat(message(strings.Repeat("x", 1500)), 1000)
 	allocs := testing.AllocsPerRun(5, func() {
-		if _, err := native.Frames(bytes.NewReader(stream), native.DefaultMaxFrame, func([]byte) {}); err != io.EOF {
+		if _, err := native.Frames(bytes.NewReader(stream), native.DefaultMaxFrame, func([]byte) {}); !errors.Is(err, io.EOF) {
 			t.Fatal(err)
 		}
 	})

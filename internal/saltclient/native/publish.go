@@ -3,6 +3,7 @@ package native
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"slices"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
@@ -26,10 +27,9 @@ func (c *Client) Publish(ctx context.Context, p gaea.Publication) (gaea.Publishe
 		arg = []any{}
 	}
 	if len(p.Kwargs) > 0 {
-		kwargs := map[string]any{"__kwarg__": true}
-		for name, value := range p.Kwargs {
-			kwargs[name] = value
-		}
+		kwargs := map[string]any{}
+		maps.Copy(kwargs, p.Kwargs)
+		kwargs["__kwarg__"] = true
 		arg = append(arg, kwargs)
 	}
 	what := "job " + p.Function

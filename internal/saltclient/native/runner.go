@@ -14,7 +14,8 @@ import (
 // Runner runs a runner on the master and returns what it returned. The request port only takes it on; the result comes as the
 // event salt/run/JID/ret, so the event socket has to be readable. At most Options.Runners run at a time, the others wait.
 //
-// CodeSalt quotes what the runner failed with; CodeTimeout says that it has not ended within Options.RunnerTimeout.
+// CodeSalt quotes what the runner failed with; CodeTimeout says that it has not ended within Options.RunnerTimeout, or that
+// there is no such runner: of that masters tell nothing.
 func (c *Client) Runner(ctx context.Context, fun string, args []any, kwargs map[string]any) (json.RawMessage, error) {
 	limited, cancel := context.WithTimeout(ctx, c.opts.RunnerTimeout)
 	defer cancel()

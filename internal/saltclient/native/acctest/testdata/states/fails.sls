@@ -1,0 +1,3 @@
+fails:
+  cmd.run:
+    - name: echo it cannot be; exit 4
