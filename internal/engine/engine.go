@@ -39,6 +39,9 @@ type Engine struct {
 	deps  Deps
 	locks *lockTable
 
+	resolutions *resolutions
+	witness     *witness
+
 	publishing chan struct{} // one element for each publish under way
 	lookingUp  chan struct{} // the same for look-ups
 
@@ -78,7 +81,7 @@ func New(deps Deps) *Engine {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	return &Engine{
-		deps: deps, locks: newLockTable(), ctx: ctx, cancel: cancel,
+		deps: deps, locks: newLockTable(), resolutions: newResolutions(), witness: newWitness(), ctx: ctx, cancel: cancel,
 		publishing: make(chan struct{}, publishAtOnce), lookingUp: make(chan struct{}, lookUpAtOnce),
 		active: map[string]*runner{}, watchers: map[string][]*watcher{},
 	}

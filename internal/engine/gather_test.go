@@ -318,3 +318,34 @@ func TestTheJobTimeoutEndsTheWaitAndKillsNothing(t *testing.T) {
 		}
 	})
 }
+
+func TestWhereNobodyAnswersAllAreAskedOnceMoreBeforeThatIsBelieved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.salt.Set("web2", enginetest.Minion{Down: true})
+		begin := time.Now()
+		run := w.run(ping(gaea.ListTarget([]string{"web2"})))
+		if took := time.Since(begin); run.Minions["web2"].Outcome != gaea.OutcomeUnreachable || took < 11*time.Second || took > 12*time.Second {
+			t.Errorf("%v after %s", outcomes(run), took)
+		}
+	})
+}
+
+func TestAMinionThatAnswersAnotherRunIsNotUnreachable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "web1", "web2")
+		w.salt.Set("web2", enginetest.Minion{Takes: 30 * time.Second, Deaf: true})
+		id := w.submit(ping(glob("*"))).ID
+		w.eventually("it is published", func() bool { return len(w.salt.Published("")) > 0 })
+		w.salt.Set("web2", enginetest.Minion{Takes: 4 * time.Second, Deaf: true})
+		for range 7 { // slow, but never silent for as long as gather
+			other := w.run(ping(gaea.ListTarget([]string{"web2"})))
+			if other.Status != gaea.RunSucceeded {
+				t.Fatalf("%v", outcomes(other))
+			}
+		}
+		if run := w.finish(id); run.Status != gaea.RunSucceeded || run.Minions["web2"].Late {
+			t.Errorf("%s: %+v", run.Status, run.Minions["web2"])
+		}
+	})
+}

@@ -44,6 +44,8 @@ type runner struct {
 	changed bool                // something has changed since the last snapshot
 	shown   time.Time           // when that was
 
+	resolves bool // others wait to learn from this run whom its target means
+
 	mu      sync.Mutex
 	follows map[string]context.CancelFunc // by jid
 }
@@ -52,7 +54,7 @@ func (e *Engine) newRunner(run *gaea.Run) *runner {
 	ctx, cancel := context.WithCancel(e.ctx)
 	return &runner{
 		e: e, id: run.ID, log: e.deps.Logger.With("run", run.ID),
-		m:   machine.New(run, e.deps.JIDs.Next),
+		m:   machine.New(run, e.deps.JIDs.Next, e.witness.last),
 		ctx: ctx, cancel: cancel, done: make(chan struct{}),
 		inbox: make(chan machine.Input, inboxSize), locks: make(chan machine.Input, 1), calls: make(chan func()),
 		unsaved: map[string]struct{}{}, follows: map[string]context.CancelFunc{},
@@ -136,10 +138,12 @@ func (r *runner) do(effect machine.Effect) bool {
 		}
 		r.dirty, r.changed = true, true
 	case machine.Lock:
-		r.lock(effect)
+		r.lock(effect.Minions)
 	case machine.Narrow:
+		r.resolved(effect.Minions)
 		r.e.locks.narrow(r.id, effect.Minions)
 	case machine.Unlock:
+		r.resolved(nil)
 		r.e.locks.release(r.id)
 	case machine.Follow:
 		r.follow(effect.JID, true)
@@ -156,23 +160,15 @@ func (r *runner) do(effect machine.Effect) bool {
 		if r.flush() != nil {
 			return false
 		}
-		r.ask(effect)
+		if effect.Listen > 0 {
+			r.ask(effect)
+		} else {
+			r.askWhom(effect)
+		}
 	case machine.Finish:
 		return r.flush() == nil
 	}
 	return true
-}
-
-func (r *runner) lock(effect machine.Lock) {
-	if effect.Minions == nil {
-		in := machine.Input(machine.LockUnknown{})
-		if r.e.locks.acquireEvery(r.id) {
-			in = machine.Locked{}
-		}
-		r.locks <- in
-		return
-	}
-	r.e.locks.acquire(r.id, effect.Minions, func() { r.locks <- machine.Locked{} })
 }
 
 // flush stores what has changed. A store that fails is tried again until it works: nothing may happen in the world that
@@ -232,6 +228,7 @@ func (r *runner) show() {
 // end lets go of the run: stored as it ended, or left as it is for the next process.
 func (r *runner) end() {
 	r.cancel()
+	r.resolved(nil)
 	run := r.m.Run()
 	if !r.m.Ended() || r.dirty {
 		if r.dirty {

@@ -64,35 +64,50 @@ func (e *Engine) publish(ctx context.Context, p gaea.Publication) (gaea.Publishe
 
 // ask publishes a small job and hands on the answers.
 func (r *runner) ask(a machine.Ask) {
-	publication := gaea.Publication{
-		JID: r.e.deps.JIDs.Next(r.e.now()), Function: a.Function, Args: a.Args, Target: a.Target,
-		Metadata: map[string]any{MetadataFor: r.id, MetadataPurpose: string(a.Purpose)},
-	}
+	publication := r.question(a)
 	r.start(func(ctx context.Context) {
 		sub := r.e.deps.Feed.Follow(publication.JID)
 		defer sub.Close()
-		answer, err := r.e.publish(ctx, publication)
-		if err != nil {
-			r.log.Warn("question not published", "purpose", a.Purpose, "jid", publication.JID, "err", err)
-			r.send(machine.AskFailed{Ask: a.ID, Code: gaea.CodeOf(err), Message: gaea.MessageOf(err)})
-			return
+		if answer, ok := r.publishQuestion(ctx, a, publication); ok {
+			r.answers(ctx, publication.JID, sub, a.Listen, answer.Minions, func(ret *gaea.Return) {
+				r.send(machine.Answered{Ask: a.ID, Minion: ret.Minion, Body: ret.Body})
+			})
 		}
-		r.log.Debug("asked", "purpose", a.Purpose, "jid", publication.JID, "minions", len(answer.Minions))
-		r.send(machine.Asked{Ask: a.ID, Minions: answer.Minions, Missing: answer.Missing})
-		if a.Listen <= 0 {
-			return
-		}
-		ctx, cancel := context.WithTimeout(ctx, a.Listen)
-		defer cancel()
-		silent := make(map[string]struct{}, len(answer.Minions))
-		for _, name := range answer.Minions {
-			silent[name] = struct{}{}
-		}
-		r.listen(ctx, publication.JID, sub, false, func(ret *gaea.Return) bool {
-			r.send(machine.Answered{Ask: a.ID, Minion: ret.Minion, Body: ret.Body})
-			delete(silent, ret.Minion)
-			return len(silent) > 0
-		})
+	})
+}
+
+func (r *runner) question(a machine.Ask) gaea.Publication {
+	return gaea.Publication{
+		JID: r.e.deps.JIDs.Next(r.e.now()), Function: a.Function, Args: a.Args, Target: a.Target,
+		Metadata: map[string]any{MetadataFor: r.id, MetadataPurpose: string(a.Purpose)},
+	}
+}
+
+// publishQuestion publishes a small job and tells the machine whether the master took it.
+func (r *runner) publishQuestion(ctx context.Context, a machine.Ask, p gaea.Publication) (gaea.Published, bool) {
+	answer, err := r.e.publish(ctx, p)
+	if err != nil {
+		r.log.Warn("question not published", "purpose", a.Purpose, "jid", p.JID, "err", err)
+		r.send(machine.AskFailed{Ask: a.ID, Code: gaea.CodeOf(err), Message: gaea.MessageOf(err)})
+		return gaea.Published{}, false
+	}
+	r.log.Debug("asked", "purpose", a.Purpose, "jid", p.JID, "minions", len(answer.Minions))
+	r.send(machine.Asked{Ask: a.ID, Minions: answer.Minions, Missing: answer.Missing})
+	return answer, true
+}
+
+// answers hands on the answers to a small job, until all have answered or the limit has passed.
+func (r *runner) answers(ctx context.Context, jid string, sub gaea.Subscription, limit time.Duration, minions []string, take func(*gaea.Return)) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	silent := make(map[string]struct{}, len(minions))
+	for _, name := range minions {
+		silent[name] = struct{}{}
+	}
+	r.listen(ctx, jid, sub, false, func(ret *gaea.Return) bool {
+		take(ret)
+		delete(silent, ret.Minion)
+		return len(silent) > 0
 	})
 }
 
@@ -140,7 +155,13 @@ func (r *runner) listen(ctx context.Context, jid string, sub gaea.Subscription, 
 	for {
 		select {
 		case ret, ok := <-sub.Returns():
-			if !ok || !take(&ret) {
+			if !ok {
+				return
+			}
+			if ret.Source == gaea.SourceBus {
+				r.e.witness.heard(ret.Minion, r.e.now())
+			}
+			if !take(&ret) {
 				return
 			}
 		case <-sub.Lost():

@@ -150,3 +150,63 @@ func TestAStateRunInSaltsOwnQueueIsNotTakenForLost(t *testing.T) {
 		}
 	})
 }
+
+func TestStateRunsOfOneTargetHaveItResolvedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "web1", "web2")
+		w.salt.Latency(50 * time.Millisecond)
+		holder := w.submit(apply(gaea.ListTarget([]string{"web1"}))).ID // so that no run has the engine to itself
+		w.eventually("it runs", func() bool { return w.salt.Running("web1") })
+		ids := []string{holder}
+		for range 10 {
+			ids = append(ids, w.submit(apply(glob("web*"))).ID)
+		}
+		for _, id := range ids {
+			if run := w.finish(id); run.Status != gaea.RunSucceeded {
+				t.Errorf("%s: %v", run.Status, outcomes(run))
+			}
+		}
+		if n := len(w.salt.Published("test.ping")); n != 1 {
+			t.Errorf("resolved %d times", n)
+		}
+	})
+}
+
+func TestARunThatIsCancelledWhileItsTargetIsResolvedLetsTheOthersGoOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "web1", "web2")
+		w.salt.Latency(time.Second)
+		var ids []string
+		for range 3 {
+			ids = append(ids, w.submit(apply(glob("*"))).ID)
+		}
+		synctest.Wait()
+		for _, id := range ids[:2] {
+			w.cancel(id)
+		}
+		for _, id := range ids[:2] {
+			if run := w.finish(id); run.Status != gaea.RunCancelled {
+				t.Errorf("%s", run.Status)
+			}
+		}
+		if run := w.finish(ids[2]); run.Status != gaea.RunSucceeded {
+			t.Errorf("%s: %v", run.Status, outcomes(run))
+		}
+	})
+}
+
+func TestAStateRunWhoseTargetMatchesNobodyDoesNotHoldUpOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "web1")
+		first, second := w.submit(apply(glob("db*"))).ID, w.submit(apply(glob("db*"))).ID
+		third := w.submit(apply(glob("*"))).ID
+		for _, id := range []string{first, second} {
+			if run := w.finish(id); run.Status != gaea.RunFailed || !strings.Contains(run.Message, "matches no minion") {
+				t.Errorf("%s: %q", run.Status, run.Message)
+			}
+		}
+		if run := w.finish(third); run.Status != gaea.RunSucceeded {
+			t.Errorf("%s: %v", run.Status, outcomes(run))
+		}
+	})
+}

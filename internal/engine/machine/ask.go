@@ -77,7 +77,7 @@ func (m *Machine) roundAsked(a *ask, in Asked, now time.Time) {
 		return
 	}
 	if r.end.IsZero() {
-		r.end = now.Add(m.gather())
+		r.sent, r.end = now, now.Add(m.gather())
 		switch r.purpose {
 		case PurposeProbe, PurposeMatch:
 			r.repeatAt = now.Add(m.gather() / 2)
@@ -176,8 +176,9 @@ func (m *Machine) roundAnswered(a *ask, in Answered, now time.Time) {
 		return
 	}
 	delete(r.unanswered, in.Minion)
+	m.lastHeard = now
 	if r.end.IsZero() {
-		r.end = now.Add(m.gather()) // an answer says that the master took the question
+		r.sent, r.end = now, now.Add(m.gather()) // an answer says that the master took the question
 	}
 	switch r.purpose {
 	case PurposeProbe:

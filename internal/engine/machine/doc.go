@@ -22,7 +22,9 @@
 //	            apart, and no return in the cache: no_return. Where the master had guessed the target from cached grains
 //	            or pillar, a minion that never ran the job is asked whether the target means it at all; if not, it
 //	            leaves the run
-//	none        after gather: unreachable. An answer that comes later takes that back, as long as the run goes on
+//	none        after gather: unreachable, unless the minion has meanwhile answered another run. An answer that comes later
+//	            takes that back, as long as the run goes on. Where not one minion answers, and none has been heard of for
+//	            twice gather, all are asked once more before that is believed
 //
 // A return always wins over what was settled without it; one that comes after is marked late.
 //

@@ -13,6 +13,8 @@ type round struct {
 	purpose    Purpose
 	asks       []int // the question, and its repetition
 	unanswered map[string]struct{}
+	sent       time.Time // when the master took the question
+	again      bool      // put once more, because nobody answered at all
 	repeatAt   time.Time // when those that are silent are asked once more; zero: not yet, or done
 	end        time.Time // when silence means something; zero until the master took the question
 }
@@ -50,6 +52,7 @@ func (m *Machine) returned(r Returned, now time.Time) {
 		}
 		m.confirmed(g, now) // whatever the master's answer was: a minion has the job
 	}
+	m.lastHeard = now
 	rm, ok := m.run.Minions[r.Minion]
 	if !ok {
 		if !Admit(m.run, r) {
@@ -211,8 +214,15 @@ func (m *Machine) endRound(g *group, r *round, now time.Time) {
 	silent := slices.Sorted(maps.Keys(r.unanswered))
 	switch r.purpose {
 	case PurposeProbe:
+		if m.nobodyAnswers(r, now) {
+			m.startRound(g, PurposeProbe, silent)
+			g.round.again = true
+			return
+		}
 		for _, name := range silent {
-			m.settle(g, name, gaea.OutcomeUnreachable, m.silence(), now)
+			if !m.heard(name).After(r.sent) { // else it answered somebody else: it is slow, not away
+				m.settle(g, name, gaea.OutcomeUnreachable, m.silence(), now)
+			}
 		}
 		if m.byJID[g.jid] != g {
 			return
@@ -229,6 +239,12 @@ func (m *Machine) endRound(g *group, r *round, now time.Time) {
 		g.probeAt = now.Add(killSettle)
 	case PurposeResolve, PurposePing:
 	}
+}
+
+// nobodyAnswers says whether a question is to be put once more before silence is believed: not one of those that were asked
+// has answered, and none of the run has been heard for long, so that it may be the way to the minions that is at fault.
+func (m *Machine) nobodyAnswers(r *round, now time.Time) bool {
+	return !r.again && len(r.unanswered) > 0 && m.run.Status != gaea.RunCancelling && now.Sub(m.lastHeard) > 2*m.gather()
 }
 
 // probed plans what follows a question whether minions still run the job.

@@ -42,6 +42,7 @@ const (
 type Machine struct {
 	run     *gaea.Run
 	nextJID func(now time.Time) string
+	heard   func(minion string) time.Time
 
 	locks   bool // a state run, of which a minion runs one at a time
 	guessed bool // the master resolves the target from cached grains or pillar and may name too many
@@ -50,6 +51,7 @@ type Machine struct {
 	began        time.Time
 	limit        time.Time // when the run is ended whatever is missing; zero: no limit yet
 	publishUntil time.Time // nothing is published from here on
+	lastHeard    time.Time // when a minion of this run last answered
 	trouble      string    // the last thing that went wrong between us and the master, for messages
 	fatal        string    // why nothing more may be published, for the run's message
 	timeout      bool      // the job timeout ended the run
@@ -70,15 +72,16 @@ type Machine struct {
 }
 
 // New returns the machine of a run, which it takes over: a new one with status queued, or a stored one that is to be
-// taken up. The function nextJID gives job ids that were not used before.
-func New(run *gaea.Run, nextJID func(now time.Time) string) *Machine {
+// taken up. The function nextJID gives job ids that were not used before; heard tells when a minion last answered
+// anything, whoever asked, and the zero time where it never did.
+func New(run *gaea.Run, nextJID func(now time.Time) string, heard func(minion string) time.Time) *Machine {
 	if run.Minions == nil {
 		run.Minions = map[string]gaea.RunMinion{}
 	}
 	run.Counts = run.Tally()
 	run.Timeouts = run.Timeouts.WithDefaults()
 	m := &Machine{
-		run: run, nextJID: nextJID, phase: phaseNew,
+		run: run, nextJID: nextJID, heard: heard, phase: phaseNew,
 		locks:   Locks(run),
 		guessed: guessed(run.Target.Type),
 		byJID:   map[string]*group{}, paused: map[string]pause{}, asks: map[int]*ask{}, dirty: map[string]struct{}{},

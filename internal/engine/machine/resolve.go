@@ -27,7 +27,9 @@ type resolving struct {
 	ping     int // the question by name
 	pinged   bool
 	pingAt   time.Time // when it is put; zero once it is
+	pingSent time.Time // when the master took it
 	end      time.Time // when silence means something
+	again    bool      // it was put once more, because nobody answered at all
 	answered map[string]struct{}
 }
 
@@ -91,6 +93,7 @@ func (m *Machine) resolveAsked(in Asked, now time.Time) {
 	case r.ping:
 		if !r.pinged {
 			r.pinged = true
+			r.pingSent = now
 			r.end = now.Add(m.gather())
 			r.missing = append(r.missing, in.Missing...)
 			for _, name := range in.Missing {
@@ -178,6 +181,9 @@ func (m *Machine) advanceResolve(now time.Time) {
 	switch {
 	case len(r.silent) == 0:
 		m.resolved(now)
+	case r.pinged && !r.again && !now.Before(r.end) && len(r.members)+len(r.answered) == 0:
+		r.again, r.pinged, r.ping = true, false, 0
+		m.askByName()
 	case r.pinged && (!now.Before(r.end) || (silent <= 0 && !now.Before(r.last.Add(confirmGap)))):
 		m.resolved(now)
 	case r.ping == 0 && due(r.pingAt, now):
@@ -185,13 +191,19 @@ func (m *Machine) advanceResolve(now time.Time) {
 			r.pingAt = wait // answers are coming in
 			return
 		}
-		r.pingAt = time.Time{}
-		r.ping = m.newAsk(&ask{purpose: PurposePing})
-		m.emit(Ask{
-			ID: r.ping, Purpose: PurposePing, Function: "test.ping", Listen: m.resolveListen(),
-			Target: gaea.Target{Type: gaea.TargetList, Minions: slices.Sorted(maps.Keys(r.silent))},
-		})
+		m.askByName()
 	}
+}
+
+// askByName asks those that were silent as part of the target.
+func (m *Machine) askByName() {
+	r := m.resolving
+	r.pingAt = time.Time{}
+	r.ping = m.newAsk(&ask{purpose: PurposePing})
+	m.emit(Ask{
+		ID: r.ping, Purpose: PurposePing, Function: "test.ping", Listen: m.resolveListen(),
+		Target: gaea.Target{Type: gaea.TargetList, Minions: slices.Sorted(maps.Keys(r.silent))},
+	})
 }
 
 // resolved cuts the minions that are there into slices. The others are unreachable, but those that answer to their name
@@ -206,6 +218,8 @@ func (m *Machine) resolved(now time.Time) {
 	for _, name := range slices.Sorted(maps.Keys(r.silent)) {
 		_, answers := r.answered[name]
 		switch {
+		case !answers && !m.guessed && m.heard(name).After(r.pingSent):
+			r.members[name] = struct{}{} // slow, not away: it answered somebody else
 		case !answers:
 			gone = append(gone, name)
 		case !m.guessed:

@@ -123,7 +123,7 @@ func (w *world) restart() {
 	w.m = machine.New(copyOf(w.stored), func(time.Time) string {
 		w.jid++
 		return fmt.Sprintf("2026112301450%07d", w.jid)
-	})
+	}, func(string) time.Time { return time.Time{} })
 	w.finished = w.m.Ended()
 	w.do(w.m.Step(machine.Begin{}, w.now))
 }
@@ -409,7 +409,11 @@ func (w *world) next() {
 		if soonest.After(w.now) {
 			w.now = soonest
 		}
-		w.do(w.m.Step(machine.Tick{}, w.now))
+		m := w.m
+		w.do(m.Step(machine.Tick{}, w.now))
+		if wake := m.Wake(); m == w.m && !wake.IsZero() && !wake.After(w.now) {
+			w.t.Fatalf("the machine wants to be woken at %s, which has passed: it would never rest", wake)
+		}
 		return
 	}
 	i := due[0]

@@ -1,0 +1,159 @@
+package engine
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/gaea-salt/terraform-provider-gaea/internal/engine/machine"
+	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
+)
+
+const (
+	resolutionLife = 5 * time.Minute // how long it is remembered whom a target means
+	resolveAtOnce  = 2               // targets that are being resolved: each has minions start a process
+	resolveSettle  = 3 * time.Second // the minions' answers are waited for so long, before others are made to answer
+)
+
+// resolutions remembers which minions targets were last resolved to, so that state runs can lock minions of which only
+// the master knows the names. Twenty runs of one target at once have it resolved once. What is remembered may be old: a
+// minion that is not locked for that is at worst found busy.
+type resolutions struct {
+	mu    sync.Mutex
+	known map[string]resolution
+	going map[string]chan struct{} // targets that are being resolved; closed at the end
+	slots chan struct{}
+}
+
+type resolution struct {
+	minions []string
+	at      time.Time
+}
+
+func newResolutions() *resolutions {
+	return &resolutions{known: map[string]resolution{}, going: map[string]chan struct{}{}, slots: make(chan struct{}, resolveAtOnce)}
+}
+
+func targetKey(t gaea.Target) string { return string(t.Type) + ":" + t.String() }
+
+// find returns what is remembered of a target. Where it is being resolved, wait is closed at the end of that; where
+// neither is so, and begin is set, the caller is to resolve it and to call done.
+func (r *resolutions) find(t gaea.Target, now time.Time, begin bool) (minions []string, wait <-chan struct{}) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	key := targetKey(t)
+	if known, ok := r.known[key]; ok && now.Sub(known.at) < resolutionLife {
+		return known.minions, nil
+	}
+	delete(r.known, key)
+	if going := r.going[key]; going != nil {
+		return nil, going
+	}
+	if begin {
+		r.going[key] = make(chan struct{})
+	}
+	return nil, nil
+}
+
+// done ends a resolving; without minions where it gave nothing.
+func (r *resolutions) done(t gaea.Target, minions []string, now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	key := targetKey(t)
+	if len(minions) > 0 {
+		r.known[key] = resolution{minions: minions, at: now}
+	}
+	if going := r.going[key]; going != nil {
+		close(going)
+		delete(r.going, key)
+	}
+}
+
+// lock asks for the minions of a state run.
+func (r *runner) lock(minions []string) {
+	if minions == nil {
+		r.lockTarget()
+		return
+	}
+	r.e.locks.acquire(r.id, minions, func() { r.locks <- machine.Locked{} })
+}
+
+// lockTarget asks for the minions of a target that only the master can resolve. A run that has the engine's state runs to
+// itself needs no names: it holds every minion for the moment until the master has named its own.
+func (r *runner) lockTarget() {
+	target := r.m.Run().Target
+	known, going := r.e.resolutions.find(target, r.e.now(), false)
+	switch {
+	case known != nil:
+		r.lock(known)
+	case going == nil && r.e.locks.acquireEvery(r.id):
+		r.resolves = true
+		r.e.resolutions.find(target, r.e.now(), true)
+		r.locks <- machine.Locked{}
+	case going == nil:
+		r.locks <- machine.LockUnknown{}
+	default:
+		r.start(func(ctx context.Context) {
+			select {
+			case <-going:
+			case <-ctx.Done():
+				return
+			}
+			again := func() error {
+				r.lockTarget()
+				return nil
+			}
+			if err := r.call(ctx, again); err != nil {
+				r.log.Debug("the run ended while its target was resolved", "err", err)
+			}
+		})
+	}
+}
+
+// resolved ends what lockTarget has begun, when the master has named the minions or the run has come to nothing.
+func (r *runner) resolved(minions []string) {
+	if r.resolves || len(minions) > 0 {
+		r.resolves = false
+		r.e.resolutions.done(r.m.Run().Target, minions, r.e.now())
+	}
+}
+
+// askWhom answers a question for which the master's own answer is enough. Runs that ask for the same target at once share
+// the answer.
+func (r *runner) askWhom(a machine.Ask) {
+	r.start(func(ctx context.Context) {
+		for {
+			known, going := r.e.resolutions.find(a.Target, r.e.now(), true)
+			if known != nil {
+				r.send(machine.Asked{Ask: a.ID, Minions: known})
+				return
+			}
+			if going == nil {
+				break
+			}
+			select {
+			case <-going:
+			case <-ctx.Done():
+				return
+			}
+		}
+		var minions []string
+		defer func() { r.e.resolutions.done(a.Target, minions, r.e.now()) }()
+		select {
+		case r.e.resolutions.slots <- struct{}{}:
+			defer func() { <-r.e.resolutions.slots }()
+		case <-ctx.Done():
+			return
+		}
+		publication := r.question(a)
+		sub := r.e.deps.Feed.Follow(publication.JID)
+		defer sub.Close()
+		answer, ok := r.publishQuestion(ctx, a, publication)
+		if !ok {
+			return
+		}
+		minions = answer.Minions
+		r.e.resolutions.done(a.Target, minions, r.e.now())
+		r.answers(ctx, publication.JID, sub, resolveSettle, minions, func(*gaea.Return) {})
+	})
+}
