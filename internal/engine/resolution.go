@@ -11,6 +11,7 @@ import (
 
 const (
 	resolutionLife = 5 * time.Minute // how long it is remembered whom a target means
+	resolutionMost = 1000            // targets that are remembered
 	resolveAtOnce  = 2               // targets that are being resolved: each has minions start a process
 	resolveSettle  = 3 * time.Second // the minions' answers are waited for so long, before others are made to answer
 )
@@ -61,11 +62,25 @@ func (r *resolutions) done(t gaea.Target, minions []string, now time.Time) {
 	defer r.mu.Unlock()
 	key := targetKey(t)
 	if len(minions) > 0 {
+		if len(r.known) >= resolutionMost {
+			clear(r.known) // rare, and costs one question each
+		}
 		r.known[key] = resolution{minions: minions, at: now}
 	}
 	if going := r.going[key]; going != nil {
 		close(going)
 		delete(r.going, key)
+	}
+}
+
+// turn waits until fewer than resolveAtOnce targets are being resolved. The returned function lets the next one go on; it
+// may be called more than once.
+func (r *resolutions) turn(ctx context.Context) (release func(), err error) {
+	select {
+	case r.slots <- struct{}{}:
+		return sync.OnceFunc(func() { <-r.slots }), nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
 	}
 }
 
@@ -139,12 +154,11 @@ func (r *runner) askWhom(a machine.Ask) {
 		}
 		var minions []string
 		defer func() { r.e.resolutions.done(a.Target, minions, r.e.now()) }()
-		select {
-		case r.e.resolutions.slots <- struct{}{}:
-			defer func() { <-r.e.resolutions.slots }()
-		case <-ctx.Done():
+		release, err := r.e.resolutions.turn(ctx)
+		if err != nil {
 			return
 		}
+		defer release()
 		publication := r.question(a)
 		sub := r.e.deps.Feed.Follow(publication.JID)
 		defer sub.Close()

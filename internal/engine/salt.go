@@ -66,6 +66,15 @@ func (e *Engine) publish(ctx context.Context, p gaea.Publication) (gaea.Publishe
 func (r *runner) ask(a machine.Ask) {
 	publication := r.question(a)
 	r.start(func(ctx context.Context) {
+		if a.Purpose == machine.PurposeResolve {
+			release, err := r.e.resolutions.turn(ctx)
+			if err != nil {
+				return
+			}
+			defer release()
+			timer := time.AfterFunc(resolveSettle, release) // those that are silent do not hold up other runs
+			defer timer.Stop()
+		}
 		sub := r.e.deps.Feed.Follow(publication.JID)
 		defer sub.Close()
 		if answer, ok := r.publishQuestion(ctx, a, publication); ok {

@@ -210,3 +210,23 @@ func TestAStateRunWhoseTargetMatchesNobodyDoesNotHoldUpOthers(t *testing.T) {
 		}
 	})
 }
+
+func TestRunsInSlicesDoNotAllMakeTheMinionsAnswerAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "web1", "web2")
+		w.salt.Set("web2", enginetest.Minion{Down: true})
+		var ids []string
+		for range 6 {
+			ids = append(ids, w.submit(inSlices(apply(glob("*")), "1")).ID)
+		}
+		synctest.Wait()
+		if n := len(w.salt.Published("test.ping")); n != 2 {
+			t.Errorf("%d targets are being resolved at once", n)
+		}
+		for _, id := range ids {
+			if run := w.finish(id); run.Minions["web1"].Outcome != gaea.OutcomeInSync || run.Minions["web2"].Outcome != gaea.OutcomeUnreachable {
+				t.Errorf("%v", outcomes(run))
+			}
+		}
+	})
+}
