@@ -59,10 +59,11 @@ type Store interface {
 	// Return returns one return whole: its body and its states as they were. An empty master means any; of several the
 	// newest. CodeNotFound.
 	Return(ctx context.Context, master, jid, minion string) (*gaea.Return, error)
-	// Returns lists returns by the time the master received them. Without bodies, Body and States are left out. User and
-	// Target are the job's, Function and RunID the return's own.
+	// Returns lists returns by the time the master received them. Without bodies, Body and States are left out. Function,
+	// Target, User and RunID of the filter are the job's.
 	Returns(ctx context.Context, f gaea.JobFilter, p gaea.PageRequest, bodies bool) (gaea.Page[gaea.Return], error)
-	// States lists how each state stood on each minion when it was last run or tested, newest first.
+	// States lists how each state stood on each minion when it was last run or tested, minion by minion in an order that does
+	// not change.
 	States(ctx context.Context, f StateFilter, p gaea.PageRequest) (gaea.Page[LatestState], error)
 	// Events lists events by stamp. An event's minion is the "id" in its data, else the one its tag names.
 	Events(ctx context.Context, f gaea.EventFilter, p gaea.PageRequest) (gaea.Page[gaea.Event], error)

@@ -56,26 +56,31 @@ func (s *Store) Events(ctx context.Context, f gaea.EventFilter, p gaea.PageReque
 		return gaea.Page[gaea.Event]{}, err
 	}
 	var c conditions
-	if f.Master != "" {
-		c.add("e.master_id = (SELECT id FROM masters WHERE name = ?)", f.Master)
-	}
-	if f.Minion != "" {
-		c.add("e.minion_id IN (SELECT id FROM minions WHERE name = ?)", f.Minion)
-	}
+	c.ofMaster("e.master_id", f.Master)
 	c.prefixed("e.tag", f.Tag)
 	c.between("e.stamp", f.Since, f.Until)
 	c.after(after, "e.stamp", "e.id")
 	page := pager[gaea.Event]{list: "events", limit: limit}
 	err = s.read(ctx, func(q query) error {
-		return q.each(`SELECT e.tag, e.stamp, ifnull(e.data, ''), e.id FROM events e`+c.where()+` ORDER BY e.stamp DESC, e.id DESC LIMIT ?`,
-			func(row scanner) error {
-				var ev gaea.Event
-				var stamp, id int64
-				err := row.Scan(&ev.Tag, &stamp, (*rawText)(&ev.Data), &id)
-				ev.Stamp = timeOf(stamp)
-				page.add(ev, archive.Cursor{Numbers: []int64{stamp, id}})
+		if f.Minion != "" {
+			ids, err := minionIDs(q, f.Master, f.Minion)
+			if err != nil {
 				return err
-			}, append(c.args, limit+1)...)
+			}
+			c.oneOf("e.minion_id", ids)
+		}
+		return q.each(eventsQuery(&c), func(row scanner) error {
+			var ev gaea.Event
+			var stamp, id int64
+			err := row.Scan(&ev.Tag, &stamp, (*rawText)(&ev.Data), &id)
+			ev.Stamp = timeOf(stamp)
+			page.add(ev, archive.Cursor{Numbers: []int64{stamp, id}})
+			return err
+		}, append(c.args, limit+1)...)
 	})
 	return page.done(err)
+}
+
+func eventsQuery(c *conditions) string {
+	return `SELECT e.tag, e.stamp, ifnull(e.data, ''), e.id FROM events e` + c.where() + ` ORDER BY e.stamp DESC, e.id DESC LIMIT ?`
 }

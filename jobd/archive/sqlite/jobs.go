@@ -129,7 +129,7 @@ func (s *Store) Jobs(ctx context.Context, f gaea.JobFilter, p gaea.PageRequest) 
 		}
 		c.after(after, "j.started", "j.id")
 		var jobs []storedJob
-		err = q.each(`SELECT `+jobColumns+jobTables+c.where()+` ORDER BY j.started DESC, j.id DESC LIMIT ?`, func(row scanner) error {
+		err = q.each(jobsQuery(&c), func(row scanner) error {
 			j, err := scanJob(row)
 			jobs = append(jobs, j)
 			return err
@@ -146,29 +146,70 @@ func (s *Store) Jobs(ctx context.Context, f gaea.JobFilter, p gaea.PageRequest) 
 	return page.done(err)
 }
 
+func jobsQuery(c *conditions) string {
+	return `SELECT ` + jobColumns + jobTables + c.where() + ` ORDER BY j.started DESC, j.id DESC LIMIT ?`
+}
+
 // jobConditions are those of a filter for jobs.
 func jobConditions(q query, f gaea.JobFilter) (conditions, error) {
 	var c conditions
-	if f.Master != "" {
-		c.add("j.master_id = (SELECT id FROM masters WHERE name = ?)", f.Master)
-	}
+	c.ofMaster("j.master_id", f.Master)
 	if f.Minion != "" {
-		c.add(`(EXISTS (SELECT 1 FROM returns r WHERE r.job_id = j.id AND r.minion_id = (SELECT id FROM minions WHERE master_id = j.master_id AND name = ?))
+		ids, err := minionIDs(q, f.Master, f.Minion)
+		if err != nil || len(ids) == 0 {
+			c.add("FALSE")
+			return c, err
+		}
+		c.add(`(EXISTS (SELECT 1 FROM returns r WHERE r.job_id = j.id AND r.minion_id IN (`+marks(len(ids))+`))
 			OR EXISTS (SELECT 1 FROM job_minions jm JOIN minion_set_members s ON s.set_id = jm.set_id
-				WHERE jm.job_id = j.id AND jm.role = 0 AND s.minion_id = (SELECT id FROM minions WHERE master_id = j.master_id AND name = ?)))`, f.Minion, f.Minion)
-	}
-	c.prefixed("j.function", f.Function)
-	if f.User != "" {
-		c.add("j.user = ?", f.User)
-	}
-	if f.RunID != "" {
-		c.add("j.run_id = ? AND j.run_id <> ''", f.RunID)
+				WHERE jm.job_id = j.id AND jm.role = 0 AND s.minion_id IN (`+marks(len(ids))+`)))`, append(ids, ids...)...)
 	}
 	c.between("j.started", f.Since, f.Until)
 	if err := c.outcome(f); err != nil {
 		return c, err
 	}
-	return c, c.target(q, f.Target)
+	return c, c.published(q, f, "")
+}
+
+// published adds what the filter says about the publication: function, user, run and target. With a plus each is only looked
+// at, and no index is used for it.
+func (c *conditions) published(q query, f gaea.JobFilter, plus string) error {
+	c.prefixed(plus+"j.function", f.Function)
+	if f.User != "" {
+		c.add(plus+"j.user = ?", f.User)
+	}
+	if f.RunID != "" {
+		c.add(plus+"j.run_id = ? AND j.run_id <> ''", f.RunID)
+	}
+	if f.Target == "" {
+		return nil
+	}
+	sets, err := listedSets(q, f.Target)
+	if err != nil || len(sets) == 0 {
+		c.add(plus+"j.target = ?", f.Target)
+		return err
+	}
+	c.add(`(`+plus+`j.target = ? OR `+plus+`j.id IN (SELECT job_id FROM job_minions WHERE role = 2 AND set_id IN (`+marks(len(sets))+`)))`, append([]any{f.Target}, sets...)...)
+	return nil
+}
+
+// listedSets are the sets of minions that a text names with commas between: one for each master at most.
+func listedSets(q query, target string) ([]any, error) {
+	masters, err := idsOf(q, `SELECT id FROM masters`)
+	if err != nil {
+		return nil, err
+	}
+	minions := slices.Sorted(slices.Values(strings.Split(target, ",")))
+	var sets []any
+	for _, master := range masters {
+		digest := setDigest(master.(int64), minions) //nolint:errcheck // idsOf reads int64
+		found, err := idsOf(q, `SELECT id FROM minion_sets WHERE digest = ?`, digest[:])
+		if err != nil {
+			return nil, err
+		}
+		sets = append(sets, found...)
+	}
+	return sets, nil
 }
 
 // outcome adds that at least one return has an outcome.
@@ -181,30 +222,11 @@ func (c *conditions) outcome(f gaea.JobFilter) error {
 		return err
 	}
 	if f.Outcome == gaea.OutcomeSucceeded || f.Outcome == gaea.OutcomeInSync {
-		// Nearly every job has one: look into each.
-		c.add("EXISTS (SELECT 1 FROM returns r WHERE r.job_id = j.id AND r.outcome = ?)", code)
+		// Nearly every job has one: look into each, by its own returns and not by all of that outcome.
+		c.add("EXISTS (SELECT 1 FROM returns r WHERE r.job_id = j.id AND +r.outcome = ?)", code)
 		return nil
 	}
 	// Few jobs have one: start from those returns. A return never comes before its job.
 	c.add("j.id IN (SELECT job_id FROM returns WHERE outcome = ? AND stamp >= ?)", code, micros(f.Since))
 	return nil
-}
-
-// target adds what the target expression is; one of a list is its ids with commas between.
-func (c *conditions) target(q query, target string) error {
-	if target == "" {
-		return nil
-	}
-	var sets []string
-	args := []any{target}
-	err := q.each(`SELECT id FROM masters`, func(row scanner) error {
-		var master int64
-		err := row.Scan(&master)
-		digest := setDigest(master, slices.Sorted(slices.Values(strings.Split(target, ","))))
-		sets, args = append(sets, "?"), append(args, digest[:])
-		return err
-	})
-	c.add(`(j.target = ? OR j.id IN (SELECT jm.job_id FROM job_minions jm JOIN minion_sets s ON s.id = jm.set_id
-		WHERE jm.role = 2 AND s.digest IN (`+strings.Join(sets, ", ")+`)))`, args...)
-	return err
 }

@@ -9,17 +9,12 @@ import (
 
 // States implements [archive.Store].
 func (s *Store) States(ctx context.Context, f archive.StateFilter, p gaea.PageRequest) (gaea.Page[archive.LatestState], error) {
-	after, limit, err := archive.ParsePage(p, "states", 3, 0)
+	after, limit, err := archive.ParsePage(p, "states", 2, 0)
 	if err != nil {
 		return gaea.Page[archive.LatestState]{}, err
 	}
 	var c conditions
-	if f.Master != "" {
-		c.add("m.master_id = (SELECT id FROM masters WHERE name = ?)", f.Master)
-	}
-	if f.Minion != "" {
-		c.add("l.minion_id IN (SELECT id FROM minions WHERE name = ?)", f.Minion)
-	}
+	c.ofMaster("m.master_id", f.Master)
 	if f.SLS != "" {
 		c.add("s.sls = ?", f.SLS)
 	}
@@ -29,19 +24,31 @@ func (s *Store) States(ctx context.Context, f archive.StateFilter, p gaea.PageRe
 			return gaea.Page[archive.LatestState]{}, err
 		}
 		c.add("l.outcome = ?", code)
+		if f.Outcome != gaea.OutcomeInSync {
+			c.add("l.outcome <> 3") // what state_latest_unclean has
+		}
 	}
-	c.after(after, "l.stamp", "l.minion_id", "l.state_id")
+	if after != nil {
+		c.add("(l.minion_id, l.state_id) > (?, ?)", after.Numbers[0], after.Numbers[1])
+	}
 	page := pager[archive.LatestState]{list: "states", limit: limit}
 	err = s.read(ctx, func(q query) error {
+		if f.Minion != "" {
+			ids, err := minionIDs(q, f.Master, f.Minion)
+			if err != nil {
+				return err
+			}
+			c.oneOf("l.minion_id", ids)
+		}
 		return q.each(`SELECT ma.name, m.name, s.state, s.sls, l.outcome, l.test, j.jid, l.stamp, l.minion_id, l.state_id
 			FROM state_latest l JOIN minions m ON m.id = l.minion_id JOIN masters ma ON ma.id = m.master_id
 			JOIN states s ON s.id = l.state_id JOIN jobs j ON j.id = l.job_id`+c.where()+`
-			ORDER BY l.stamp DESC, l.minion_id DESC, l.state_id DESC LIMIT ?`, func(row scanner) error {
+			ORDER BY l.minion_id, l.state_id LIMIT ?`, func(row scanner) error {
 			var st archive.LatestState
 			var outcome, stamp, minion, state int64
 			err := row.Scan(&st.Master, &st.Minion, &st.Key, &st.SLS, &outcome, &st.Test, &st.JID, &stamp, &minion, &state)
 			st.Outcome, st.Stamp = outcomeOf(outcome), timeOf(stamp)
-			page.add(st, archive.Cursor{Numbers: []int64{stamp, minion, state}})
+			page.add(st, archive.Cursor{Numbers: []int64{minion, state}})
 			return err
 		}, append(c.args, limit+1)...)
 	})

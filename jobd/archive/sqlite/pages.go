@@ -62,5 +62,5 @@ func (c *conditions) after(cursor *archive.Cursor, columns ...string) {
 	for _, t := range cursor.Texts {
 		keys = append(keys, t)
 	}
-	c.add("("+strings.Join(columns, ", ")+") < ("+strings.TrimSuffix(strings.Repeat("?, ", len(columns)), ", ")+")", keys...)
+	c.add("("+strings.Join(columns, ", ")+") < ("+marks(len(columns))+")", keys...)
 }

@@ -90,6 +90,47 @@ func (c *conditions) add(term string, args ...any) {
 	c.args = append(c.args, args...)
 }
 
+// oneOf adds that a column has one of the values; where there are none, nothing is found. One value leaves the rows in the
+// order of an index that goes on with a time.
+func (c *conditions) oneOf(column string, values []any) {
+	switch len(values) {
+	case 0:
+		c.add("FALSE")
+	case 1:
+		c.add(column+" = ?", values[0])
+	default:
+		c.add(column+" IN ("+marks(len(values))+")", values...)
+	}
+}
+
+// marks are the places of so many values.
+func marks(n int) string { return strings.TrimSuffix(strings.Repeat("?, ", n), ", ") }
+
+// idsOf reads numbers.
+func idsOf(q query, text string, args ...any) ([]any, error) {
+	var ids []any
+	err := q.each(text, func(row scanner) error {
+		var id int64
+		err := row.Scan(&id)
+		ids = append(ids, id)
+		return err
+	}, args...)
+	return ids, err
+}
+
+// minionIDs are the numbers of a minion: one for each master that has it. An empty master means any.
+func minionIDs(q query, master, minion string) ([]any, error) {
+	return idsOf(q, `SELECT id FROM minions WHERE name = ?1 AND master_id IN (SELECT id FROM masters WHERE ?2 = '' OR name = ?2)`, minion, master)
+}
+
+// ofMaster adds that a row belongs to a master. The plus keeps SQLite from taking that for a reason to sort: most archives have
+// one master.
+func (c *conditions) ofMaster(column, master string) {
+	if master != "" {
+		c.add("+"+column+" = (SELECT id FROM masters WHERE name = ?)", master)
+	}
+}
+
 // prefixed adds that a column is a text, or begins with it where that ends in "*".
 func (c *conditions) prefixed(column, s string) {
 	prefix, begins := strings.CutSuffix(s, "*")

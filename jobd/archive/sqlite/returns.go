@@ -11,10 +11,11 @@ import (
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive/content"
 )
 
-// returnColumns are what storedReturn.scan reads, from returnTables. The body is joined apart: lists do without.
+// returnColumns are what storedReturn.scan reads, from returnTables. The body is joined apart: lists do without. CROSS JOIN
+// makes SQLite start from the returns, which it would otherwise sort.
 const (
 	returnColumns = `r.job_id, r.minion_id, ma.name, j.jid, m.name, r.stamp, r.outcome, r.source, r.retcode, r.success, ifnull(r.message, ''), ` + callColumns
-	returnTables  = ` FROM returns r JOIN jobs j ON j.id = r.job_id JOIN minions m ON m.id = r.minion_id JOIN masters ma ON ma.id = j.master_id
+	returnTables  = ` FROM returns r CROSS JOIN jobs j ON j.id = r.job_id JOIN minions m ON m.id = r.minion_id JOIN masters ma ON ma.id = j.master_id
 		JOIN calls c ON c.id = r.call_id LEFT JOIN state_keys k ON k.id = c.state_key_id`
 	bodyColumns = `, r.content_id IS NOT NULL, r.states, r.unclean, ifnull(r.cuts, ''), ifnull(r.state_list, ''), ifnull(b.body, ''), b.holes`
 	bodyTable   = ` LEFT JOIN content_bodies b ON b.content_id = r.content_id`
@@ -179,10 +180,6 @@ func (s *Store) Returns(ctx context.Context, f gaea.JobFilter, p gaea.PageReques
 	if err != nil {
 		return gaea.Page[gaea.Return]{}, err
 	}
-	columns, tables := returnColumns, returnTables
-	if bodies {
-		columns, tables = columns+bodyColumns, tables+bodyTable
-	}
 	page := pager[gaea.Return]{list: "returns", limit: limit}
 	err = s.read(ctx, func(q query) error {
 		c, err := returnConditions(q, f)
@@ -191,7 +188,7 @@ func (s *Store) Returns(ctx context.Context, f gaea.JobFilter, p gaea.PageReques
 		}
 		c.after(after, "r.stamp", "r.job_id", "r.minion_id")
 		var list []storedReturn
-		err = q.each(`SELECT `+columns+tables+c.where()+` ORDER BY r.stamp DESC, r.job_id DESC, r.minion_id DESC LIMIT ?`, func(row scanner) error {
+		err = q.each(returnsQuery(&c, bodies), func(row scanner) error {
 			var r storedReturn
 			err := r.scan(row, bodies)
 			list = append(list, r)
@@ -209,21 +206,27 @@ func (s *Store) Returns(ctx context.Context, f gaea.JobFilter, p gaea.PageReques
 	return page.done(err)
 }
 
+func returnsQuery(c *conditions, bodies bool) string {
+	columns, tables := returnColumns, returnTables
+	if bodies {
+		columns, tables = columns+bodyColumns, tables+bodyTable
+	}
+	return `SELECT ` + columns + tables + c.where() + ` ORDER BY r.stamp DESC, r.job_id DESC, r.minion_id DESC LIMIT ?`
+}
+
+// fewJobs is up to how many jobs a filter is answered from those jobs; the returns of more are looked through by time.
+const fewJobs = 50
+
 // returnConditions are those of a filter for returns.
 func returnConditions(q query, f gaea.JobFilter) (conditions, error) {
 	var c conditions
-	if f.Master != "" {
-		c.add("j.master_id = (SELECT id FROM masters WHERE name = ?)", f.Master)
-	}
+	c.ofMaster("j.master_id", f.Master)
 	if f.Minion != "" {
-		c.add("r.minion_id IN (SELECT id FROM minions WHERE name = ?)", f.Minion)
-	}
-	c.prefixed("c.function", f.Function)
-	if f.User != "" {
-		c.add("j.user = ?", f.User)
-	}
-	if f.RunID != "" {
-		c.add("c.run_id = ?", f.RunID)
+		ids, err := minionIDs(q, f.Master, f.Minion)
+		if err != nil {
+			return c, err
+		}
+		c.oneOf("r.minion_id", ids)
 	}
 	if f.Outcome != "" {
 		code, err := outcomeCode(f.Outcome)
@@ -233,7 +236,22 @@ func returnConditions(q query, f gaea.JobFilter) (conditions, error) {
 		c.add("r.outcome = ?", code)
 	}
 	c.between("r.stamp", f.Since, f.Until)
-	return c, c.target(q, f.Target)
+	if f.Function == "" && f.User == "" && f.RunID == "" && f.Target == "" {
+		return c, nil
+	}
+	var jobs conditions
+	if err := jobs.published(q, f, ""); err != nil {
+		return c, err
+	}
+	ids, err := idsOf(q, `SELECT j.id FROM jobs j`+jobs.where()+` LIMIT ?`, append(jobs.args, fewJobs+1)...)
+	if err != nil {
+		return c, err
+	}
+	if len(ids) <= fewJobs {
+		c.oneOf("r.job_id", ids)
+		return c, nil
+	}
+	return c, c.published(q, f, "+")
 }
 
 // HaveReturns implements [archive.Store].

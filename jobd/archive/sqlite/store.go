@@ -113,7 +113,7 @@ func (s *Store) Check(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// A write that changes nothing still takes the lock and the log, and so meets a full disk or a read-only file.
+	// A write that changes nothing still takes the lock: it fails where another process holds it, or the file is read-only.
 	return s.write(ctx, func(tx *tx) error { return tx.exec(`UPDATE masters SET name = name WHERE id = -1`) })
 }
 

@@ -164,6 +164,8 @@ CREATE TABLE state_latest (
     PRIMARY KEY (minion_id, state_id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX state_latest_state ON state_latest (state_id);
+-- 3 is in_sync: a state that stays clean does not touch this.
+CREATE INDEX state_latest_unclean ON state_latest (outcome, minion_id, state_id) WHERE outcome <> 3;
 
 -- The newest return of each minion for each state key.
 CREATE TABLE evidence (
