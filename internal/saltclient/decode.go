@@ -34,7 +34,10 @@ type Decoded struct {
 const Trimmed = "VALUE_TRIMMED"
 
 // isTrimmed says whether a value was, or holds one that was, replaced.
-func isTrimmed(val []byte) bool { return bytes.Contains(val, []byte(`"`+Trimmed+`"`)) }
+func isTrimmed(val []byte) bool {
+	// Quotes are everywhere and this word is rare: to look for it without them first is much faster.
+	return bytes.Contains(val, []byte(Trimmed)) && bytes.Contains(val, []byte(`"`+Trimmed+`"`))
+}
 
 // Decode tells what an event means. It never fails: an event that looks like a job or a return and lacks what makes it one is
 // Other. The events that come to nothing are the ones that repeat others: the bare job id with minions that Salt 3006 sends

@@ -37,8 +37,11 @@ func ParseStateKey(key string) (module, id, name, function string) {
 	return module, id, name, function
 }
 
-// enoughStates bounds for how many states room is made before they are read.
-const enoughStates = 256
+// Room is made for as many states as a return of its length usually has, but for no more than enoughStates at first.
+const (
+	usualState   = 350 // bytes
+	enoughStates = 256
+)
 
 // parseStates reads the states of a state run's return in the order they ran; none where body holds none. test says that the
 // run was told to be a test, so that changes are what would change.
@@ -54,7 +57,7 @@ func parseStates(body []byte, test bool) []gaea.StateResult {
 			continue
 		}
 		if states == nil {
-			states = make([]gaea.StateResult, 0, min(max(bytes.Count(body, []byte(`"__run_num__"`)), 1), enoughStates))
+			states = make([]gaea.StateResult, 0, min(1+len(body)/usualState, enoughStates))
 		}
 		states = append(states, gaea.StateResult{Key: name, Module: module, ID: id, Name: own, Function: function})
 		parseState(&states[len(states)-1], val, test)

@@ -129,3 +129,35 @@ func TestDiffsAreUnifiedOrNothing(t *testing.T) {
 		})
 	}
 }
+
+// The events of salt-api are JSON as Python writes it: with \u escapes for all that is not ASCII, and blanks.
+func TestTextIsReadHoweverItIsEscaped(t *testing.T) {
+	for escaped, want := range map[string]string{
+		`plain`:                      "plain",
+		`\u00e9\u4e16 \u003cb\u003e`: "é世 <b>",
+		`\ud83d\ude00!`:              "😀!",
+		`\ud83d alone`:               "\uFFFD alone",
+		`\ud83d\u0041`:               "\uFFFDA",
+		`\ude00\ud83d`:               "\uFFFD\uFFFD",
+		`\b\f\n\r\t\/\\\"`:           "\b\f\n\r\t/\\\"",
+	} {
+		s := states(t, ` "a_|-\u0078_|-x_|-y" : { "result" : true , "com\u006dent" : "`+escaped+`" } `)[0]
+		if s.Comment != want || s.ID != "x" {
+			t.Errorf("%s: got %q and id %q", escaped, s.Comment, s.ID)
+		}
+	}
+}
+
+func TestTextIsReadAsJSONReadersReadIt(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		want := rapid.String().Draw(rt, "text")
+		quoted, err := json.Marshal(want)
+		if err != nil {
+			rt.Fatal(err)
+		}
+		s := states(t, state("a_|-x_|-x_|-y", `"result":true,"comment":`+string(quoted)))[0]
+		if s.Comment != want {
+			rt.Fatalf("%s was read as %q", quoted, s.Comment)
+		}
+	})
+}

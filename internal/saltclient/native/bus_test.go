@@ -257,3 +257,20 @@ func TestAnEventSocketThatMayNotBeReadSaysHowToGrantIt(t *testing.T) {
 		}
 	})
 }
+
+func TestAConfigurationThatCannotBeReadAgainLeavesTheOldOne(t *testing.T) {
+	f := newFake(t, "")
+	var log bytes.Buffer
+	c := f.client(native.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	told := reading(t, c)
+	expect(t, told, "connected")
+	f.write("etc/salt/master.d/broken.conf", "a: [b")
+	f.reader().Close()
+	expect(t, told, "unavailable", "connected")
+	if c.Config().RetPort != port(f.requests) {
+		t.Errorf("the configuration is %+v", c.Config())
+	}
+	if !strings.Contains(log.String(), "broken.conf") {
+		t.Errorf("the log is %q", log.String())
+	}
+}

@@ -202,7 +202,7 @@ func TestARunnerThatDoesNotEndIsATimeout(t *testing.T) {
 		started <- struct{}{}
 		return map[string]any{"tag": "salt/run/9", "jid": "9"}
 	})
-	c := f.client(native.Options{RunnerTimeout: 100 * time.Millisecond, Runners: 1})
+	c := f.client(native.Options{RunnerTimeout: time.Second, Runners: 1})
 	if _, err := c.Runner(t.Context(), "x.y", nil, nil); gaea.CodeOf(err) != gaea.CodeTimeout {
 		t.Errorf("got %v", err)
 	}

@@ -297,3 +297,16 @@ func TestAKeyThatMayNotBeReadSaysWhoMay(t *testing.T) {
 		}
 	})
 }
+
+func TestACachedirThatMayNotBePassedThroughSaysHowToOpenIt(t *testing.T) {
+	f := newFake(t, "")
+	f.open("")
+	f.open("etc/salt/master")
+	f.mode("var/cache/salt/master", 0o700)
+	asNobody(t, func() {
+		_, err := native.New(native.Options{ConfigDir: f.dir()})
+		if gaea.CodeOf(err) != gaea.CodeForbidden || !strings.Contains(gaea.MessageOf(err), "pass through "+filepath.Join(f.root, "var/cache/salt/master")+" ") {
+			t.Errorf("got %v", err)
+		}
+	})
+}

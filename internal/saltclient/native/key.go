@@ -83,11 +83,19 @@ func keyError(config MasterConfig, user string, cause error) error {
 			return gaea.Wrap(cause, gaea.CodeNotFound, "the Salt master has made no key %s for user %s; restart the master (it makes keys when it starts, for users that the system knows)", path, user)
 		}
 		return gaea.Wrap(cause, gaea.CodeForbidden, "there is no key %s to publish with: the Salt master does not let user %s publish; %s", path, user, grant(config, user))
+	case errors.Is(cause, fs.ErrPermission) && !reachable(path):
+		return gaea.Wrap(cause, gaea.CodeForbidden, "user %s may not pass through %s to the key %s; let it with: setfacl -m u:%s:x %s (and publish as itself: %s)", currentUser(), config.CacheDir, path, currentUser(), config.CacheDir, grant(config, currentUser()))
 	case errors.Is(cause, fs.ErrPermission):
 		return gaea.Wrap(cause, gaea.CodeForbidden, "user %s may not read the key %s; run as user %s, or let %s publish: %s", currentUser(), path, user, currentUser(), grant(config, currentUser()))
 	default:
 		return gaea.Wrap(cause, gaea.CodeUnavailable, "the key %s, which is needed to publish as user %s, cannot be read", path, user)
 	}
+}
+
+// reachable says whether the directories above a path may be passed through, whatever is at its end.
+func reachable(path string) bool {
+	_, err := os.Lstat(path)
+	return !errors.Is(err, fs.ErrPermission)
 }
 
 // grant says how a user is allowed to publish.

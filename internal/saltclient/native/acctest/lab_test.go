@@ -59,7 +59,7 @@ type bus struct {
 func listen(t *testing.T, c *native.Client) *bus {
 	t.Helper()
 	b := &bus{t: t, more: make(chan struct{})}
-	ctx, cancel := context.WithCancel(context.Background()) //nolint:usetesting // ended by the clean-up, which then waits
+	ctx, cancel := context.WithCancel(context.Background()) // ended by the clean-up, which then waits
 	var done sync.WaitGroup
 	done.Go(func() {
 		if err := c.Read(ctx, b.sink); err != nil {
