@@ -40,7 +40,7 @@ func (a *API) admit(hc huma.Context, next func(huma.Context)) {
 		}
 		ctx = gaea.WithPrincipal(ctx, who)
 	}
-	if err := takeBody(w, r); err != nil {
+	if err := a.takeBody(w, r); err != nil {
 		refuse(ctx, w, err)
 		return
 	}
@@ -74,22 +74,32 @@ func bearer(r *http.Request) string {
 	return strings.TrimSpace(token)
 }
 
-// takeBody reads the body whole before the work on the request begins, so that the limit for a slow sender does not count
-// for the work: net/http would take a read deadline that passes later for a client that has left.
-func takeBody(w http.ResponseWriter, r *http.Request) error {
-	if r.Body == nil || r.Body == http.NoBody {
+// hurry bounds how long the body may take to arrive. It is set before anything else, because net/http reads what is left of a
+// body before it answers, also where the request is refused.
+func (a *API) hurry(w http.ResponseWriter, r *http.Request) {
+	if hasBody(r) {
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(a.patient)) // not every writer has deadlines
+	}
+}
+
+func hasBody(r *http.Request) bool { return r.Body != nil && r.Body != http.NoBody }
+
+// takeBody reads the body whole before the work on the request begins, and then lifts the limit of [API.hurry]: net/http
+// would take a deadline that passes during the work for a client that has left.
+func (a *API) takeBody(w http.ResponseWriter, r *http.Request) error {
+	if !hasBody(r) {
 		return nil
 	}
-	rc := http.NewResponseController(w)
-	_ = rc.SetReadDeadline(time.Now().Add(bodyTimeout)) // not every writer has deadlines
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	_ = rc.SetReadDeadline(time.Time{})
+	if err == nil {
+		_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
+	}
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
 		return gaea.Errorf(gaea.CodeTooLarge, "the request's body is larger than %d MiB, which is what jobd takes", maxBody>>20)
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return gaea.Errorf(gaea.CodeTimeout, "the request's body did not arrive within %s", gaea.Duration(bodyTimeout))
+		return gaea.Errorf(gaea.CodeTimeout, "the request's body did not arrive within %s", gaea.Duration(a.patient))
 	case err != nil:
 		return gaea.Wrap(err, gaea.CodeInvalid, "the request's body broke off")
 	}
@@ -103,6 +113,6 @@ func (a *API) enter() (leave func(), err error) {
 	case a.streams <- struct{}{}:
 		return func() { <-a.streams }, nil
 	default:
-		return nil, gaea.Errorf(gaea.CodeUnavailable, "%d streams and long polls go on already; try again in a moment", maxStreams)
+		return nil, gaea.Errorf(gaea.CodeUnavailable, "%d streams and long polls go on already; try again in a moment", cap(a.streams))
 	}
 }

@@ -1,10 +1,14 @@
 package api_test
 
 import (
+	"bufio"
 	"encoding/json"
+	"fmt"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
 )
@@ -182,4 +186,58 @@ func TestAWrongParameterNamesItself(t *testing.T) {
 	long := h.do(request{method: http.MethodPost, path: "/v1/runs", role: gaea.RoleApply, body: `{"function":"test.ping"}`,
 		header: http.Header{"Idempotency-Key": {strings.Repeat("k", 256)}}})
 	long.problem(http.StatusBadRequest, gaea.CodeInvalid, "Idempotency-Key")
+}
+
+func TestABodyThatDoesNotArriveIsNotWaitedForLong(t *testing.T) {
+	h := serve(t)
+	h.api.SetBodyTimeout(50 * time.Millisecond)
+	for token, status := range map[string]int{h.tokens[gaea.RoleApply]: http.StatusGatewayTimeout, "none": http.StatusUnauthorized} {
+		conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", h.server.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		_, err = fmt.Fprintf(conn, "PUT /v1/target-groups/web HTTP/1.1\r\nHost: jobd\r\nAuthorization: Bearer %s\r\nContent-Length: 100\r\n\r\n{", token)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != status {
+			t.Errorf("status %d, want %d", resp.StatusCode, status)
+		}
+	}
+}
+
+func TestTheLimitForABodyDoesNotCutOffALongPoll(t *testing.T) {
+	h := serve(t)
+	h.api.SetBodyTimeout(20 * time.Millisecond)
+	h.put("/v1/target-groups/web", group("web")).want(http.StatusOK)
+	h.put("/v1/assignments/a", assignment("a", "web")).want(http.StatusOK)
+	var out gaea.CheckResult
+	started := time.Now()
+	h.do(request{method: http.MethodPost, path: "/v1/assignments/a/check?wait=200ms", role: gaea.RolePlan, body: gaea.CheckRequest{}}).want(http.StatusOK).into(&out)
+	if took := time.Since(started); out.Run == nil || out.Report != nil || took < 200*time.Millisecond {
+		t.Errorf("after %s: %+v", took, out)
+	}
+}
+
+func TestStreamsAndLongPollsAreBounded(t *testing.T) {
+	h := serve(t)
+	h.api.SetMaxStreams(1)
+	h.AddJob(job("web1"))
+	s := h.follow("/v1/jobs/" + jid + "/events")
+	s.want("job", "")
+	run := h.Runs.Start(gaea.Run{})
+	h.get("/v1/runs/"+run.ID+"?wait=1s").problem(http.StatusServiceUnavailable, gaea.CodeUnavailable, "")
+	h.get("/v1/jobs/"+jid+"/events").problem(http.StatusServiceUnavailable, gaea.CodeUnavailable, "")
+	h.get("/v1/runs/" + run.ID).want(http.StatusOK)
+	s.close()
+	eventually(t, "the place is free again", func() bool { return h.get("/v1/runs/"+run.ID+"?wait=1ms").status == http.StatusOK })
 }

@@ -92,6 +92,7 @@ type API struct {
 	huma    huma.API
 	openAPI []byte
 	streams chan struct{} // a place for each long answer that may go on at once
+	patient time.Duration // how long a body may take to arrive: bodyTimeout
 	stop    sync.Once
 	stopped chan struct{}
 }
@@ -107,6 +108,7 @@ func New(deps Deps) *API {
 		log:     deps.Logger,
 		mux:     http.NewServeMux(),
 		streams: make(chan struct{}, maxStreams),
+		patient: bodyTimeout,
 		stopped: make(chan struct{}),
 	}
 	if a.log == nil {

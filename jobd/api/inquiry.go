@@ -106,6 +106,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	rec := &recorder{ResponseWriter: w}
 	_ = http.NewResponseController(w).SetWriteDeadline(started.Add(answerTimeout)) // not every writer has deadlines
 	r = r.WithContext(context.WithValue(r.Context(), inquiryKey{}, in))
+	a.hurry(w, r)
 	setHeaders(w.Header(), in.id)
 	defer a.access(r, rec, in, started)
 	defer func() {
