@@ -132,6 +132,17 @@ func TestTheJobCacheListsTheSameJobsOnDiskAndThroughARunner(t *testing.T) {
 	}
 }
 
+func TestAUserOfThePublisherACLLooksIntoTheJobCacheThroughRunners(t *testing.T) {
+	lab := saltlab.Get(t)
+	c := client(t, lab, native.Options{User: publisher, ConfigDir: withConfig(t, lab, elsewhere)})
+	b := listen(t, c)
+	p := publish(t, c, gaea.Publication{Function: "test.ping", Target: gaea.ListTarget([]string{"db1"})})
+	b.ret(p.JID, "db1")
+	if job := cached(t, c, p.JID, 1); job.Job.User != publisher || string(job.Returns[0].Body) != "true" {
+		t.Errorf("got %+v", job)
+	}
+}
+
 func TestASaltCallIsInTheBusAndInTheCache(t *testing.T) {
 	lab := saltlab.Get(t)
 	c := client(t, lab, native.Options{})
