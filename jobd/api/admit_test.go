@@ -101,9 +101,9 @@ func TestATokenIsTakenFromTheHeaderOnly(t *testing.T) {
 func TestABodyMayBeAMebibyte(t *testing.T) {
 	h := serve(t)
 	g := group("web")
-	g.Description = strings.Repeat("x", 1<<20)
+	g.Description = strings.Repeat("x", 4<<20)
 	p := h.put("/v1/target-groups/web", g).problem(http.StatusRequestEntityTooLarge, gaea.CodeTooLarge, "")
-	if !strings.Contains(p.Detail, "1 MiB") {
+	if !strings.Contains(p.Detail, "4 MiB") {
 		t.Errorf("got %q", p.Detail)
 	}
 	list := gaea.TargetGroup{Name: "web", Target: gaea.Target{Type: gaea.TargetList}}

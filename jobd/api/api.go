@@ -168,8 +168,8 @@ type operation struct {
 	stream  bool        // no limit in time
 }
 
-// maxBody bounds a request's body.
-const maxBody = 1 << 20
+// maxBody bounds a request's body: a list of 100,000 minions with names of usual length fits.
+const maxBody = 4 << 20
 
 // handleTimeout bounds the work on a request, without the time a long poll waits.
 const handleTimeout = 30 * time.Second

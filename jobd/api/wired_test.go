@@ -255,7 +255,7 @@ func TestAnAssignmentIsCheckedAndEnforcedThroughTheAPI(t *testing.T) {
 func TestDefinitionsAndTokensAreKeptByTheRealArchive(t *testing.T) {
 	w := wire(t)
 	ctx, c := t.Context(), w.client
-	tmpl := gaea.JobTemplate{Name: "t", Function: "test.arg", Args: []any{json.Number("9007199254740991"), json.Number("1.5"), "<&>"}, Kwargs: map[string]any{"k": json.Number("5")}}
+	tmpl := gaea.JobTemplate{Name: "t", Function: "test.arg", Args: []any{json.Number("12345678901234567890"), json.Number("1.0"), "<&>"}, Kwargs: map[string]any{"k": json.Number("5")}}
 	put, err := c.PutJobTemplate(ctx, tmpl)
 	if err != nil || put.Ref != gaea.RefOf(tmpl) {
 		t.Fatalf("put %+v (here %s), %v", put, gaea.RefOf(tmpl), err)
@@ -271,7 +271,7 @@ func TestDefinitionsAndTokensAreKeptByTheRealArchive(t *testing.T) {
 	if _, err := c.WaitRun(ctx, run.ID, nil); err != nil {
 		t.Fatal(err)
 	}
-	if p := w.salt.Published("test.arg"); len(p) != 1 || p[0].Args[0] != int64(9007199254740991) || p[0].Kwargs["k"] != int64(5) {
+	if p := w.salt.Published("test.arg"); len(p) != 1 || p[0].Args[0] != uint64(12345678901234567890) || p[0].Args[1] != 1.0 || p[0].Kwargs["k"] != int64(5) {
 		t.Errorf("published %+v", p)
 	}
 

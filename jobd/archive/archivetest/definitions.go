@@ -30,7 +30,7 @@ var definitionTests = map[string]func(*bench){
 		batch, err := gaea.ParseAmount("10%")
 		b.ok(err)
 		template := gaea.JobTemplate{
-			Name: "rolling", Description: "a <b> & é", Function: "cmd.run", Args: []any{"x", 1.5, nil}, Kwargs: map[string]any{"b": true, "a": map[string]any{"z": "\u2028"}},
+			Name: "rolling", Description: "a <b> & é", Function: "cmd.run", Args: []any{"x", json.Number("12345678901234567890"), json.Number("1.0"), nil}, Kwargs: map[string]any{"b": true, "a": map[string]any{"z": "\u2028"}},
 			Batch: gaea.Batch{Size: batch}, Timeouts: gaea.Timeouts{Job: gaea.Duration(90e9)},
 		}
 		tv, err := b.store.JobTemplates().Put(b.ctx(), template, "ann")

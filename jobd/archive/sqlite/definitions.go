@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"encoding/json"
+	"strings"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive"
@@ -46,7 +47,10 @@ func scanVersion[T gaea.Definition](row scanner) (version[T], error) {
 		return v, err
 	}
 	v.Created = timeOf(created)
-	if err := json.Unmarshal([]byte(body), &v.Definition); err != nil {
+	// Numbers stay as they were written: a float would change large ones, and the ref would no longer match the content.
+	numbers := json.NewDecoder(strings.NewReader(body))
+	numbers.UseNumber()
+	if err := numbers.Decode(&v.Definition); err != nil {
 		return v, gaea.Wrap(err, gaea.CodeInternal, "a definition is damaged in the archive")
 	}
 	v.Ref = gaea.Ref{Name: v.Definition.DefinitionName(), Digest: v.digest}.String()
