@@ -82,6 +82,23 @@ var togetherTests = map[string]func(*bench){
 			same(b, "the return", *got, want)
 		}
 	},
+	"more than a store can remember is still stored once": func(b *bench) {
+		var batch archive.Batch
+		for n := range 5000 {
+			r := newReturn(n, "web1")
+			r.Args, r.StateKey = json.RawMessage(fmt.Sprintf("[%d]", n)), fmt.Sprint(n)
+			batch.Returns = append(batch.Returns, r)
+		}
+		for range 2 {
+			b.write(batch)
+		}
+		b.write(archive.Batch{Jobs: []gaea.Job{newJob(0, "web1")}})
+		stats, err := b.store.Stats(b.ctx())
+		b.ok(err)
+		same(b, "the number of jobs and returns", [2]int64{stats.Jobs, stats.Returns}, [2]int64{5000, 5000})
+		same(b, "whether the first job is known", b.job(jid(0)).Known, true)
+		same(b, "the evidence", b.evidence("4999", "web1"), []string{"web1 succeeded 1h23m20s"})
+	},
 	"a caller that does not wait is let go while others write": func(b *bench) {
 		ctx, cancel := context.WithTimeout(b.ctx(), time.Millisecond)
 		defer cancel()

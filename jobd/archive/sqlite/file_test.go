@@ -170,6 +170,17 @@ func TestAWriteWaitsForAnotherProcessOnlySoLong(t *testing.T) {
 	check(t, s.Check(t.Context()))
 }
 
+func TestASlowWriteIsLogged(t *testing.T) {
+	var log bytes.Buffer
+	s, err := sqlite.Open(t.Context(), t.TempDir()+"/jobd.db", key(t), sqlite.Options{Logger: slog.New(slog.NewTextHandler(&log, nil)), SlowWrite: time.Nanosecond})
+	check(t, err)
+	defer s.Close()
+	check(t, s.WriteBatch(t.Context(), "salt", archivetest.KillBatch(1)))
+	if !strings.Contains(log.String(), "took long") {
+		t.Errorf("the log says %s", log.String())
+	}
+}
+
 func TestNoSecretIsInTheFilesInClear(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)

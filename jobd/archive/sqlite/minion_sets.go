@@ -35,7 +35,7 @@ func (w *batchWriter) minionSet(minions []string) (int64, error) {
 	if id, ok := w.names.sets.get(digest); ok {
 		return id, nil
 	}
-	set, inserted, err := w.insert(`INSERT INTO minion_sets (digest, size) VALUES (?, ?) ON CONFLICT DO NOTHING`, digest[:], len(minions))
+	set, inserted, err := w.insert(`INSERT INTO minion_sets (digest) VALUES (?) ON CONFLICT DO NOTHING`, digest[:])
 	if err != nil {
 		return 0, err
 	}

@@ -99,9 +99,12 @@ func (w *batchWriter) job(jid string, h *head) (*job, error) {
 	}
 	if !ok {
 		var err error
-		if stored, ok, err = w.newJob(jid, h); err != nil || ok {
+		if stored, ok, err = w.newJob(jid, h); err != nil {
+			return nil, err
+		}
+		if ok {
 			w.names.jobs.put(name, stored)
-			return stored, err
+			return stored, nil
 		}
 	}
 	was, id, callID, err := w.loadHead(jid)

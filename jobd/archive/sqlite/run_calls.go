@@ -20,8 +20,7 @@ func (s *Store) seal(c *gaea.Call) (any, error) {
 	return s.sealer.Seal(plain)
 }
 
-// open reads a sealed call. Its numbers are as encoding/json reads them, but whole ones that a float64 would change are int64
-// or uint64.
+// open reads a sealed call. Its numbers are int64 or uint64 where they are whole, as Salt's functions want them, else float64.
 func (s *Store) open(sealed []byte) (*gaea.Call, error) {
 	if len(sealed) == 0 {
 		return nil, nil
@@ -45,9 +44,6 @@ func (s *Store) open(sealed []byte) (*gaea.Call, error) {
 	return &c, nil
 }
 
-// exact is the greatest whole number up to which a float64 has every one.
-const exact = 1 << 53
-
 func plainNumbers(v any) any {
 	switch v := v.(type) {
 	case []any:
@@ -59,10 +55,10 @@ func plainNumbers(v any) any {
 			v[k] = plainNumbers(v[k])
 		}
 	case json.Number:
-		if n, err := strconv.ParseInt(v.String(), 10, 64); err == nil && (n > exact || n < -exact) {
+		if n, err := strconv.ParseInt(v.String(), 10, 64); err == nil {
 			return n
 		}
-		if n, err := strconv.ParseUint(v.String(), 10, 64); err == nil && n > exact {
+		if n, err := strconv.ParseUint(v.String(), 10, 64); err == nil {
 			return n
 		}
 		f, err := v.Float64()

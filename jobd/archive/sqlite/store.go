@@ -28,6 +28,8 @@ type Options struct {
 	Now gaea.Clock
 	// BusyTimeout is how long a write waits while another process writes; 10 s where it is 0.
 	BusyTimeout time.Duration
+	// SlowWrite is from when on a write is logged as slow; 2 s where it is 0.
+	SlowWrite time.Duration
 	// Readers is how many queries run at once; 4 where it is 0.
 	Readers int
 }
@@ -38,6 +40,7 @@ type Store struct {
 	sealer  archive.Sealer
 	logger  *slog.Logger
 	now     gaea.Clock
+	slow    time.Duration
 	readers *sql.DB
 	writer  *writer
 	names   *names
@@ -55,7 +58,7 @@ var _ archive.Store = (*Store)(nil)
 // Secrets are sealed with the sealer. CodeUnavailable, with the path and what it needs, where that cannot be done, and where
 // the file was written by a newer jobd.
 func Open(ctx context.Context, path string, sealer archive.Sealer, opts Options) (*Store, error) {
-	s := &Store{path: path, sealer: sealer, logger: opts.Logger, now: opts.Now, saved: newSavedSlices(), asked: newAskedKeys()}
+	s := &Store{path: path, sealer: sealer, logger: opts.Logger, now: opts.Now, slow: opts.SlowWrite, saved: newSavedSlices(), asked: newAskedKeys()}
 	if s.logger == nil {
 		s.logger = slog.New(slog.DiscardHandler)
 	}
@@ -64,6 +67,9 @@ func Open(ctx context.Context, path string, sealer archive.Sealer, opts Options)
 	}
 	if opts.BusyTimeout == 0 {
 		opts.BusyTimeout = 10 * time.Second
+	}
+	if s.slow == 0 {
+		s.slow = 2 * time.Second
 	}
 	if opts.Readers == 0 {
 		opts.Readers = 4
@@ -145,5 +151,10 @@ func (s *Store) read(ctx context.Context, f func(q query) error) error {
 
 // write calls f with the writer, in one transaction that is committed where f returns nil. Errors come back as [gaea.Error].
 func (s *Store) write(ctx context.Context, f func(tx *tx) error) error {
-	return s.told(s.writer.do(ctx, s.names, f))
+	began := time.Now()
+	err := s.told(s.writer.do(ctx, s.names, f))
+	if took := time.Since(began); took > s.slow {
+		s.logger.WarnContext(ctx, "a write to the database took long, with the wait for its turn", "database", s.path, "took", took, "error", err)
+	}
+	return err
 }

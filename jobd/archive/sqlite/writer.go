@@ -14,7 +14,7 @@ type writer struct {
 	stmts   map[string]statement
 	version int64 // what other processes have committed, as PRAGMA data_version tells
 	// now is the context of every statement: it never ends, because a statement that is interrupted takes the connection
-	// with it. A caller that gives up is noticed between statements, and the transaction rolled back.
+	// with it. A caller that gives up is noticed before the commit, and the transaction rolled back.
 	now context.Context
 }
 
@@ -43,7 +43,6 @@ func (w *writer) close() error {
 type tx struct {
 	*writer
 	names *names
-	ctx   context.Context // the caller's
 }
 
 // do calls f in a transaction of its own. What the names remember is right after it, whether it was committed or not, and
@@ -59,7 +58,7 @@ func (w *writer) do(ctx context.Context, n *names, f func(*tx) error) error {
 	}
 	defer func() { w.turn <- struct{}{} }()
 
-	t := &tx{writer: w, names: n, ctx: ctx}
+	t := &tx{writer: w, names: n}
 	if err := t.exec(`BEGIN IMMEDIATE`); err != nil {
 		return err
 	}

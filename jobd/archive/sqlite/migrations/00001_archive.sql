@@ -53,8 +53,7 @@ CREATE INDEX calls_state_key ON calls (state_key_id) WHERE state_key_id IS NOT N
 -- A sorted list of minions, stored once: the minions of "*" are the same in every job.
 CREATE TABLE minion_sets (
     id     INTEGER PRIMARY KEY,
-    digest BLOB    NOT NULL UNIQUE,
-    size   INTEGER NOT NULL
+    digest BLOB NOT NULL UNIQUE
 ) STRICT;
 
 CREATE TABLE minion_set_members (
