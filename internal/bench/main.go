@@ -18,6 +18,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/jobdlab"
+	"github.com/gaea-salt/terraform-provider-gaea/internal/saltlab"
 )
 
 type options struct {
@@ -95,7 +96,8 @@ func run(ctx context.Context, o options) (err error) {
 
 func render(figures []figure) string {
 	var t strings.Builder
-	fmt.Fprintf(&t, "Measured on %s, %d cores (%s), %s.\n\n", time.Now().Format("2006-01-02"), runtime.NumCPU(), cpuModel(), runtime.Version())
+	t.WriteString(preface)
+	fmt.Fprintf(&t, "Measured on %s, %d cores (%s), %s, Salt %s.\n\n", time.Now().Format("2006-01-02"), runtime.NumCPU(), cpuModel(), runtime.Version(), saltVersion())
 	t.WriteString("| what | to reach | measured |\n|---|---|---|\n")
 	for _, f := range figures {
 		mark := ""
@@ -105,6 +107,23 @@ func render(figures []figure) string {
 		fmt.Fprintf(&t, "| %s | %s | %s%s |\n", f.what, f.wanted, f.got, mark)
 	}
 	return t.String()
+}
+
+// preface says how the figures come about.
+const preface = `# Benchmarks
+
+Written by ` + "`make bench`" + `, which starts a real Salt, a real jobd and a real Terraform. What is compared runs in turn in the same run, so
+that a noisy machine slows both; times are medians, with the smallest and the largest behind them. The bus of the archive's figures is
+a generator on a socket that frames messages as Salt 3008 does; jobd reads it as it reads a master. Lag is told by jobd's own
+histogram, as the upper end of the bucket that the quantile falls into.
+
+`
+
+func saltVersion() string {
+	if v := os.Getenv("SALT_VERSION"); v != "" {
+		return v
+	}
+	return saltlab.DefaultVersion
 }
 
 func cpuModel() string {
