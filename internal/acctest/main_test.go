@@ -57,7 +57,7 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	shared.dir, shared.states = dir, filepath.Join(dir, "states")
-	if err := os.Mkdir(shared.states, 0o755); err != nil { //nolint:gosec // minions read it
+	if err := os.Mkdir(shared.states, 0o755); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
@@ -111,7 +111,7 @@ func buildMirror(ctx context.Context, dir string) (tfrc string, err error) {
 		return "", err
 	}
 	place := filepath.Join(mirror, "registry.terraform.io", "gaea-salt", "gaea", "0.0.1", strings.TrimSpace(string(goos))+"_"+strings.TrimSpace(string(arch)))
-	build := exec.CommandContext(ctx, "go", "build", "-o", filepath.Join(place, "terraform-provider-gaea_v0.0.1"), "github.com/gaea-salt/terraform-provider-gaea") //nolint:gosec // no input
+	build := exec.CommandContext(ctx, "go", "build", "-o", filepath.Join(place, "terraform-provider-gaea_v0.0.1"), "github.com/gaea-salt/terraform-provider-gaea")
 	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("building the provider: %w\n%s", err, out)
 	}

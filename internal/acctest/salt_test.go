@@ -39,7 +39,7 @@ func (r *rig) slsNamed(t *testing.T, name, text string) string {
 	t.Helper()
 	file := filepath.Join(shared.states, filepath.FromSlash(strings.ReplaceAll(name, ".", "/"))+".sls")
 	head := "{% set dir = grains.lab_root ~ '/" + r.name + "' %}\n"
-	if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte(head+text), 0o644)); err != nil { //nolint:gosec // minions read it
+	if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte(head+text), 0o644)); err != nil {
 		t.Fatal(err)
 	}
 	return name
