@@ -2,23 +2,24 @@ package ingest
 
 import (
 	"context"
+	"errors"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
 )
 
-// gap is a time in which events may have been missed.
-type gap struct {
-	id   int64 // of the archive's record; 0 while it has none
-	from time.Time
-}
-
 const (
-	// gapMargin is how far before a gap's known start is looked: clocks differ a little, and the last events before the
-	// link broke may not have come through.
+	// gapMargin is how far before a gap's known start is looked: the last events before the link broke may not have come
+	// through, and their stamps are a little older than their arrival.
 	gapMargin = time.Minute
 	// longJob is how long before a gap a job may have been published whose returns fell into it.
 	longJob = 24 * time.Hour
+	// jobAttempts is how often one job is asked for that the cache does not tell, while it tells others.
+	jobAttempts = 3
+	// sayAgain is how often a failure that goes on is logged.
+	sayAgain = time.Minute
 )
 
 // start finds out since when events may be missing: since the last one stored, or since a gap that was never closed.
@@ -27,6 +28,10 @@ func (i *Ingester) start(ctx context.Context) (time.Time, error) {
 	if err != nil {
 		return time.Time{}, err
 	}
+	if from.After(i.o.Now().Add(gapMargin)) {
+		// The clock was ahead once, so the newest stamp tells nothing about when jobd ended.
+		from = time.Time{}
+	}
 	if !from.IsZero() {
 		from = from.Add(-gapMargin)
 	}
@@ -34,28 +39,20 @@ func (i *Ingester) start(ctx context.Context) (time.Time, error) {
 	if err != nil {
 		return time.Time{}, err
 	}
-	for id, start := range open {
+	for _, start := range open {
 		if start.Before(from) {
 			from = start
 		}
-		// The gap that the connection opens covers this one.
-		if err := i.o.Store.CloseGap(ctx, id, start, 0); err != nil {
-			return time.Time{}, err
-		}
 	}
+	// They stay open until they have been looked at: the master may be away for longer than this jobd lives.
+	i.missing.keep(slices.Sorted(maps.Keys(open)))
 	return from, nil
 }
 
-// noteGap hands a gap to the goroutine that closes gaps. It does not wait: where many are under way already, the last one
-// that starts earliest is looked at anyway, because each look goes on to the present.
+// noteGap notes that events from a time on may be missing.
 func (i *Ingester) noteGap(from time.Time) {
-	i.metrics.gaps.Inc()
-	i.openGaps.Add(1)
-	select {
-	case i.gaps <- gap{from: from}:
-	default:
-		i.openGaps.Add(-1)
-		i.o.Logger.Warn("many gaps at once; the ones under way cover the newest", "from", from)
+	if i.missing.note(from) {
+		i.metrics.gaps.Inc()
 	}
 }
 
@@ -64,88 +61,157 @@ func (i *Ingester) recoverGaps(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case g := <-i.gaps:
-			i.closeGap(ctx, g)
-			i.openGaps.Add(-1)
+		case <-i.missing.wake:
+			i.closeGap(ctx)
 		}
 	}
+}
+
+// search is one look at what may be missing.
+type search struct {
+	from      time.Time
+	settled   time.Time       // what the job cache tells from then on is final: see closeGap
+	done      map[string]bool // jobs that need no further look
+	failures  map[string]int  // by job
+	recovered int             // returns
 }
 
 // closeGap fetches what the job cache has and the archive has not, twice: the master sends an event a moment before it
 // writes its cache, so what fell between is seen the second time.
-func (i *Ingester) closeGap(ctx context.Context, g gap) {
-	log := i.o.Logger.With("from", g.from)
-	pause := firstPause
-	total := 0
-	for pass := 0; pass < 2; {
-		n, err := i.fetch(ctx, &g)
-		total += n
-		if ctx.Err() != nil {
-			return
-		}
-		if err != nil {
-			i.metrics.errors.WithLabelValues("recovery").Inc()
-			log.Warn("could not fetch what was missed from the job cache; trying again", "error", err)
-			if !sleep(ctx, pause) {
-				return
-			}
-			pause = min(pause*2, lastPause)
-			continue
-		}
-		if pass++; pass < 2 && !sleep(ctx, i.o.Settle) {
-			return
-		}
-	}
-	if err := i.o.Store.CloseGap(ctx, g.id, i.o.Now(), total); err != nil && ctx.Err() == nil {
-		log.Error("could not record that the gap is closed; the next start looks again", "error", err)
+func (i *Ingester) closeGap(ctx context.Context) {
+	if !i.persist(ctx, func() error { return i.missing.record(ctx, i.o.Store.OpenGap) }) {
 		return
 	}
-	log.Info("the archive has all that the job cache has", "recovered", total)
+	from, ids, ok := i.missing.take()
+	if !ok {
+		return
+	}
+	i.looking.Store(true)
+	defer i.looking.Store(false)
+	s := &search{from: from, settled: i.o.Now().Add(i.o.Settle), done: map[string]bool{}, failures: map[string]int{}}
+	pass := func() error { return i.fetch(ctx, s) }
+	if !i.persist(ctx, pass) || !sleep(ctx, s.settled.Sub(i.o.Now())) || !i.persist(ctx, pass) {
+		return // the records stay open, and the next start looks again
+	}
+	for _, id := range ids {
+		if !i.persist(ctx, func() error { return i.o.Store.CloseGap(ctx, id, i.o.Now(), s.recovered) }) {
+			return
+		}
+	}
+	i.o.Logger.Info("the archive has all that the job cache has", "from", from, "recovered", s.recovered)
 }
 
-func (i *Ingester) fetch(ctx context.Context, g *gap) (recovered int, err error) {
-	if g.id == 0 {
-		if g.id, err = i.o.Store.OpenGap(ctx, g.from); err != nil {
-			return 0, err
+// persist tries a step of the recovery until it works, with growing pauses. False where ctx ended before.
+func (i *Ingester) persist(ctx context.Context, step func() error) bool {
+	var said time.Time
+	for pause := firstPause; ; pause = min(pause*2, lastPause) {
+		err := step()
+		if ctx.Err() != nil {
+			return false
+		}
+		if err == nil {
+			return true
+		}
+		i.metrics.errors.WithLabelValues("recovery").Inc()
+		if now := i.o.Now(); now.Sub(said) >= sayAgain {
+			said = now
+			i.o.Logger.Warn("could not fetch what was missed from the job cache; trying again until it works", "error", err)
+		}
+		if !sleep(ctx, pause) {
+			return false
 		}
 	}
-	since := g.from
-	if !since.IsZero() {
-		since = since.Add(-longJob)
-	}
-	jids, err := i.o.Cache.CachedJIDs(ctx, since)
+}
+
+// fetch looks at every job that may have returns in the gap. Jobs that are done are not looked at again, so that a pass which
+// failed half-way goes on where it was.
+func (i *Ingester) fetch(ctx context.Context, s *search) error {
+	touched, jids, err := i.candidates(ctx, s.from)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	for _, jid := range jids {
-		n, err := i.fetchJob(ctx, jid, g.from)
-		if err != nil {
-			return recovered, err
+		if s.done[jid] {
+			continue
 		}
-		recovered += n
+		settled := !i.o.Now().Before(s.settled)
+		n, err := i.fetchJob(ctx, jid, touched[jid])
+		s.recovered += n
 		i.metrics.recovered.Add(float64(n))
+		if err == nil {
+			s.done[jid] = settled
+			continue
+		}
+		if s.failures[jid]++; ctx.Err() != nil || mayPass(err, s.failures[jid]) {
+			return err
+		}
+		i.metrics.errors.WithLabelValues("recovery").Inc()
+		i.o.Logger.Error("a job could not be fetched from the job cache; what was missed of it stays missing", "jid", jid, "error", err)
+		s.done[jid] = true
 	}
-	return recovered, nil
+	return nil
+}
+
+// mayPass says whether a job that could not be fetched is worth another try.
+func mayPass(err error, failures int) bool {
+	switch gaea.CodeOf(err) {
+	case gaea.CodeUnavailable: // the master or the archive is away: no job can be fetched
+		return true
+	case gaea.CodeTooLarge, gaea.CodeInvalid:
+		return false
+	default:
+		return failures < jobAttempts
+	}
+}
+
+// candidates lists the jobs that may have returns in a gap, oldest first, and says which of them are sure to have been active
+// in it.
+func (i *Ingester) candidates(ctx context.Context, from time.Time) (touched map[string]bool, jids []string, err error) {
+	var oldest time.Time
+	if i.o.Keep > 0 {
+		oldest = i.o.Now().Add(-i.o.Keep) // what retention has taken must not come back
+	}
+	later := func(t time.Time) time.Time {
+		if t.Before(oldest) {
+			return oldest
+		}
+		return t
+	}
+	active, err := i.o.Cache.CachedJIDs(ctx, later(from))
+	if err != nil {
+		return nil, nil, err
+	}
+	touched = make(map[string]bool, len(active))
+	for _, jid := range active {
+		touched[jid] = true
+	}
+	if from.IsZero() {
+		return touched, active, nil
+	}
+	jids, err = i.o.Cache.CachedJIDs(ctx, later(from.Add(-longJob)))
+	return touched, jids, err
 }
 
 // fetchJob stores what the cache has of one job and the archive has not, and returns how many returns that was.
-func (i *Ingester) fetchJob(ctx context.Context, jid string, from time.Time) (int, error) {
+func (i *Ingester) fetchJob(ctx context.Context, jid string, touched bool) (int, error) {
 	have, err := i.o.Store.Job(ctx, jid)
 	if err != nil && gaea.CodeOf(err) != gaea.CodeNotFound {
 		return 0, err
 	}
-	if have != nil && complete(have) && gaea.JIDTime(jid, time.Local).Before(from) {
+	if have != nil && complete(have) && !touched {
 		return 0, nil
 	}
 	cached, err := i.o.Cache.CachedJob(ctx, jid)
-	if gaea.CodeOf(err) == gaea.CodeNotFound { // cleaned up meanwhile
+	switch {
+	case gaea.CodeOf(err) == gaea.CodeNotFound: // cleaned up meanwhile
 		return 0, nil
-	}
-	if err != nil {
+	case cached == nil && err == nil:
+		return 0, errors.New("the job cache answers nothing")
+	case cached == nil:
 		return 0, err
 	}
 	r := &records{}
-	if (have == nil || !have.Known) && cached.Job.Function != "" {
+	if cached.Job.Function != "" && (have == nil || !have.Known || lacks(have.Minions, cached.Job.Minions)) {
 		i.addJob(r, cached.Job, gaea.SourceCache)
 	}
 	for _, ret := range cached.Returns {
@@ -156,7 +222,15 @@ func (i *Ingester) fetchJob(ctx context.Context, jid string, from time.Time) (in
 	if !i.store(ctx, r) {
 		return 0, ctx.Err()
 	}
-	return len(r.returns), nil
+	return len(r.returns), err // an error beside a job says that not all of it could be told
+}
+
+// lacks says whether some of want is not in have, which is sorted.
+func lacks(have, want []string) bool {
+	return slices.ContainsFunc(want, func(id string) bool {
+		_, found := slices.BinarySearch(have, id)
+		return !found
+	})
 }
 
 // complete says whether every minion that the job expects has returned.

@@ -8,6 +8,8 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"math"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -48,6 +50,7 @@ type Options struct {
 	Logger      *slog.Logger
 	Now         gaea.Clock
 
+	Keep         time.Duration // older jobs are not fetched from the job cache: the archive does not keep them; 0 means all
 	QueueBytes   int           // bound of the queue; 0 means 64 MiB
 	ReserveBytes int           // on top, for events that no cache has; 0 means 16 MiB
 	BatchEvents  int           // events in one transaction at most; 0 means 500
@@ -60,19 +63,27 @@ type Ingester struct {
 	o       Options
 	queue   *queue
 	metrics *metrics
-	gaps    chan gap
-	trimmed chan gaea.Return // returns that the master cut short; the job cache has them whole
+	missing *missing
+	trimmed *trimmed // returns that the master cut short; the job cache has them whole
 
 	connected atomic.Bool
-	openGaps  atomic.Int32
-	overflow  atomic.Bool
+	looking   atomic.Bool // for what is missing
+	overflow  overflow
 	failing   atomic.Pointer[error] // the store's last error while it fails
 
 	stopRead  context.CancelFunc
 	stopWrite context.CancelFunc
 	reading   sync.WaitGroup
 	writing   sync.WaitGroup
+	ending    sync.Once
 	drain     chan struct{} // closed when nothing more comes: the writer empties the queue and ends
+}
+
+// overflow is what a full queue could not keep since it has become full.
+type overflow struct {
+	on    atomic.Bool
+	letGo atomic.Int64 // the job cache has them
+	lost  atomic.Int64 // nobody has them
 }
 
 // New prepares an ingest.
@@ -85,8 +96,11 @@ func New(o Options) *Ingester {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	q := newQueue(o.QueueBytes, o.ReserveBytes)
-	return &Ingester{o: o, queue: q, metrics: newMetrics(o.Registry, q), gaps: make(chan gap, 16), trimmed: make(chan gaea.Return, 256), drain: make(chan struct{})}
+	i := &Ingester{
+		o: o, queue: newQueue(o.QueueBytes, o.ReserveBytes), missing: newMissing(), trimmed: newTrimmed(), drain: make(chan struct{}),
+	}
+	i.metrics = newMetrics(o.Registry, i.queue, i.openGaps)
+	return i
 }
 
 func orDefault[T int | time.Duration](v, d T) T {
@@ -112,28 +126,36 @@ func (i *Ingester) Start(ctx context.Context) error {
 	return nil
 }
 
-// Stop stops reading, stores what was read, and returns when all is stored or ctx ends; then what is left in the queue is
-// in the job cache still, and the next start fetches it.
+// Stop stops reading, stores what was read, and returns when all is stored or ctx ends. Of what is left in the queue then the
+// next start fetches jobs and returns from the job cache; the error says how many other events are lost.
 func (i *Ingester) Stop(ctx context.Context) error {
 	if i.stopRead == nil {
 		return nil
 	}
+	giveUp := context.AfterFunc(ctx, i.stopWrite)
+	defer giveUp()
 	i.stopRead()
 	i.reading.Wait()
-	close(i.drain)
-	done := make(chan struct{})
-	go func() { i.writing.Wait(); close(done) }()
-	var err error
-	select {
-	case <-done:
-	case <-ctx.Done():
-		err = gaea.Wrap(ctx.Err(), gaea.CodeTimeout, "the archive did not take the last events in time; the next start fetches them from the job cache")
-		i.stopWrite()
-		<-done
-	}
+	i.ending.Do(func() { close(i.drain) })
+	i.writing.Wait()
 	i.stopWrite()
 	i.o.Hub.Close()
-	return err
+	return i.leftOver()
+}
+
+// leftOver is an error where the queue could not be emptied.
+func (i *Ingester) leftOver() error {
+	left := i.queue.take(math.MaxInt)
+	if len(left) == 0 {
+		return nil
+	}
+	others := 0
+	for _, e := range left {
+		if !isJob(e.Tag) {
+			others++
+		}
+	}
+	return gaea.Errorf(gaea.CodeTimeout, "the archive did not take the last %d events in time; the next start fetches the jobs and returns among them from the job cache, and %d other events are lost", len(left), others)
 }
 
 // Problems says in sentences why the ingest is not ready; nothing while all is well.
@@ -151,27 +173,38 @@ func (i *Ingester) Problems() []string {
 // Connected says whether the master's event bus is being read.
 func (i *Ingester) Connected() bool { return i.connected.Load() }
 
-// OpenGaps is the number of gaps that are being closed.
-func (i *Ingester) OpenGaps() int { return int(i.openGaps.Load()) }
+// openGaps is how many gaps are known and not closed yet.
+func (i *Ingester) openGaps() (n int) {
+	if i.missing.open() {
+		n++
+	}
+	if i.looking.Load() {
+		n++
+	}
+	return n
+}
 
 func (i *Ingester) read(ctx context.Context, from time.Time) {
 	log := i.o.Logger
-	var lostAt time.Time // when the link was lost; zero while it is up, and before it was first
+	var heard time.Time // when the last sign of life came on this connection, or the one before
 	err := i.o.Bus.Read(ctx, func(m gaea.BusMessage) {
 		switch {
 		case m.Event != nil:
+			if m.Event.Stamp.After(heard) {
+				heard = m.Event.Stamp
+			}
 			i.take(*m.Event)
 		case m.Connected:
 			i.connected.Store(true)
 			i.metrics.connected.Set(1)
-			if !lostAt.IsZero() {
-				from, lostAt = lostAt.Add(-gapMargin), time.Time{}
-			}
 			log.Info("connected to the master's event bus", "gap_from", from)
 			i.noteGap(from)
+			i.missing.look()
+			heard = i.o.Now()
 		case m.Err != nil:
 			if i.connected.Swap(false) {
-				lostAt = i.o.Now()
+				// The link may have been dead for longer than it shows, for example where the whole machine slept.
+				from = earlier(heard, i.o.Now()).Add(-gapMargin)
 			}
 			i.metrics.connected.Set(0)
 			i.metrics.errors.WithLabelValues("bus").Inc()
@@ -183,20 +216,45 @@ func (i *Ingester) read(ctx context.Context, from time.Time) {
 	}
 }
 
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+// isJob says whether the job cache also has what an event tells.
+func isJob(tag string) bool { return strings.HasPrefix(tag, "salt/job/") }
+
 // take is called for each event and must not wait.
 func (i *Ingester) take(e gaea.Event) {
 	switch i.queue.put(e) {
 	case letGo:
 		i.metrics.letGo.Inc()
-		if i.overflow.CompareAndSwap(false, true) {
-			i.o.Logger.Error("the queue is full because the archive is slower than the bus; returns are left to be fetched from the job cache")
-			i.noteGap(e.Stamp.Add(-gapMargin))
-		}
+		i.overflow.letGo.Add(1)
+		// Each time: what was noted before may be being looked at already. The look itself comes when the queue has room.
+		i.noteGap(earlier(e.Stamp, i.o.Now()).Add(-gapMargin))
 	case lost:
 		i.metrics.lost.Inc()
-		if i.overflow.CompareAndSwap(false, true) {
-			i.o.Logger.Error("the queue is full because the archive is slower than the bus; events that are in no cache are lost", "tag", e.Tag)
-		}
+		i.overflow.lost.Add(1)
 	case kept:
+		return
 	}
+	if i.overflow.on.CompareAndSwap(false, true) {
+		i.o.Logger.Error("the queue is full because the archive is slower than the bus; returns are left to be fetched from the job cache", "tag", e.Tag)
+	}
+}
+
+// relax has what a full queue let go fetched, once the queue has room again.
+func (i *Ingester) relax() {
+	if _, bytes := i.queue.depth(); bytes >= i.o.QueueBytes/2 || !i.overflow.on.Swap(false) {
+		return
+	}
+	letGo, lost := i.overflow.letGo.Swap(0), i.overflow.lost.Swap(0)
+	i.missing.look()
+	if lost > 0 {
+		i.o.Logger.Error("the queue has room again; events that are in no cache are lost", "lost", lost, "fetched_from_job_cache", letGo)
+		return
+	}
+	i.o.Logger.Warn("the queue has room again; what was let go is fetched from the job cache", "events", letGo)
 }

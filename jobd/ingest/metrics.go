@@ -19,7 +19,7 @@ type metrics struct {
 	connected prometheus.Gauge
 }
 
-func newMetrics(reg prometheus.Registerer, q *queue) *metrics {
+func newMetrics(reg prometheus.Registerer, q *queue, openGaps func() int) *metrics {
 	f := promauto.With(reg)
 	f.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "gaea_ingest_queue_events", Help: "Events that wait to be stored.",
@@ -27,6 +27,9 @@ func newMetrics(reg prometheus.Registerer, q *queue) *metrics {
 	f.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "gaea_ingest_queue_bytes", Help: "Bytes of the events that wait to be stored.",
 	}, func() float64 { _, n := q.depth(); return float64(n) })
+	f.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "gaea_ingest_open_gaps", Help: "Gaps that are known and not fetched from the job cache yet.",
+	}, func() float64 { return float64(openGaps()) })
 	return &metrics{
 		events: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "gaea_ingest_events_total", Help: "Events read from the master's bus, by what they are.",
@@ -35,7 +38,7 @@ func newMetrics(reg prometheus.Registerer, q *queue) *metrics {
 			Name: "gaea_ingest_returns_stored_total", Help: "Returns handed to the archive, replays included.",
 		}),
 		lag: f.NewHistogram(prometheus.HistogramOpts{
-			Name: "gaea_ingest_lag_seconds", Help: "From the master's stamp on a return to the return being stored.",
+			Name: "gaea_ingest_lag_seconds", Help: "From the master's stamp on a return of the bus to the return being stored.",
 			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 60, 600},
 		}),
 		batch: f.NewHistogram(prometheus.HistogramOpts{
@@ -47,7 +50,7 @@ func newMetrics(reg prometheus.Registerer, q *queue) *metrics {
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 5, 30},
 		}),
 		errors: f.NewCounterVec(prometheus.CounterOpts{
-			Name: "gaea_ingest_errors_total", Help: "What went wrong, by where: store, recovery, trimmed, bus.",
+			Name: "gaea_ingest_errors_total", Help: "What went wrong, by where: bus, store (it is tried again), refused (a record is skipped), recovery, trimmed.",
 		}, []string{"where"}),
 		gaps: f.NewCounter(prometheus.CounterOpts{
 			Name: "gaea_ingest_gaps_total", Help: "Times in which events may have been missed: starts, lost connections, a full queue.",
@@ -56,7 +59,7 @@ func newMetrics(reg prometheus.Registerer, q *queue) *metrics {
 			Name: "gaea_ingest_recovered_returns_total", Help: "Returns that were missed on the bus and fetched from the job cache.",
 		}),
 		letGo: f.NewCounter(prometheus.CounterOpts{
-			Name: "gaea_ingest_let_go_total", Help: "Returns that a full queue left to be fetched from the job cache.",
+			Name: "gaea_ingest_let_go_total", Help: "Events of jobs that a full queue left to be fetched from the job cache.",
 		}),
 		lost: f.NewCounter(prometheus.CounterOpts{
 			Name: "gaea_ingest_lost_events_total", Help: "Events in no cache that a full queue could not keep.",

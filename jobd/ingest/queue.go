@@ -1,7 +1,6 @@
 package ingest
 
 import (
-	"strings"
 	"sync"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
@@ -17,7 +16,7 @@ const (
 )
 
 // queue holds events between the socket, which must never wait, and the store, which may. It is bounded in bytes: past
-// limit it lets go what the job cache also has, and past limit+reserve everything.
+// limit it lets go what the job cache also has, and past limit+reserve everything. One event always fits.
 type queue struct {
 	mu      sync.Mutex
 	events  []gaea.Event
@@ -32,11 +31,11 @@ func newQueue(limit, reserve int) *queue {
 }
 
 func (q *queue) put(e gaea.Event) fate {
-	size := len(e.Tag) + len(e.Data) + eventOverhead
+	size := sizeOf(&e)
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.bytes+size > q.limit {
-		if strings.HasPrefix(e.Tag, "salt/job/") {
+	if q.bytes > 0 && q.bytes+size > q.limit {
+		if isJob(e.Tag) {
 			return letGo
 		}
 		if q.bytes+size > q.limit+q.reserve {
@@ -52,6 +51,8 @@ func (q *queue) put(e gaea.Event) fate {
 // eventOverhead is about what an event takes beside its tag and data, so that many tiny events are bounded too.
 const eventOverhead = 128
 
+func sizeOf(e *gaea.Event) int { return len(e.Tag) + len(e.Data) + eventOverhead }
+
 // take removes up to most events, in order, or nothing where the queue is empty.
 func (q *queue) take(most int) []gaea.Event {
 	q.mu.Lock()
@@ -60,17 +61,28 @@ func (q *queue) take(most int) []gaea.Event {
 	if n == 0 {
 		return nil
 	}
-	taken := q.events[:n:n]
-	for _, e := range taken {
-		q.bytes -= len(e.Tag) + len(e.Data) + eventOverhead
+	taken := append([]gaea.Event(nil), q.events[:n]...)
+	for i := range taken {
+		q.bytes -= sizeOf(&taken[i])
 	}
 	if n == len(q.events) {
 		q.events = nil
 	} else {
+		clear(q.events[:n]) // the array behind the slice must not keep what was taken
 		q.events = q.events[n:]
 		q.wake()
 	}
 	return taken
+}
+
+// restore puts back what was taken and could not be stored.
+func (q *queue) restore(events []gaea.Event) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for i := range events {
+		q.bytes += sizeOf(&events[i])
+	}
+	q.events = append(events, q.events...)
 }
 
 // wake is called with the lock held.

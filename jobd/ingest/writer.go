@@ -18,6 +18,18 @@ type records struct {
 
 func (r *records) size() int { return len(r.jobs) + len(r.returns) + len(r.events) }
 
+// name says what the first record is, for the log.
+func (r *records) name() string {
+	switch {
+	case len(r.jobs) > 0:
+		return "job " + r.jobs[0].JID
+	case len(r.returns) > 0:
+		return "return of " + r.returns[0].Minion + " for job " + r.returns[0].JID
+	default:
+		return "event " + r.events[0].Tag
+	}
+}
+
 // write stores what is in the queue, in order, until the queue is drained after the end of reading, or ctx ends.
 func (i *Ingester) write(ctx context.Context) {
 	var last time.Time // the last commit
@@ -30,6 +42,7 @@ func (i *Ingester) write(ctx context.Context) {
 		case <-i.drain:
 			for events := i.queue.take(i.o.BatchEvents); events != nil; events = i.queue.take(i.o.BatchEvents) {
 				if !i.store(ctx, i.decode(events)) {
+					i.queue.restore(events)
 					return
 				}
 			}
@@ -45,11 +58,10 @@ func (i *Ingester) write(ctx context.Context) {
 			continue
 		}
 		if !i.store(ctx, i.decode(events)) {
+			i.queue.restore(events)
 			return
 		}
-		if _, bytes := i.queue.depth(); bytes < i.o.QueueBytes/2 {
-			i.overflow.Store(false)
-		}
+		i.relax()
 		last, busy = i.o.Now(), len(events) >= busyBatch
 	}
 }
@@ -88,7 +100,9 @@ func (i *Ingester) decode(events []gaea.Event) *records {
 			i.addJob(r, *d.Publication, gaea.SourceBus)
 		case d.Return != nil:
 			kind = "return"
-			if !d.Trimmed || !i.postpone(*d.Return) {
+			if d.Trimmed {
+				i.postpone(*d.Return)
+			} else {
 				i.addReturn(r, *d.Return, gaea.SourceBus)
 			}
 		case d.Other:
@@ -124,7 +138,12 @@ func (i *Ingester) store(ctx context.Context, r *records) bool {
 	pause := firstPause
 	for {
 		start := i.o.Now()
-		err := i.o.Store.Write(ctx, r.jobs, r.returns, r.events)
+		// A gap is recorded before what came after it is stored.
+		err, refused := i.missing.record(ctx, i.o.Store.OpenGap), false
+		if err == nil {
+			err = i.o.Store.Write(ctx, r.jobs, r.returns, r.events)
+			refused = gaea.CodeOf(err) == gaea.CodeInvalid || gaea.CodeOf(err) == gaea.CodeTooLarge
+		}
 		if err == nil {
 			i.metrics.write.Observe(i.o.Now().Sub(start).Seconds())
 			break
@@ -132,10 +151,10 @@ func (i *Ingester) store(ctx context.Context, r *records) bool {
 		if ctx.Err() != nil {
 			return false
 		}
-		i.metrics.errors.WithLabelValues("store").Inc()
-		if gaea.CodeOf(err) == gaea.CodeInvalid { // the archive will never take it
+		if refused { // the archive will never take it
 			return i.storeEach(ctx, r, err)
 		}
+		i.metrics.errors.WithLabelValues("store").Inc()
 		if i.failing.Swap(&err) == nil {
 			i.o.Logger.Error("the archive does not take events; trying again until it does", "error", err)
 		}
@@ -149,7 +168,9 @@ func (i *Ingester) store(ctx context.Context, r *records) bool {
 	}
 	now := i.o.Now()
 	for k := range r.returns {
-		i.metrics.lag.Observe(max(now.Sub(r.returns[k].Stamp), 0).Seconds())
+		if r.returns[k].Source == gaea.SourceBus {
+			i.metrics.lag.Observe(max(now.Sub(r.returns[k].Stamp), 0).Seconds())
+		}
 	}
 	i.metrics.batch.Observe(float64(r.size()))
 	i.metrics.returns.Add(float64(len(r.returns)))
@@ -168,7 +189,8 @@ const (
 // storeEach finds the one record that the archive refuses, so that it takes no other with it.
 func (i *Ingester) storeEach(ctx context.Context, r *records, cause error) bool {
 	if r.size() == 1 {
-		i.o.Logger.Error("the archive refuses a record; it is skipped", "error", cause)
+		i.metrics.errors.WithLabelValues("refused").Inc()
+		i.o.Logger.Error("the archive refuses a record; it is skipped", "record", r.name(), "error", cause)
 		return true
 	}
 	for k := range r.jobs {
