@@ -23,12 +23,15 @@ func Job(j *gaea.Job) {
 }
 
 // Return redacts a return in place: arguments, metadata, body and the changes of its states. What the pillar module returns
-// is pillar and goes whole.
+// is pillar and goes whole, with the message that quotes it.
 func Return(r *gaea.Return) {
 	r.Args = Args(r.Args)
 	r.Metadata = JSON(r.Metadata)
 	if strings.HasPrefix(r.Function, "pillar.") && len(r.Body) > 0 {
 		r.Body = mark
+		if r.Outcome == gaea.OutcomeFailed && r.Message != "" {
+			r.Message = Mark
+		}
 		return
 	}
 	r.Body = JSON(r.Body)
@@ -37,8 +40,26 @@ func Return(r *gaea.Return) {
 	}
 }
 
-// Event redacts the body of an event that is neither a job nor a return.
-func Event(e *gaea.Event) { e.Data = JSON(e.Data) }
+// Event redacts the body of an event that is neither a job nor a return. Runners take arguments too, and tell them in events of
+// several forms, so all of it is taken for arguments. What the pillar runner returns is pillar and goes whole.
+func Event(e *gaea.Event) {
+	e.Data = Args(e.Data)
+	if bytes.Contains(e.Data, []byte(`"runner.pillar.`)) || bytes.Contains(e.Data, []byte(`"wheel.pillar_roots.`)) {
+		e.Data = withoutReturn(e.Data)
+	}
+}
+
+func withoutReturn(raw json.RawMessage) json.RawMessage {
+	m := map[string]json.RawMessage{}
+	if err := json.Unmarshal(raw, &m); err != nil {
+		return mark
+	}
+	if _, ok := m["return"]; !ok {
+		return raw
+	}
+	m["return"] = mark
+	return marshal(m)
+}
 
 // Call is what may be shown and stored of a function's arguments: Salt's argument list, the keyword arguments as its last
 // item in the form that Salt uses on the wire, secrets redacted. Nil where there are no arguments.
@@ -98,10 +119,14 @@ func rewrite(raw json.RawMessage, args bool) json.RawMessage {
 	if err := dec.Decode(&v); err != nil { // not JSON: it cannot be searched, so nothing of it is kept
 		return mark
 	}
+	return marshal(walk(v, args))
+}
+
+func marshal(v any) json.RawMessage {
 	var out bytes.Buffer
 	enc := json.NewEncoder(&out)
 	enc.SetEscapeHTML(false)
-	if err := enc.Encode(walk(v, args)); err != nil {
+	if err := enc.Encode(v); err != nil {
 		return mark
 	}
 	return bytes.TrimSuffix(out.Bytes(), []byte("\n"))

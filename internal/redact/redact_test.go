@@ -63,6 +63,41 @@ func TestWhatThePillarModuleReturnsIsNotKept(t *testing.T) {
 	}
 }
 
+func TestAMessageThatQuotesPillarIsNotKept(t *testing.T) {
+	t.Parallel()
+	r := gaea.Return{
+		Function: "pillar.get", Outcome: gaea.OutcomeFailed, Message: "return code 1: s3cret", Body: json.RawMessage(`"s3cret"`),
+	}
+	redact.Return(&r)
+	if strings.Contains(r.Message, "s3cret") {
+		t.Errorf("got %s", r.Message)
+	}
+	r = gaea.Return{
+		Function: "pillar.gte", Outcome: gaea.OutcomeCouldNotRun, Message: "'pillar.gte' is not available.", Body: json.RawMessage(`"'pillar.gte' is not available."`),
+	}
+	redact.Return(&r)
+	if !strings.Contains(r.Message, "not available") {
+		t.Errorf("why it could not run is gone: %s", r.Message)
+	}
+}
+
+func TestWhatRunnersAreToldAndTellOfPillarIsNotKept(t *testing.T) {
+	t.Parallel()
+	for _, data := range []string{
+		`{"fun":"runner.state.orch","fun_args":["deploy",{"pillar":{"k":"s3cret"}}],"keep":"me"}`,
+		`{"type":"state","name":"apply","args":{"arg":["motd"],"kwarg":{"pillar":{"k":"s3cret"}}},"keep":"me"}`,
+		`{"fun":"runner.state.orch","fun_args":["deploy","pillar={k: s3cret}"],"keep":"me"}`,
+		`{"fun":"runner.pillar.show_pillar","fun_args":["web1"],"return":{"k":"s3cret"},"keep":"me"}`,
+		`{"fun":"wheel.key.gen","return":{"pub":"p","priv":"s3cret"},"keep":"me"}`,
+	} {
+		e := gaea.Event{Data: json.RawMessage(data)}
+		redact.Event(&e)
+		if got := string(e.Data); strings.Contains(got, "s3cret") || !strings.Contains(got, `"keep":"me"`) || !json.Valid(e.Data) {
+			t.Errorf("%s became %s", data, got)
+		}
+	}
+}
+
 func TestWhatIsNotJSONIsNotKept(t *testing.T) {
 	t.Parallel()
 	if got := string(redact.JSON(json.RawMessage(`{"password": "s3cret`))); got != `"`+redact.Mark+`"` {

@@ -6,7 +6,7 @@ import "strings"
 var secretWords = map[string]bool{
 	"password": true, "passwords": true, "passwd": true, "passphrase": true, "pwd": true, "pass": true,
 	"secret": true, "secrets": true, "token": true, "tokens": true, "apikey": true, "credential": true, "credentials": true,
-	"privatekey": true, "authorization": true, "cookie": true,
+	"privatekey": true, "priv": true, "authorization": true, "cookie": true,
 }
 
 // secretKeys are the words that make a secret of a "key" that follows them: api_key, private-key, accessKey.

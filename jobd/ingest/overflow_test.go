@@ -83,6 +83,7 @@ func TestReturnsThatAreLetGoAfterOtherEventsWereLostAreFetched(t *testing.T) {
 		}
 		x := ret(1)
 		c.add(x)
+		synctest.Wait()
 		r.send(x)
 		elapse(time.Minute)
 		r.store.setFail(nil)
