@@ -6,9 +6,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -29,9 +31,6 @@ import (
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/schedule"
 )
 
-// stopTime bounds a graceful stop: long enough to store what was read, shorter than systemd's patience.
-const stopTime = 15 * time.Second
-
 // App is a jobd. Make it with New, and run it once.
 type App struct {
 	o         Options
@@ -39,6 +38,7 @@ type App struct {
 	master    string
 	since     time.Time
 	store     archive.Store
+	lock      *databaseLock
 	registry  *prometheus.Registry
 	hub       *ingest.Hub
 	ingest    *ingest.Ingester
@@ -65,13 +65,13 @@ func New(ctx context.Context, o Options) (*App, error) {
 	if a.master = o.MasterName; a.master == "" {
 		a.master = salt.Master()
 	}
-	store, sealer, err := openArchive(ctx, o.Database, o.KeyFile)
-	if err != nil {
-		return nil, err
-	}
-	a.store = store
+	// The port before the archive: where another jobd has it, that is what to say.
 	if a.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", o.Listen); err != nil {
-		return nil, errors.Join(gaea.Wrap(err, gaea.CodeUnavailable, "cannot listen on %s; is another jobd running there?", o.Listen), store.Close())
+		return nil, listenError(err, o.Listen)
+	}
+	sealer, err := a.openArchive(ctx)
+	if err != nil {
+		return nil, errors.Join(err, a.listener.Close())
 	}
 	a.wire(salt, sealer)
 	a.server = &http.Server{
@@ -79,6 +79,39 @@ func New(ctx context.Context, o Options) (*App, error) {
 		MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
 	}
 	return a, nil
+}
+
+// openArchive opens the archive for this jobd alone.
+func (a *App) openArchive(ctx context.Context) (archive.Sealer, error) {
+	path, err := SQLitePath(a.o.Database)
+	if err != nil {
+		return nil, err
+	}
+	if err := makeDirectory(path); err != nil {
+		return nil, err
+	}
+	if a.lock, err = lockDatabase(path); err != nil {
+		return nil, err
+	}
+	var sealer archive.Sealer
+	if a.store, sealer, err = openArchive(ctx, a.o.Database, a.o.KeyFile, a.log); err != nil {
+		return nil, errors.Join(err, a.lock.release())
+	}
+	return sealer, nil
+}
+
+// listenError says why jobd cannot listen.
+func listenError(err error, address string) error {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return gaea.Wrap(err, gaea.CodeUnavailable, "cannot listen on %s: something listens there already, perhaps another jobd (find it with: ss -ltnp); stop it, or give --listen another port", address)
+	case errors.Is(err, fs.ErrPermission):
+		return gaea.Wrap(err, gaea.CodeForbidden, "cannot listen on %s: jobd's user may not take a port below 1024; give --listen a higher one", address)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return gaea.Wrap(err, gaea.CodeInvalid, "cannot listen on %s: this machine has no such address; give --listen one of its own (ip address shows them)", address)
+	default:
+		return gaea.Wrap(err, gaea.CodeUnavailable, "cannot listen on %s; give --listen HOST:PORT, for example 127.0.0.1:7780", address)
+	}
 }
 
 // wire makes the parts and gives each what it needs.
@@ -93,11 +126,11 @@ func (a *App) wire(salt *native.Client, sealer archive.Sealer) {
 		Digest: sealer.Digest,
 		Redact: func(_ string, args []any, kwargs map[string]any) json.RawMessage { return redact.Call(args, kwargs) },
 	})
-	a.late = newLateReturns(a.engine, a.log)
+	a.late = newLateReturns(a.engine.Late, a.log)
 	a.ingest = ingest.New(ingest.Options{
 		Master: a.master, Bus: salt, Cache: salt, Store: ingestStore{store: a.store, master: a.master}, Hub: a.hub,
 		Fingerprint: fingerprinter.Job, OnStored: a.late.take,
-		Registry: a.registry, Logger: a.log, QueueBytes: a.o.QueueBytes,
+		Registry: a.registry, Logger: a.log, QueueBytes: a.o.QueueBytes, Keep: a.o.Retention,
 	})
 	a.enforce = enforce.New(enforce.Deps{
 		Master: a.master, Engine: a.engine, Assignments: a.store.Assignments(), Groups: a.store.TargetGroups(),
@@ -116,59 +149,6 @@ func (a *App) wire(salt *native.Client, sealer archive.Sealer) {
 
 // Addr is where jobd listens.
 func (a *App) Addr() string { return a.listener.Addr().String() }
-
-// Run starts everything, serves until ctx ends, stops in order, and returns when all is stored and closed.
-func (a *App) Run(ctx context.Context) error {
-	served := make(chan error, 1)
-	err := a.start(ctx)
-	if err == nil {
-		scheme := "http"
-		if a.server.TLSConfig != nil {
-			scheme = "https"
-			go func() { served <- a.server.ServeTLS(a.listener, "", "") }()
-		} else {
-			go func() { served <- a.server.Serve(a.listener) }()
-		}
-		a.log.Info("jobd is running", "version", a.o.Version, "listen", scheme+"://"+a.Addr(), "master", a.master,
-			"salt_config_dir", a.o.SaltConfigDir, "database", a.o.Database, "retention", a.o.Retention.String())
-		select {
-		case <-ctx.Done():
-			a.log.Info("stopping: storing what was read")
-		case err = <-served:
-		}
-	}
-	stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTime)
-	defer cancel()
-	err = errors.Join(err, a.stop(stopCtx))
-	if err == nil {
-		a.log.Info("stopped")
-	}
-	return err
-}
-
-// start begins with what others wait for: the archive's feed before the engine that follows it.
-func (a *App) start(ctx context.Context) error {
-	a.late.start(ctx)
-	if err := a.ingest.Start(ctx); err != nil {
-		return err
-	}
-	if err := a.engine.Start(ctx); err != nil {
-		return err
-	}
-	if err := a.enforce.Start(ctx); err != nil {
-		return err
-	}
-	a.retention.Start(ctx)
-	return nil
-}
-
-// stop ends everything in the opposite order. Each part is stopped whatever happened to the one before.
-func (a *App) stop(ctx context.Context) error {
-	a.api.Stop()
-	err := a.server.Shutdown(ctx)
-	a.retention.Stop()
-	return errors.Join(err, a.enforce.Stop(ctx), a.engine.Stop(ctx), a.ingest.Stop(ctx), a.late.stop(), a.store.Close())
-}
 
 func (a *App) problems(ctx context.Context) []string {
 	p := a.ingest.Problems()

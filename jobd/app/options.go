@@ -2,6 +2,8 @@ package app
 
 import (
 	"crypto/tls"
+	"errors"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -74,7 +76,22 @@ func (o *Options) tlsConfig() (*tls.Config, error) {
 	}
 	cert, err := tls.LoadX509KeyPair(o.TLSCert, o.TLSKey)
 	if err != nil {
-		return nil, gaea.Wrap(err, gaea.CodeInvalid, "the certificate %s and the key %s cannot be used; both must be PEM files that jobd's user may read", o.TLSCert, o.TLSKey)
+		return nil, certificateError(err, o.TLSCert, o.TLSKey)
 	}
 	return &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}, nil
+}
+
+// certificateError says which of the two files is wrong and how.
+func certificateError(err error, cert, key string) error {
+	if broken, ok := errors.AsType[*fs.PathError](err); ok {
+		field := "tls_cert"
+		if broken.Path == key {
+			field = "tls_key"
+		}
+		return gaea.Invalid(field, "%s cannot be read (%s); it must be a PEM file that jobd's user may read", broken.Path, broken.Err)
+	}
+	if strings.Contains(err.Error(), "does not match") {
+		return gaea.Invalid("tls_key", "the key %s does not belong to the certificate %s", key, cert)
+	}
+	return gaea.Wrap(err, gaea.CodeInvalid, "the certificate %s and the key %s cannot be used; both must be PEM files, the first with BEGIN CERTIFICATE and the second with BEGIN PRIVATE KEY", cert, key)
 }

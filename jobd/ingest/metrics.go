@@ -30,7 +30,7 @@ func newMetrics(reg prometheus.Registerer, q *queue, openGaps func() int) *metri
 	f.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "gaea_ingest_open_gaps", Help: "Gaps that are known and not fetched from the job cache yet.",
 	}, func() float64 { return float64(openGaps()) })
-	return &metrics{
+	m := &metrics{
 		events: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "gaea_ingest_events_total", Help: "Events read from the master's bus, by what they are.",
 		}, []string{"kind"}),
@@ -68,4 +68,21 @@ func newMetrics(reg prometheus.Registerer, q *queue, openGaps func() int) *metri
 			Name: "gaea_bus_connected", Help: "1 while the master's event bus is connected.",
 		}),
 	}
+	// All values are there from the start: a rate needs the 0 before the first.
+	for _, kind := range []string{kindJob, kindPublication, kindReturn, kindEvent, kindIgnored} {
+		m.events.WithLabelValues(kind)
+	}
+	for _, where := range []string{"bus", "store", "refused", "recovery", "trimmed"} {
+		m.errors.WithLabelValues(where)
+	}
+	return m
 }
+
+// What an event of the bus is.
+const (
+	kindJob         = "job"
+	kindPublication = "publication"
+	kindReturn      = "return"
+	kindEvent       = "event"
+	kindIgnored     = "ignored" // it repeats another one
+)

@@ -90,23 +90,23 @@ func (i *Ingester) decode(events []gaea.Event) *records {
 	r := &records{}
 	for _, e := range events {
 		d := saltclient.Decode(e)
-		kind := "ignored"
+		kind := kindIgnored
 		switch {
 		case d.Job != nil:
-			kind = "job"
+			kind = kindJob
 			i.addJob(r, *d.Job, gaea.SourceBus)
 		case d.Publication != nil:
-			kind = "publication"
+			kind = kindPublication
 			i.addJob(r, *d.Publication, gaea.SourceBus)
 		case d.Return != nil:
-			kind = "return"
+			kind = kindReturn
 			if d.Trimmed {
 				i.postpone(*d.Return)
 			} else {
 				i.addReturn(r, *d.Return, gaea.SourceBus)
 			}
 		case d.Other:
-			kind = "event"
+			kind = kindEvent
 			redact.Event(&e)
 			r.events = append(r.events, e)
 		}

@@ -1,0 +1,112 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
+)
+
+// How long each step of a graceful stop may take. Each has its own: a client that does not let go of its connection must not
+// cost what was read from the bus. Together they are shorter than systemd's patience (TimeoutStopSec in the unit).
+const (
+	stopServing = 3 * time.Second
+	stopWorking = 5 * time.Second
+	stopStoring = 30 * time.Second
+)
+
+// Run starts everything, serves until ctx ends, stops in order, and returns when all is stored and closed.
+func (a *App) Run(ctx context.Context) error {
+	served := make(chan error, 1)
+	err := a.start(ctx)
+	if err != nil {
+		served <- a.listener.Close() // nobody serves it
+	} else {
+		err = a.serve(ctx, served)
+	}
+	if ctx.Err() != nil {
+		err = nil // told to stop while it started: that is no failure
+	}
+	err = errors.Join(err, a.stop(context.WithoutCancel(ctx)))
+	<-served
+	if err == nil {
+		a.log.Info("stopped")
+	}
+	return err
+}
+
+// serve answers requests until ctx ends, or the listener fails, which is an error.
+func (a *App) serve(ctx context.Context, served chan error) error {
+	scheme := "http"
+	failed := make(chan error, 1)
+	serve := func() error { return a.server.Serve(a.listener) }
+	if a.server.TLSConfig != nil {
+		scheme, serve = "https", func() error { return a.server.ServeTLS(a.listener, "", "") }
+	}
+	go func() {
+		err := serve()
+		failed <- err
+		served <- err
+	}()
+	a.log.Info("jobd is running", "version", a.o.Version, "listen", scheme+"://"+a.Addr(), "master", a.master,
+		"salt_config_dir", a.o.SaltConfigDir, "database", a.o.Database, "retention", gaea.Duration(a.o.Retention).String())
+	select {
+	case <-ctx.Done():
+		a.log.Info("stopping: storing what was read")
+		return nil
+	case err := <-failed:
+		return gaea.Wrap(err, gaea.CodeUnavailable, "jobd cannot listen on %s any more", a.Addr())
+	}
+}
+
+// start begins with what others wait for: the archive's feed before the engine that follows it.
+func (a *App) start(ctx context.Context) error {
+	a.late.start(ctx)
+	if err := a.ingest.Start(ctx); err != nil {
+		return err
+	}
+	if err := a.engine.Start(ctx); err != nil {
+		return err
+	}
+	if err := a.enforce.Start(ctx); err != nil {
+		return err
+	}
+	a.retention.Start(ctx)
+	return nil
+}
+
+// stop ends everything in the opposite order, whatever was started and whatever happened to the part before.
+func (a *App) stop(ctx context.Context) error {
+	a.api.Stop()
+	step := func(limit time.Duration, stop func(context.Context) error) error {
+		ctx, cancel := context.WithTimeout(ctx, limit)
+		defer cancel()
+		return stop(ctx)
+	}
+	_ = step(stopServing, a.shutdown)
+	a.retention.Stop()
+	return errors.Join(
+		step(stopWorking, func(ctx context.Context) error {
+			if err := errors.Join(a.enforce.Stop(ctx), a.engine.Stop(ctx)); err != nil {
+				return gaea.Wrap(err, gaea.CodeTimeout, "the runs that go on did not let go in time; the next start takes them up as they are stored")
+			}
+			return nil
+		}),
+		step(stopStoring, a.ingest.Stop),
+		step(stopWorking, a.late.stop),
+		a.store.Close(),
+		a.lock.release(),
+	)
+}
+
+// shutdown lets requests that are being answered end, and cuts off those that do not in time.
+func (a *App) shutdown(ctx context.Context) error {
+	err := a.server.Shutdown(ctx)
+	if err != nil && !errors.Is(err, http.ErrServerClosed) {
+		a.log.Warn("some requests did not end in time and are cut off", "error", err)
+		err = a.server.Close()
+	}
+	return err
+}
