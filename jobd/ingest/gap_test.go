@@ -162,10 +162,10 @@ func TestALinkThatWasDeadBeforeItBrokeIsLookedAtFromItsLastSignOfLife(t *testing
 		r.disconnect()
 		r.connect()
 		elapse(time.Minute)
+		r.stop(t)
 		if c.since.After(heard) {
 			t.Errorf("jobs were asked for from %s on, the last sign of life was at %s", c.since, heard)
 		}
-		r.stop(t)
 	})
 }
 
@@ -293,10 +293,10 @@ func TestASecondPublicationUnderOneJobIdInTheGapIsFound(t *testing.T) {
 		if _, ok := r.store.stored(second); !ok {
 			t.Error("the second slice's return is missing")
 		}
+		r.stop(t)
 		if got := r.store.jobs[first.JID].Minions; !slices.Equal(got, []string{"web1", "web2"}) {
 			t.Errorf("the job expects %q", got)
 		}
-		r.stop(t)
 	})
 }
 
