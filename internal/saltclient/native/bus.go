@@ -49,7 +49,6 @@ func (c *Client) Read(ctx context.Context, sink func(gaea.BusMessage)) error {
 		}
 		if ctx.Err() == nil && err.Error() != told {
 			told = err.Error()
-			c.logger.Warn("the event socket is not readable", "error", err)
 			sink(gaea.BusMessage{Err: err})
 		}
 	}
