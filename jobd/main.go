@@ -16,7 +16,7 @@ var version = "dev"
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // the first signal stops in order, a second one at once
-	code := command.Main(ctx, version, os.Args[1:], os.Stdout, os.Stderr, command.StdoutIsTerminal())
+	code := command.Main(ctx, version, os.Args[1:], os.Stdout, os.Stderr, command.StderrIsTerminal())
 	stop()
 	os.Exit(code)
 }

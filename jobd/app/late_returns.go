@@ -62,7 +62,8 @@ func (l *lateReturns) start(ctx context.Context) {
 func (l *lateReturns) stop(ctx context.Context) error {
 	l.ending.Do(func() { close(l.queue) })
 	defer l.cancel()
-	defer context.AfterFunc(ctx, l.cancel)()
+	inTime := context.AfterFunc(ctx, l.cancel)
+	defer inTime()
 	l.done.Wait()
 	return nil
 }

@@ -19,10 +19,11 @@ const (
 
 // Run starts everything, serves until ctx ends, stops in order, and returns when all is stored and closed.
 func (a *App) Run(ctx context.Context) error {
-	served := make(chan error, 1)
+	served := make(chan struct{}) // closed when the listener is
 	err := a.start(ctx)
 	if err != nil {
-		served <- a.listener.Close() // nobody serves it
+		err = errors.Join(err, a.listener.Close()) // nobody serves it
+		close(served)
 	} else {
 		err = a.serve(ctx, served)
 	}
@@ -38,7 +39,7 @@ func (a *App) Run(ctx context.Context) error {
 }
 
 // serve answers requests until ctx ends, or the listener fails, which is an error.
-func (a *App) serve(ctx context.Context, served chan error) error {
+func (a *App) serve(ctx context.Context, served chan<- struct{}) error {
 	scheme := "http"
 	failed := make(chan error, 1)
 	serve := func() error { return a.server.Serve(a.listener) }
@@ -46,9 +47,8 @@ func (a *App) serve(ctx context.Context, served chan error) error {
 		scheme, serve = "https", func() error { return a.server.ServeTLS(a.listener, "", "") }
 	}
 	go func() {
-		err := serve()
-		failed <- err
-		served <- err
+		failed <- serve()
+		close(served)
 	}()
 	a.log.Info("jobd is running", "version", a.o.Version, "listen", scheme+"://"+a.Addr(), "master", a.master,
 		"salt_config_dir", a.o.SaltConfigDir, "database", a.o.Database, "retention", gaea.Duration(a.o.Retention).String())

@@ -30,13 +30,22 @@ func OpenTokens(ctx context.Context, database, keyFile string) (*Tokens, error) 
 	if err != nil {
 		return nil, err
 	}
-	if err := asOwner(path); err != nil {
-		return nil, err
+	dir := filepath.Dir(path)
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) && os.Geteuid() == 0 {
+		// Root can write everywhere, and would make a database that jobd's own user cannot open then.
+		if name, other := otherOwner(dir); other {
+			return nil, gaea.Errorf(gaea.CodeForbidden, "%s belongs to user %s and holds no database yet; make the first token as that user: sudo -u %s jobd token …", dir, name, name)
+		}
 	}
 	if err := makeDirectory(path); err != nil {
 		return nil, err
 	}
 	store, _, err := openArchive(ctx, database, keyFile, nil)
+	if errors.Is(err, fs.ErrPermission) {
+		if name, other := otherOwner(dir); other {
+			return nil, gaea.Wrap(err, gaea.CodeForbidden, "the database %s belongs to user %s; run this as that user: sudo -u %s jobd token …", path, name, name)
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -57,22 +66,21 @@ func (t *Tokens) Revoke(ctx context.Context, id string) error { return t.authn.R
 // Close closes the archive.
 func (t *Tokens) Close() error { return t.store.Close() }
 
-// asOwner refuses to let root make a database in a directory of jobd's own user, who could not open it then.
-func asOwner(path string) error {
-	dir := filepath.Dir(path)
+// otherOwner is the name of the user that a directory belongs to, where that is neither this process's user nor root.
+func otherOwner(dir string) (name string, other bool) {
 	info, err := os.Stat(dir)
-	if _, missing := os.Stat(path); err != nil || !errors.Is(missing, fs.ErrNotExist) || os.Geteuid() != 0 {
-		return nil //nolint:nilerr // what is wrong with the directory shows when the database is opened
+	if err != nil {
+		return "", false
 	}
 	owner, ok := info.Sys().(*syscall.Stat_t)
-	if !ok || owner.Uid == 0 {
-		return nil
+	if !ok || owner.Uid == 0 || int(owner.Uid) == os.Geteuid() {
+		return "", false
 	}
-	name := strconv.FormatUint(uint64(owner.Uid), 10)
+	name = strconv.FormatUint(uint64(owner.Uid), 10)
 	if u, err := user.LookupId(name); err == nil {
 		name = u.Username
 	}
-	return gaea.Errorf(gaea.CodeForbidden, "%s belongs to user %s and has no database yet; root must not make one that jobd cannot open then: run this as that user (sudo -u %s jobd token …)", dir, name, name)
+	return name, true
 }
 
 func makeDirectory(path string) error {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strings"
 
 	"github.com/alecthomas/kong"
 
@@ -42,7 +43,8 @@ type world struct {
 	version string
 	stdout  io.Writer
 	stderr  io.Writer
-	tty     bool // whether stdout is a terminal
+	tty     bool              // whether stderr is a terminal
+	origins map[string]string // of flags whose value is from a config file: where it stands there
 }
 
 // exitError ends jobd with a code and no further words.
@@ -50,13 +52,21 @@ type exitError int
 
 func (e exitError) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 
-// Main runs the command that args name and returns the exit code. The context's end stops it.
+// usageError is a command line that is wrong.
+type usageError string
+
+func (e usageError) Error() string { return string(e) }
+
+// Main runs the command that args name and returns the exit code. The context's end stops it. The
+// last argument says whether stderr is a terminal.
 func Main(ctx context.Context, version string, args []string, stdout, stderr io.Writer, tty bool) int {
-	w := &world{ctx: ctx, version: version, stdout: stdout, stderr: stderr, tty: tty}
+	w := &world{ctx: ctx, version: version, stdout: stdout, stderr: stderr, tty: tty, origins: map[string]string{}}
 	exit := -1
 	parser, err := kong.New(&root{},
 		kong.Name("jobd"),
 		kong.Description("jobd stands beside a Salt master, keeps its history, and runs jobs that always end right.\n\n"+
+			"On the master:  jobd serve, and jobd token create --role apply --name you\n\n"+
+			"From anywhere:  export GAEA_ENDPOINT=… GAEA_TOKEN=…, then jobd run, runs, show, cancel, check, drift\n\n"+
 			"Exit codes: 0 done and well, 1 could not be done, 2 wrong usage, 3 done and not well (a run with failures, drift)."),
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(code int) { exit = code }),
@@ -77,29 +87,61 @@ func Main(ctx context.Context, version string, args []string, stdout, stderr io.
 		return exit
 	}
 	if err != nil {
-		return w.fail(err, ExitUsage)
+		return w.misuse(err)
 	}
-	return w.fail(k.Run(), ExitFailed)
+	return w.fail(k.Run())
 }
 
-func (w *world) fail(err error, code int) int {
-	var exit exitError
-	switch {
-	case err == nil:
-		return ExitOK
-	case errors.As(err, &exit):
-		return int(exit)
-	}
+// misuse says what is wrong with the command line, or with the config file that stands for a part of it.
+func (w *world) misuse(err error) int {
 	text := err.Error()
-	var e *gaea.Error
-	if errors.As(err, &e) {
-		text = gaea.MessageOf(err)
-		if e.Err != nil && code == ExitFailed {
-			text += "\n  cause: " + e.Err.Error()
+	if e, ok := errors.AsType[*gaea.Error](err); ok && text == e.Error() {
+		text = gaea.MessageOf(e)
+	}
+	for flag, origin := range w.origins {
+		if rest, ok := strings.CutPrefix(text, "--"+flag); ok && (strings.HasPrefix(rest, ":") || strings.HasPrefix(rest, " ")) {
+			text = origin + rest
 		}
 	}
 	_, _ = fmt.Fprintln(w.stderr, "jobd:", text)
-	return code
+	return ExitUsage
+}
+
+func (w *world) fail(err error) int {
+	if err == nil {
+		return ExitOK
+	}
+	if exit, ok := errors.AsType[exitError](err); ok {
+		return int(exit)
+	}
+	if usage, ok := errors.AsType[usageError](err); ok {
+		_, _ = fmt.Fprintln(w.stderr, "jobd:", usage)
+		return ExitUsage
+	}
+	text := err.Error()
+	if e, ok := errors.AsType[*gaea.Error](err); ok {
+		text = gaea.MessageOf(err) + causeOf(e)
+	}
+	_, _ = fmt.Fprintln(w.stderr, "jobd:", text)
+	return ExitFailed
+}
+
+// causeOf is a second line for what the message leaves out. A jobd elsewhere has the cause in its log, under a number that
+// helps only where the fault is not the caller's.
+func causeOf(e *gaea.Error) string {
+	if e.Err == nil {
+		return ""
+	}
+	cause := e.Err.Error()
+	if request, ok := strings.CutPrefix(cause, "urn:gaea:request:"); ok {
+		switch e.Code {
+		case gaea.CodeInternal, gaea.CodeUnavailable, gaea.CodeTimeout, gaea.CodeSalt:
+			return "\n  jobd's log has more under request " + request
+		default:
+			return ""
+		}
+	}
+	return "\n  cause: " + cause
 }
 
 // printf writes for people. A broken pipe is no error of ours.
@@ -110,7 +152,7 @@ func (w *world) note(format string, args ...any) { _, _ = fmt.Fprintf(w.stderr, 
 
 // remote is how client commands reach a jobd.
 type remote struct {
-	Endpoint string `help:"Where jobd listens." default:"http://127.0.0.1:7780" env:"GAEA_ENDPOINT" placeholder:"URL"`
+	Endpoint string `help:"Where jobd listens; ${default} when absent." default:"http://127.0.0.1:7780" env:"GAEA_ENDPOINT" placeholder:"URL"`
 	Token    string `help:"Token; better given in the environment, where other users of the machine can't read it." env:"GAEA_TOKEN" placeholder:"TOKEN"`
 	CAFile   string `help:"PEM file of the CA that signed jobd's certificate." env:"GAEA_CA_FILE" type:"path" placeholder:"FILE"`
 }
@@ -133,8 +175,8 @@ func (versionCommand) Run(w *world) error {
 	return nil
 }
 
-// StdoutIsTerminal says whether jobd talks to a person.
-func StdoutIsTerminal() bool {
-	info, err := os.Stdout.Stat()
+// StderrIsTerminal says whether jobd talks to a person.
+func StderrIsTerminal() bool {
+	info, err := os.Stderr.Stat()
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }

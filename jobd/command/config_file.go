@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 
@@ -18,8 +19,9 @@ import (
 type configFile string
 
 // BeforeResolve is called by kong when the flag is given, before defaults are filled in.
-func (f configFile) BeforeResolve(k *kong.Kong, ctx *kong.Context, trace *kong.Path) error {
-	path := string(ctx.FlagValue(trace.Flag).(configFile)) //nolint:forcetypeassert,revive // the flag has this type
+func (f configFile) BeforeResolve(k *kong.Kong, ctx *kong.Context, trace *kong.Path, w *world) error {
+	value, _ := ctx.FlagValue(trace.Flag).(configFile)
+	path := string(value)
 	keys, err := readConfig(path)
 	if err != nil {
 		return err
@@ -42,7 +44,9 @@ func (f configFile) BeforeResolve(k *kong.Kong, ctx *kong.Context, trace *kong.P
 		}
 	}
 	ctx.AddResolver(kong.ResolverFunc(func(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
-		if node, ok := keys[strings.ReplaceAll(flag.Name, "-", "_")]; ok {
+		key := strings.ReplaceAll(flag.Name, "-", "_")
+		if node, ok := keys[key]; ok {
+			w.origins[flag.Name] = fmt.Sprintf("%s line %d: %s", path, node.Line, key)
 			return node.Value, nil
 		}
 		return nil, nil //nolint:nilnil // kong's way to say: not here
@@ -53,12 +57,21 @@ func (f configFile) BeforeResolve(k *kong.Kong, ctx *kong.Context, trace *kong.P
 func readConfig(path string) (map[string]yaml.Node, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, gaea.Wrap(err, gaea.CodeInvalid, "the config file %s cannot be read; give --config a YAML file that jobd's user may read", path)
+		return nil, gaea.Errorf(gaea.CodeInvalid, "the config file %s cannot be read (%s); give --config a YAML file that jobd's user may read", path, reason(err))
 	}
-	defer f.Close() //nolint:errcheck // only read
+	defer f.Close()
 	keys := map[string]yaml.Node{}
 	if err := yaml.NewDecoder(f).Decode(&keys); err != nil && !errors.Is(err, io.EOF) {
-		return nil, gaea.Errorf(gaea.CodeInvalid, "%s is not a YAML map of settings: %s", path, strings.TrimPrefix(fmt.Sprint(err), "yaml: "))
+		why := strings.Join(strings.Fields(strings.TrimPrefix(err.Error(), "yaml: ")), " ")
+		return nil, gaea.Errorf(gaea.CodeInvalid, "%s is not a YAML map of settings (%s); dist/jobd.yaml of jobd's sources is a sample", path, why)
 	}
 	return keys, nil
+}
+
+// reason is the system's word for what is wrong with a file, without its path.
+func reason(err error) string {
+	if broken, ok := errors.AsType[*fs.PathError](err); ok {
+		return broken.Err.Error()
+	}
+	return err.Error()
 }

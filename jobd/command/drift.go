@@ -18,14 +18,28 @@ type checkCommand struct {
 	MaxAge     gaea.Duration `help:"Keep evidence that is at most this old; every minion is looked at again when absent." placeholder:"10m"`
 }
 
+// Help is printed below the flags' list.
+func (*checkCommand) Help() string {
+	return "Nothing is changed on the minions. The exit code is 0 where every minion is in sync, and 3 where one drifted, could not run the " +
+		"states, or did not answer."
+}
+
 // Run makes the test run and shows what differs.
 func (c *checkCommand) Run(w *world) error {
 	client, err := c.dial(w)
 	if err != nil {
 		return err
 	}
+	defer client.Close()
+	status := newStatus(w)
+	status.say("checking " + c.Assignment)
 	report, err := client.Check(w.ctx, c.Assignment, gaea.CheckRequest{MaxAge: c.MaxAge, Minions: c.Minions})
+	status.end()
 	if err != nil {
+		if w.ctx.Err() != nil {
+			w.note("The check goes on if it has begun. See what it finds with: jobd drift %s\n", c.Assignment)
+			return exitError(ExitFailed)
+		}
 		return err
 	}
 	return showDrift(w, []*gaea.DriftReport{report}, c.format)
@@ -37,12 +51,19 @@ type driftCommand struct {
 	Assignments []string `arg:"" optional:"" help:"Names of assignments; all when absent."`
 }
 
+// Help is printed below the flags' list.
+func (*driftCommand) Help() string {
+	return "No minion is asked: jobd check does that. The exit code is 0 where every minion is in sync, and 3 where one drifted, could not run " +
+		"the states, did not answer, or was never looked at."
+}
+
 // Run shows drift by the archive alone: no minion is asked.
 func (c *driftCommand) Run(w *world) error {
 	client, err := c.dial(w)
 	if err != nil {
 		return err
 	}
+	defer client.Close()
 	names := c.Assignments
 	if len(names) == 0 {
 		for v, err := range jobdclient.All(func(p gaea.PageRequest) (gaea.Page[gaea.Version[gaea.Assignment]], error) {
@@ -54,6 +75,10 @@ func (c *driftCommand) Run(w *world) error {
 			names = append(names, v.Definition.Name)
 		}
 	}
+	if len(names) == 0 && c.Output == "table" {
+		w.note("There are no assignments.\n")
+		return nil
+	}
 	reports := make([]*gaea.DriftReport, len(names))
 	for i, name := range names {
 		if reports[i], err = client.Drift(w.ctx, name); err != nil {
@@ -63,33 +88,39 @@ func (c *driftCommand) Run(w *world) error {
 	return showDrift(w, reports, c.format)
 }
 
-// showDrift prints reports; drift ends jobd with [ExitNotOK].
+// showDrift prints reports; drift ends jobd with [ExitNotOK], and so does an assignment of which nothing is known.
 func showDrift(w *world, reports []*gaea.DriftReport, f format) error {
 	bad := false
-	var rows [][]string
 	for _, r := range reports {
-		bad = bad || r.Summary.InSync != r.Summary.Minions
-		for _, id := range slices.Sorted(maps.Keys(r.Minions)) {
-			m := r.Minions[id]
-			if len(m.States) == 0 {
-				rows = append(rows, []string{r.Assignment, id, words(m.Status), "", firstLine(m.Message), clock(m.At)})
-			}
-			for _, label := range slices.Sorted(maps.Keys(m.States)) {
-				rows = append(rows, []string{r.Assignment, id, words(m.Status), label, firstLine(m.States[label]), clock(m.At)})
-			}
-		}
+		bad = bad || r.Summary.Minions == 0 || r.Summary.InSync != r.Summary.Minions
 	}
 	if f.Output == "table" {
 		for _, r := range reports {
 			printReport(w, r)
 		}
-	} else if err := f.rows(w.stdout, reports, []string{"assignment", "minion", "status", "state", "difference", "seen"}, rows); err != nil {
+	} else if err := f.rows(w.stdout, reports, []string{"assignment", "minion", "status", "state", "difference", "seen"}, driftRows(reports, f)); err != nil {
 		return err
 	}
 	if bad {
 		return exitError(ExitNotOK)
 	}
 	return nil
+}
+
+// driftRows has a line for each state that differs, and one for each minion without such states, also those in sync.
+func driftRows(reports []*gaea.DriftReport, f format) (rows [][]string) {
+	for _, r := range reports {
+		for _, id := range slices.Sorted(maps.Keys(r.Minions)) {
+			m := r.Minions[id]
+			if len(m.States) == 0 {
+				rows = append(rows, []string{r.Assignment, id, word(f, m.Status), "", f.text(m.Message), f.time(m.At)})
+			}
+			for _, label := range slices.Sorted(maps.Keys(m.States)) {
+				rows = append(rows, []string{r.Assignment, id, word(f, m.Status), label, f.text(m.States[label]), f.time(m.At)})
+			}
+		}
+	}
+	return rows
 }
 
 func printReport(w *world, r *gaea.DriftReport) {
@@ -114,7 +145,7 @@ func printReport(w *world, r *gaea.DriftReport) {
 
 func summary(s gaea.DriftSummary) string {
 	if s.Minions == 0 {
-		return "no minion was looked at yet"
+		return "no minion was looked at yet; make a test run with jobd check"
 	}
 	var parts []string
 	for _, p := range []struct {
@@ -129,9 +160,4 @@ func summary(s gaea.DriftSummary) string {
 		}
 	}
 	return strings.Join(parts, ", ")
-}
-
-func indent(s, by string) string {
-	lines := strings.Split(strings.TrimRight(s, "\n"), "\n")
-	return by + strings.Join(lines, "\n"+by)
 }

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -19,14 +20,30 @@ type serveFlags struct {
 	MasterName    string        `help:"The master's name in the archive; its id when absent." placeholder:"NAME"`
 	Database      string        `help:"Where the archive is." default:"sqlite:///var/lib/jobd/jobd.db" placeholder:"URL"`
 	KeyFile       string        `help:"What seals secrets in the database; made when missing. jobd.key beside the database when absent." type:"path" placeholder:"FILE"`
-	Retention     gaea.Duration `help:"How long jobs, returns and events are kept; 0 keeps them for ever." default:"2160h" placeholder:"DURATION"`
+	Retention     gaea.Duration `help:"How long jobs, returns and events are kept; 0 keeps them for ever. 2160h is 90 days." default:"2160h" placeholder:"DURATION"`
 	MaxFrame      int           `help:"Largest message of the event bus, in MiB." default:"64" placeholder:"MIB"`
 	Queue         int           `help:"How much may wait for the database, in MiB." default:"64" placeholder:"MIB"`
 	LogFormat     string        `help:"text or json." enum:"text,json" default:"text"`
 	LogLevel      string        `help:"debug, info, warn or error." enum:"debug,info,warn,error" default:"info"`
 }
 
+// maxMiB bounds sizes: 64 GiB.
+const maxMiB = 64 << 10
+
 type serveCommand struct{ serveFlags }
+
+// Help is printed below the flags' list.
+func (*serveCommand) Help() string {
+	return `Everything else is found in the master's own configuration. jobd waits for a master that is away. Run it as a user of
+its own that the master's publisher_acl names and that may read the master's event socket (group of the master's user).
+
+Examples:
+  jobd serve --config /etc/jobd/jobd.yaml
+  jobd serve --salt-config-dir /etc/salt --database sqlite:///var/lib/jobd/jobd.db
+  jobd serve --listen 0.0.0.0:7780 --tls-cert /etc/jobd/tls.crt --tls-key /etc/jobd/tls.key
+
+SIGTERM stops it in order: what was read is stored first. A second signal ends it at once.`
+}
 
 // Run serves until the context ends, then stores what was read and stops.
 func (c *serveCommand) Run(w *world) error {
@@ -38,8 +55,10 @@ func (c *serveCommand) Run(w *world) error {
 	if c.LogFormat == "json" {
 		handler = slog.NewJSONHandler(w.stderr, &slog.HandlerOptions{Level: level})
 	}
-	if c.MaxFrame < 1 || c.Queue < 1 {
-		return gaea.Invalid("max_frame", "the largest message and the queue must be at least 1 MiB each")
+	for name, mib := range map[string]int{"--max-frame": c.MaxFrame, "--queue": c.Queue} {
+		if mib < 1 || mib > maxMiB {
+			return usageError(fmt.Sprintf("%s: %d is not a size in MiB; give a number from 1 to %d", name, mib, maxMiB))
+		}
 	}
 	jobd, err := app.New(w.ctx, app.Options{
 		Listen: c.Listen, SaltConfigDir: c.SaltConfigDir, SaltUser: c.SaltUser, MasterName: c.MasterName,
@@ -47,6 +66,9 @@ func (c *serveCommand) Run(w *world) error {
 		Retention: time.Duration(c.Retention), MaxFrame: c.MaxFrame << 20, QueueBytes: c.Queue << 20,
 		Version: w.version, Logger: slog.New(handler),
 	})
+	if w.ctx.Err() != nil && jobd == nil {
+		return nil // told to stop while it started: that is no failure
+	}
 	if err != nil {
 		return err
 	}

@@ -27,9 +27,18 @@ func (k keeper) open(ctx context.Context) (*app.Tokens, error) {
 
 type tokenCreateCommand struct {
 	keeper
-	Role string        `help:"What it may do: read, plan (and cause test runs), apply (and change and run), admin (and make tokens)." enum:"${roles}" required:"" placeholder:"ROLE"`
+	Role string        `help:"What it may do: read, plan (and cause test runs), apply (and change and run), admin (and make tokens)." enum:"${roles}" required:"true" placeholder:"ROLE"`
 	Name string        `help:"Who uses it; owns what it creates. The role when absent." placeholder:"NAME"`
 	TTL  gaea.Duration `help:"How long it is valid; for ever when absent." placeholder:"DURATION"`
+}
+
+// Help is printed below the flags' list.
+func (*tokenCreateCommand) Help() string {
+	return `It needs the database and the key beside it, and so jobd's user: sudo -u jobd jobd token create …
+
+Examples:
+  jobd token create --role apply --name terraform
+  jobd token create --role plan --name ci --ttl 720h --config /etc/jobd/jobd.yaml`
 }
 
 // Run prints the token alone on standard output.
@@ -38,7 +47,7 @@ func (c *tokenCreateCommand) Run(w *world) error {
 	if err != nil {
 		return err
 	}
-	defer tokens.Close() //nolint:errcheck // what was written is committed
+	defer tokens.Close()
 	name := c.Name
 	if name == "" {
 		name = c.Role
@@ -63,7 +72,7 @@ func (c *tokenListCommand) Run(w *world) error {
 	if err != nil {
 		return err
 	}
-	defer tokens.Close() //nolint:errcheck // what was written is committed
+	defer tokens.Close()
 	list, err := tokens.List(w.ctx)
 	if err != nil {
 		return err
@@ -72,9 +81,9 @@ func (c *tokenListCommand) Run(w *world) error {
 	for i, t := range list {
 		expires := "never"
 		if !t.Expires.IsZero() {
-			expires = clock(t.Expires)
+			expires = c.time(t.Expires)
 		}
-		rows[i] = []string{t.ID, t.Name, string(t.Role), clock(t.Created), expires}
+		rows[i] = []string{t.ID, t.Name, string(t.Role), c.time(t.Created), expires}
 	}
 	return c.rows(w.stdout, list, []string{"id", "name", "role", "created", "expires"}, rows)
 }
@@ -90,6 +99,6 @@ func (c *tokenRevokeCommand) Run(w *world) error {
 	if err != nil {
 		return err
 	}
-	defer tokens.Close() //nolint:errcheck // what was written is committed
+	defer tokens.Close()
 	return tokens.Revoke(w.ctx, c.ID)
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"testing"
@@ -224,11 +225,7 @@ func (s *store) CloseGap(_ context.Context, id int64, _ time.Time, _ int) error 
 func (s *store) OpenGaps(context.Context) (map[int64]time.Time, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	open := map[int64]time.Time{}
-	for id, from := range s.gaps {
-		open[id] = from
-	}
-	return open, nil
+	return maps.Clone(s.gaps), nil
 }
 
 func (s *store) setFail(err error) {

@@ -1,0 +1,90 @@
+package command_test
+
+import (
+	"bytes"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/gaea-salt/terraform-provider-gaea/jobd/command"
+)
+
+func TestAnErrorOfJobdSaysWhatAndNotTwice(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	code, _, errs := r.run("show", "run-1")
+	if code != command.ExitFailed || strings.Count(errs, "\n") != 1 || !strings.Contains(errs, "run-1") {
+		t.Errorf("exit code %d, printed:\n%s", code, errs)
+	}
+	r.assign("nginx")
+	r.Enforcer.Panic = true
+	code, _, errs = r.run("drift", "nginx")
+	want(t, "a fault of jobd's", code, command.ExitFailed, errs, "under request")
+}
+
+func TestATokenThatJobdDoesNotKnowIsNamedAsThat(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.token = "gaea_wrong"
+	code, _, errs := r.run("runs")
+	want(t, "a wrong token", code, command.ExitFailed, errs, "does not know this token", "jobd token create")
+	if strings.Contains(errs, "gaea_wrong") {
+		t.Errorf("the token is printed:\n%s", errs)
+	}
+}
+
+func TestAValueOfTheConfigFileIsNamedByItsLine(t *testing.T) {
+	t.Parallel()
+	for text, wants := range map[string][]string{
+		"listen: 127.0.0.1:0\nretention: 90d\n": {"line 2: retention", "90d", "1h30m"},
+		"log_level: loud\n":                     {"line 1: log_level", "loud", "debug"},
+		"max_frame: [1]\n":                      {"line 1", "max_frame"},
+		"- a\n":                                 {"not a YAML map"},
+		"listen: a\nlisten: b\n":                {"already defined"},
+		"queue: many\n":                         {"line 1: queue", "many"},
+	} {
+		path := filepath.Join(t.TempDir(), "jobd.yaml")
+		write(t, path, text)
+		var out, errs bytes.Buffer
+		code := command.Main(t.Context(), "1", []string{"serve", "--config", path}, &out, &errs, false)
+		want(t, text, code, command.ExitUsage, errs.String(), append(wants, path)...)
+		if strings.Count(errs.String(), "\n") != 1 {
+			t.Errorf("%s: more than a line:\n%s", text, errs.String())
+		}
+	}
+}
+
+func TestAFlagWinsOverTheConfigFile(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "jobd.yaml")
+	write(t, path, "retention: 1h\nlisten: 127.0.0.1:1\n")
+	var out, errs bytes.Buffer
+	code := command.Main(t.Context(), "1", []string{"serve", "--config", path, "--retention", "x"}, &out, &errs, false)
+	want(t, "the flag", code, command.ExitUsage, errs.String(), "--retention")
+	if strings.Contains(errs.String(), "line 1") {
+		t.Errorf("the file is blamed:\n%s", errs.String())
+	}
+}
+
+func TestSizesAreChecked(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{{"--queue", "0"}, {"--max-frame", "-1"}, {"--queue", "99999999999"}} {
+		var out, errs bytes.Buffer
+		args = append([]string{"serve", "--salt-config-dir", t.TempDir()}, strings.Join(args, "="))
+		code := command.Main(t.Context(), "1", args, &out, &errs, false)
+		want(t, args[len(args)-1], code, command.ExitUsage, errs.String(), strings.Split(args[len(args)-1], "=")[0], "MiB")
+	}
+}
+
+func TestEachCommandTeaches(t *testing.T) {
+	t.Parallel()
+	for line, wants := range map[string][]string{
+		"serve": {"Examples:", "--tls-cert", "SIGTERM"}, "token create": {"Examples:", "sudo -u jobd"}, "token list": {"--database"}, "token revoke": {"token's id"},
+		"run": {"Examples:", "NAME=VALUE", "Ctrl-C"}, "runs": {"--active"}, "show": {"--returns", "exit code"}, "cancel": {"exit code"},
+		"check": {"exit code", "Nothing is changed"}, "drift": {"No minion is asked"}, "version": {"version"},
+	} {
+		var out, errs bytes.Buffer
+		code := command.Main(t.Context(), "1", append(strings.Fields(line), "--help"), &out, &errs, false)
+		want(t, line, code, command.ExitOK, out.String(), wants...)
+	}
+}
