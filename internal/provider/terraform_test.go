@@ -29,7 +29,10 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 	}
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(m,
+		// go-plugin's server reads two pipes of its own, and leaves closing them to the garbage collector.
+		goleak.IgnoreAnyFunction("github.com/hashicorp/go-plugin.copyChan"),
+	)
 }
 
 // unitTest runs steps on a real Terraform with the provider in this process, on a fake jobd.
