@@ -111,6 +111,9 @@ func (a *application) enforce(ctx context.Context) bool {
 	if ended != nil {
 		run = ended
 	}
+	if err != nil {
+		run, err = a.lastWord(ctx, run, err)
+	}
 	a.note(run)
 	tflog.Info(ctx, "stopped waiting for a run", map[string]any{"run_id": run.ID, "status": string(run.Status), "counts": run.Tally()})
 	if err == nil && !run.Complete() {
@@ -128,6 +131,25 @@ func (a *application) enforce(ctx context.Context) bool {
 	}
 	a.judge(run, report)
 	return true
+}
+
+// lastWordTime bounds the question how a run stands that is not waited for any longer.
+const lastWordTime = 5 * time.Second
+
+// lastWord asks once more how a run stands whose wait ended with err: what the wait itself saw last can be half a minute old.
+// A run that is complete after all is no error. It is asked even when Terraform is being stopped.
+func (a *application) lastWord(ctx context.Context, run *gaea.Run, err error) (*gaea.Run, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWordTime)
+	defer cancel()
+	now, askErr := a.session.backend.GetRun(ctx, run.ID)
+	switch {
+	case askErr != nil:
+		return run, err
+	case now.Complete():
+		return now, nil
+	default:
+		return now, err
+	}
 }
 
 // note keeps which run it is and how it stands.
