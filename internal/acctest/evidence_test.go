@@ -13,6 +13,7 @@ func TestAccARunOfTheSaltCommandIsEvidenceWhereItIsTheSameStatesPillarAndEnviron
 	r := newRig(t)
 	sls := r.sls(t, strings.ReplaceAll(motd, "hello from gaea", "{{ pillar.get('motd', 'nothing') }}"))
 	other := r.slsNamed(t, sls+"_other", "nothing:\n  test.nop: []\n")
+	r.slsIn(t, shared.other, sls, motd)
 	f := r.newTerraform(t, "apply", r.assignment(`pillar = jsonencode({ motd = "hello" })`, "db1"))
 	f.apply(t)
 	checks := len(r.runs(t, gaea.RunCheck))
@@ -49,6 +50,23 @@ func TestAccARunOfTheSaltCommandIsEvidenceWhereItIsTheSameStatesPillarAndEnviron
 	if now := len(r.runs(t, gaea.RunCheck)); now != checks {
 		t.Errorf("%d test runs were made for these plans", now-checks)
 	}
+}
+
+func TestAccAnAssignmentTakesItsStatesFromItsOwnEnvironment(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	sls := r.sls(t, motd)
+	r.slsIn(t, shared.other, sls, strings.ReplaceAll(motd, "gaea", "elsewhere"))
+	f := r.newTerraform(t, "apply", r.assignment(`saltenv = "other"`, "db1"))
+	f.apply(t)
+	if got := r.content(t, "db1", "motd"); got != "hello from elsewhere\n" {
+		t.Errorf("db1 has %q", got)
+	}
+	f.plan(t, planEmpty)
+	r.salt(t, "db1", "state.apply", sls, "queue=True") // of base: changes the file, and says nothing of it
+	f.plan(t, planEmpty)
+	r.salt(t, "db1", "state.apply", sls, "queue=True", "test=True", "saltenv=other")
+	wants(t, f.plan(t, planChanges), "-hello from gaea", "+hello from elsewhere")
 }
 
 func TestAccAHighstateIsEvidenceForAHighstate(t *testing.T) {

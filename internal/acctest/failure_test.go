@@ -190,3 +190,72 @@ slow:
 	}
 	f.plan(t, planEmpty)
 }
+
+func TestAccAnApplyThatWaitsNoLongerLeavesTheRunForTheNextToSee(t *testing.T) {
+	t.Parallel()
+	r := newRigAlone(t)
+	r.sls(t, motd+`
+slow:
+  cmd.run:
+    - name: echo run >> {{ dir }}/started; while [ ! -e {{ dir }}/go ]; do sleep 0.1; done
+    - creates: {{ dir }}/go
+    - require:
+      - file: motd
+`)
+	t.Cleanup(func() { r.write(t, "web1", "go", "") })
+	config := func(wait string) string {
+		return r.assignment(fmt.Sprintf("pillar = jsonencode({ wait = %q })\n  timeouts = { update = %q }", wait, wait), "web1")
+	}
+	r.write(t, "web1", "go", "")
+	f := r.newTerraform(t, "apply", config("10m"))
+	f.apply(t)
+	r.remove(t, "web1", "go")
+
+	f.write(t, config("5s"))
+	out := f.must(t, 1, "apply", "-auto-approve")
+	run := r.runs(t, gaea.RunEnforce)[0].ID
+	wants(t, out, "Error: Stopped waiting for the run "+run, "jobd show "+run, "jobd cancel "+run)
+	if got := f.attributes(t, it); got["last_run_id"] != run || got["status"] != "running" || got["tainted"] == true {
+		t.Errorf("the state is %v", got)
+	}
+
+	// The next apply looks, behind the run that still goes on, and finds nothing left to do.
+	looks := len(r.runs(t, gaea.RunCheck))
+	next := f.background(t, "apply", "-auto-approve")
+	eventually(t, "the next apply has asked for a look", func() bool { return len(r.runs(t, gaea.RunCheck)) > looks })
+	r.write(t, "web1", "go", "")
+	if code, out := next.wait(t); code != 0 {
+		t.Errorf("the next apply ended with %d:\n%s", code, out)
+	}
+	f.plan(t, planEmpty)
+	if got := r.content(t, "web1", "started"); got != "run\n" {
+		t.Errorf("the states were run more than once: %q", got)
+	}
+}
+
+func TestAccAStateRunOfSomebodyElseIsWaitedForAndIsNoDrift(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	sls := r.sls(t, motd)
+	other := r.slsNamed(t, sls+"_other", `
+slow:
+  cmd.run:
+    - name: mkdir -p {{ dir }}; touch {{ dir }}/started; while [ ! -e {{ dir }}/go ]; do sleep 0.1; done
+`)
+	t.Cleanup(func() { r.write(t, "web2", "go", "") })
+	if _, err := r.saltAPI(t).publish(t.Context(), 1, []string{"web2"}, "state.apply", other, "queue=True"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the other states run", func() bool { return r.exists("web2", "started") })
+	f := r.newTerraform(t, "apply", r.assignment("", "web2"))
+	apply := f.background(t, "apply", "-auto-approve")
+	eventually(t, "the apply's run waits", func() bool {
+		runs := r.runs(t, gaea.RunEnforce)
+		return len(runs) == 1 && !runs[0].Started.IsZero()
+	})
+	r.write(t, "web2", "go", "")
+	if code, out := apply.wait(t); code != 0 {
+		t.Errorf("the apply ended with %d:\n%s", code, out)
+	}
+	f.plan(t, planEmpty)
+}

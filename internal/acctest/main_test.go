@@ -20,7 +20,8 @@ import (
 // shared is what the tests of this package share. It is started by the first test that asks for it.
 var shared struct {
 	dir    string // binaries, the mirror, jobd's files; removed at the end
-	states string // the lab's file roots
+	states string // the lab's file roots for the environment base
+	other  string // and for the environment other
 
 	once   sync.Once
 	err    error
@@ -56,12 +57,17 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	shared.dir, shared.states = dir, filepath.Join(dir, "states")
-	if err := os.Mkdir(shared.states, 0o755); err != nil {
+	shared.dir, shared.states, shared.other = dir, filepath.Join(dir, "states"), filepath.Join(dir, "other")
+	if err := errors.Join(os.Mkdir(shared.states, 0o755), os.Mkdir(shared.other, 0o755)); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	code := saltlab.NewSuite(suite{m}, saltlab.Config{States: shared.states}).Run()
+	code := saltlab.NewSuite(suite{m}, saltlab.Config{
+		States: shared.states,
+		MasterConfig: map[string]any{
+			"file_roots": map[string]any{"base": []string{shared.states}, "other": []string{shared.other}},
+		},
+	}).Run()
 	if err := os.RemoveAll(dir); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		code = max(code, 1)

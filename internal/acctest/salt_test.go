@@ -37,7 +37,13 @@ func (r *rig) sls(t *testing.T, text string) string {
 // slsNamed is sls for a test that needs several.
 func (r *rig) slsNamed(t *testing.T, name, text string) string {
 	t.Helper()
-	file := filepath.Join(shared.states, filepath.FromSlash(strings.ReplaceAll(name, ".", "/"))+".sls")
+	return r.slsIn(t, shared.states, name, text)
+}
+
+// slsIn is slsNamed in another file root.
+func (r *rig) slsIn(t *testing.T, root, name, text string) string {
+	t.Helper()
+	file := filepath.Join(root, filepath.FromSlash(strings.ReplaceAll(name, ".", "/"))+".sls")
 	head := "{% set dir = grains.lab_root ~ '/" + r.name + "' %}\n"
 	if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte(head+text), 0o644)); err != nil {
 		t.Fatal(err)

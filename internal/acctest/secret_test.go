@@ -105,6 +105,9 @@ variable "phrase" {
 `, version), "web1")
 	}
 	secrecy := &secrecy{r: r, secrets: []string{"correct-horse-battery", "staple-of-the-second"}, control: "open to all"}
+	for _, token := range r.tokens {
+		secrecy.secrets = append(secrecy.secrets, token)
+	}
 	f := r.newTerraform(t, "apply", config("1"))
 	f.setenv("TF_VAR_phrase", secrecy.secrets[0])
 	f.must(t, 0, "plan", "-out=first.tfplan")
