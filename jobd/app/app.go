@@ -126,7 +126,7 @@ func (a *App) wire(salt *native.Client, sealer archive.Sealer) {
 		Digest: sealer.Digest,
 		Redact: func(_ string, args []any, kwargs map[string]any) json.RawMessage { return redact.Call(args, kwargs) },
 	})
-	a.late = newLateReturns(a.engine.Late, a.log)
+	a.late = newLateReturns(a.noteLate, a.log)
 	a.ingest = ingest.New(ingest.Options{
 		Master: a.master, Bus: salt, Cache: salt, Store: ingestStore{store: a.store, master: a.master}, Hub: a.hub,
 		Fingerprint: fingerprinter.Job, OnStored: a.late.take,
@@ -162,4 +162,16 @@ func (a *App) status(context.Context) gaea.ServerStatus {
 	return gaea.ServerStatus{
 		Version: a.o.Version, Master: a.master, Connected: a.ingest.Connected(), Database: "sqlite", Since: a.since,
 	}
+}
+
+// noteLate hands a return to the engine; one that does not name its run is looked up by its job.
+func (a *App) noteLate(ctx context.Context, r gaea.Return) error {
+	if r.RunID == "" {
+		job, err := a.store.Job(ctx, a.master, r.JID)
+		if err != nil || job.RunID == "" {
+			return err
+		}
+		r.RunID = job.RunID
+	}
+	return a.engine.Late(ctx, r)
 }

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -33,7 +34,8 @@ func newLateReturns(note func(context.Context, gaea.Return) error, log *slog.Log
 // take never waits. It is not called after stop.
 func (l *lateReturns) take(returns []gaea.Return) {
 	for i := range returns {
-		if returns[i].RunID == "" {
+		// A state run that waited in Salt's own queue on the minion comes back without its metadata, and so without its run.
+		if returns[i].RunID == "" && !strings.HasPrefix(returns[i].Function, "state.") {
 			continue
 		}
 		select {

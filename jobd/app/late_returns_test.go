@@ -22,10 +22,10 @@ func TestReturnsThatWaitForTheEngineAreNotedBeforeTheEnd(t *testing.T) {
 			return nil
 		}, slog.New(slog.DiscardHandler))
 		app.Start(l, t.Context())
-		app.Take(l, []gaea.Return{{RunID: "run-1"}, {}, {RunID: "run-2"}})
+		app.Take(l, []gaea.Return{{RunID: "run-1"}, {}, {RunID: "run-2"}, {Function: "state.apply"}})
 		close(busy)
-		if err := app.Stop(l, t.Context()); err != nil || noted != 2 {
-			t.Errorf("%d of 2 returns of runs were noted (%v)", noted, err)
+		if err := app.Stop(l, t.Context()); err != nil || noted != 3 {
+			t.Errorf("%d of 3 returns of runs were noted (%v)", noted, err)
 		}
 	})
 }
