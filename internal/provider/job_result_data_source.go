@@ -85,7 +85,7 @@ func (d *jobResultDataSource) Schema(_ context.Context, _ datasource.SchemaReque
 				Optional: true,
 				MarkdownDescription: "How long to wait before it is an error, for example `10m`, which is the default. Only with `wait = true`. jobd " +
 					"does not ask after the minions of a job that is no run of Gaea: where one of them is down, the wait ends here.",
-				Validators: []validator.String{durationValidator()},
+				Validators: []validator.String{durationValidator(), stringvalidator.AlsoRequires(path.MatchRoot("wait"))},
 			},
 			"function": schema.StringAttribute{Computed: true, MarkdownDescription: "Which function was run."},
 			"status": schema.StringAttribute{

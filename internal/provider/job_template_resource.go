@@ -74,10 +74,11 @@ func (r *jobTemplateResource) Schema(_ context.Context, _ resource.SchemaRequest
 				},
 			},
 			"kwargs": schema.StringAttribute{
-				Optional:            true,
-				CustomType:          jsontypes.NormalizedType{},
-				MarkdownDescription: "Keyword arguments of `function`, as a JSON object: `jsonencode({ refresh = true })`.",
-				Validators:          []validator.String{stringvalidator.AlsoRequires(path.MatchRoot("function")), objectValidator()},
+				Optional:   true,
+				CustomType: jsontypes.NormalizedType{},
+				MarkdownDescription: "Keyword arguments of `function`, as a JSON object: `jsonencode({ refresh = true })`. Not for secrets: " +
+					"a definition is kept in clear.",
+				Validators: []validator.String{stringvalidator.AlsoRequires(path.MatchRoot("function")), objectValidator()},
 			},
 			"batch": schema.SingleNestedAttribute{
 				Optional:            true,

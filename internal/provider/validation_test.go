@@ -126,6 +126,10 @@ data "gaea_job_result" "b" {
   jid    = "20260102150405123456"
   run_id = "run-1"
 }
+data "gaea_job_result" "c" {
+  jid     = "20260102150405123456"
+  timeout = "1m"
+}
 `)
 	tf := newTerraform(t)
 	tf.write(config.String())
@@ -145,7 +149,8 @@ data "gaea_job_result" "b" {
 		}
 		wantText(t, mine, row.want...)
 	}
-	wantText(t, out, `"yesterday" is not a Salt job id`, "Exactly one of these attributes must be configured: [jid,run_id]")
+	wantText(t, out, `"yesterday" is not a Salt job id`, "Exactly one of these attributes must be configured: [jid,run_id]",
+		`Attribute "wait" must be specified when "timeout" is specified`)
 	if strings.Contains(out, "hunter2") {
 		t.Error("a secret is quoted")
 	}
