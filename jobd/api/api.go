@@ -84,6 +84,8 @@ type Deps struct {
 	Logger *slog.Logger
 }
 
+//go:generate go run ./cmd/openapi ../../docs/openapi.json
+
 // API is the handler of every route. Make it with [New].
 type API struct {
 	deps    Deps

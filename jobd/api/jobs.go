@@ -103,7 +103,8 @@ func (a *API) jobs() {
 		summary: "The returns of one job as they come",
 		about: "Server-sent events: `job` once, with the job as it stands; `return` for each return, stored ones first, with the minion as id; " +
 			"`end` at last, with {\"reason\"}: complete (every expected minion has returned), slow (the client does not keep up), " +
-			"limit (an hour has passed) or shutdown (jobd stops). After any but complete, ask again.",
+			"limit (an hour has passed), shutdown (jobd stops) or the code of the problem for which the archive could not be read. After " +
+			"any but complete, ask again.",
 	}, a.followJob)
 	route(a, operation{
 		id: "list-returns", method: http.MethodGet, path: "/v1/returns", tag: tag, action: gaea.ActionRead,

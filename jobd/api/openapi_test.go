@@ -18,7 +18,7 @@ func TestTheCommittedDocumentIsTheAPIs(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(committed, api.New(api.Deps{}).OpenAPI()) {
-		t.Error("docs/openapi.json is stale; run: go run ./jobd/api/cmd/openapi docs/openapi.json")
+		t.Error("docs/openapi.json is stale; run: make generate")
 	}
 }
 

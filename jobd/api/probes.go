@@ -4,6 +4,8 @@ import (
 	"context"
 	"net/http"
 
+	"github.com/danielgtaylor/huma/v2"
+
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
 )
 
@@ -43,6 +45,10 @@ func (a *API) probes() {
 		}
 		return out, nil
 	})
+	ready := a.huma.OpenAPI().Paths["/readyz"].Get.Responses
+	ready["503"] = &huma.Response{Description: "Not ready, with the reasons", Content: ready["200"].Content}
+	a.plain("metrics", "/metrics", "text/plain", huma.TypeString, "What jobd counts, as Prometheus reads it")
+	a.plain("openapi", "/openapi.json", "application/openapi+json", huma.TypeObject, "This document")
 	route(a, operation{
 		id: "whoami", method: http.MethodGet, path: "/v1/whoami", tag: tag, action: gaea.ActionRead,
 		summary: "Whose token is this, and what may it do?",
@@ -54,5 +60,15 @@ func (a *API) probes() {
 		summary: "How does jobd stand?",
 	}, func(ctx context.Context, _ *nothing) (*answer[gaea.ServerStatus], error) {
 		return &answer[gaea.ServerStatus]{a.deps.Status(ctx)}, nil
+	})
+}
+
+// plain documents a route that is served without huma: [New] adds its handler.
+func (a *API) plain(id, path, contentType, schema, summary string) {
+	a.huma.OpenAPI().AddOperation(&huma.Operation{
+		OperationID: id, Method: http.MethodGet, Path: path, Tags: []string{"jobd"}, Summary: summary,
+		Responses: map[string]*huma.Response{
+			"200": {Description: "OK", Content: map[string]*huma.MediaType{contentType: {Schema: &huma.Schema{Type: schema}}}},
+		},
 	})
 }
