@@ -44,7 +44,7 @@ need_terraform() {
 	for program; do
 		command -v "$program" >/dev/null 2>&1 || continue
 		have=$(CHECKPOINT_DISABLE=1 "$program" version 2>/dev/null |
-			sed -n 's/^\(Terraform\|OpenTofu\) v\([0-9]*\.[0-9]*\).*/\2/p')
+			sed -nE 's/^(Terraform|OpenTofu) v([0-9]*\.[0-9]*).*/\2/p')
 		[ -n "$have" ] || have=0.0
 		at_least "$have" 1 11 && return
 		found="$found ($program is $have)"

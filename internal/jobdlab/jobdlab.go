@@ -1,5 +1,5 @@
-// Package jobdlab runs the real jobd binary beside a Salt master, for acceptance tests, the demo and benchmarks: on a free
-// loopback port, with an archive of its own, stopped or killed when told.
+// Package jobdlab runs the real jobd binary beside a Salt master, for acceptance tests, the demo and benchmarks. Each jobd has
+// a free loopback port and an archive of its own, and is stopped or killed when told.
 package jobdlab
 
 import (
@@ -84,8 +84,7 @@ func (j *Jobd) Launch(ctx context.Context) error {
 	// Not bound to ctx: jobd is stopped by Stop, so that it stores what it has read.
 	cmd := exec.CommandContext(context.WithoutCancel(ctx), j.cfg.Binary, args...)
 	cmd.Stdout, cmd.Stderr = log, log
-	// A group of its own: a Ctrl-C on the terminal is for the caller, which stops it in order.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
+	cmd.SysProcAttr = ownGroup()
 	if err := cmd.Start(); err != nil {
 		return err
 	}

@@ -1,0 +1,9 @@
+package jobdlab
+
+import "syscall"
+
+// ownGroup puts a process into a group of its own: a Ctrl-C on the terminal is for the caller, which stops it in order. A
+// caller that dies takes the process with it.
+func ownGroup() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
+}
