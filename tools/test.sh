@@ -36,24 +36,37 @@ packages() {
 	packages=$(tools/packages.sh "$1" ${PKG:-./...})
 }
 
+# name_terraform sets the Terraform that tests run, so that they never go and fetch one of their own.
+name_terraform() {
+	tools/need.sh terraform
+	TF_ACC_TERRAFORM_PATH=${TF_ACC_TERRAFORM_PATH:-$(command -v terraform)}
+	export TF_ACC_TERRAFORM_PATH CHECKPOINT_DISABLE=1
+}
+
+# The provider's unit tests run a real Terraform on a jobd in memory; no other unit test needs one.
+unit_packages() {
+	packages unit
+	case $packages in
+	*/internal/provider*) name_terraform ;;
+	esac
+}
+
 # Two packages at a time are what two cores carry; acceptance packages go one by one, each with a lab of its own.
 case $kind in
 unit)
-	packages unit
+	unit_packages
 	# shellcheck disable=SC2086
 	run . pkgname -p 2 -timeout 10m "$@" $packages
 	;;
 race)
-	packages unit
+	unit_packages
 	# shellcheck disable=SC2086
 	run . pkgname -race -p 2 -timeout 15m "$@" $packages
 	;;
 acceptance)
 	packages acceptance
-	export TF_ACC=1 CHECKPOINT_DISABLE=1
-	# Named, so that the tests never go and fetch a Terraform of their own.
-	TF_ACC_TERRAFORM_PATH=${TF_ACC_TERRAFORM_PATH:-$(command -v terraform)}
-	export TF_ACC_TERRAFORM_PATH
+	name_terraform
+	export TF_ACC=1
 	# shellcheck disable=SC2086
 	run . testname -p 1 -count 1 -timeout 45m "$@" $packages
 	;;
