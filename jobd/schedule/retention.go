@@ -1,4 +1,4 @@
-// Package schedule does what jobd does by the clock and not because somebody asked: it lets go of what is older than the
+// Package schedule does what jobd does by the clock and not because somebody asked. It lets go of what is older than the
 // retention setting.
 package schedule
 

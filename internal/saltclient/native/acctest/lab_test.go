@@ -1,4 +1,5 @@
-// Package acctest_test tries the native client on a real Salt.
+// Package acctest_test tries the native client on a real Salt. Its tests share one lab, whose master knows a user of
+// publisher_acl and some nodegroups.
 package acctest_test
 
 import (
