@@ -112,6 +112,42 @@ var jobTests = map[string]func(*bench){
 			same(b, "who returned", slices.Sorted(maps.Keys(got.Returns)), web)
 		}
 	},
+	"a publication that only adds its metadata and run changes nothing else": func(b *bench) {
+		// Salt 3007 and later tell a job twice: with its minions, and once more, without them, with its metadata.
+		told := newJob(1, "web1", "web2")
+		told.Missing, told.Target = []string{"gone"}, gaea.ListTarget([]string{"gone", "web1", "web2"})
+		again := told
+		again.Minions, again.Missing = nil, nil
+		again.Metadata, again.RunID, again.StateKey = json.RawMessage(`{"gaea_run":"run-1"}`), "run-1", "key"
+		want := told
+		want.Master, want.Metadata, want.RunID, want.StateKey = salt, again.Metadata, again.RunID, again.StateKey
+		want.Counts = map[gaea.Outcome]int{gaea.OutcomePending: 2}
+		for _, later := range []int{-1, 0, 1} { // by a stamp, or not
+			again.Started = at(1 + later)
+			want.Started = at(1 + min(later, 0))
+			for _, order := range [][]gaea.Job{{told, again}, {again, told}, {told, again, told}} {
+				for _, together := range []bool{true, false} {
+					store := b.open(b.T)
+					batches := []archive.Batch{{Jobs: order}}
+					if !together {
+						batches = nil
+						for _, j := range order {
+							batches = append(batches, archive.Batch{Jobs: []gaea.Job{j}})
+						}
+					}
+					for _, batch := range batches {
+						b.ok(store.WriteBatch(b.ctx(), salt, batch))
+					}
+					got, err := store.Job(b.ctx(), salt, jid(1))
+					b.ok(err)
+					same(b, "the job", got.Job, want)
+					page, err := store.Jobs(b.ctx(), gaea.JobFilter{RunID: "run-1"}, gaea.PageRequest{})
+					b.ok(err)
+					same(b, "the number of jobs of the run", len(page.Items), 1)
+				}
+			}
+		}
+	},
 	"jobs are found by what a filter says": func(b *bench) {
 		ping := newJob(1, "web1", "web2")
 		apply := newJob(2, "web1")
