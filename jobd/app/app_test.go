@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -224,6 +225,26 @@ func TestASecondJobdIsToldWhatIsTaken(t *testing.T) {
 		t.Error(err)
 	}
 	if err := j.stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestADatabaseWithoutItsKeyIsNotGivenANewOne(t *testing.T) {
+	t.Parallel()
+	o := options(t, newSalt(t))
+	if err := run(t, o).stop(); err != nil {
+		t.Fatal(err)
+	}
+	path, _ := app.SQLitePath(o.Database)
+	key := app.KeyPath("", path)
+	if err := os.Rename(key, key+".away"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := app.New(t.Context(), o); err == nil || !strings.Contains(gaea.MessageOf(err), key) || !strings.Contains(gaea.MessageOf(err), "--key-file") {
+		t.Errorf("it says: %v", err)
+	}
+	o.KeyFile = key + ".away"
+	if err := run(t, o).stop(); err != nil {
 		t.Error(err)
 	}
 }

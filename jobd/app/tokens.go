@@ -90,13 +90,31 @@ func makeDirectory(path string) error {
 	return nil
 }
 
+// keyBelongs refuses to make a new key for a database that was written with another: what is sealed in it would be lost, and
+// what was evidence would be none any more.
+func keyBelongs(path, keyPath string) error {
+	info, err := os.Stat(path)
+	if err != nil || info.Size() == 0 {
+		return nil //nolint:nilerr // a new database, or one that cannot be read, which shows when it is opened
+	}
+	if _, err := os.Stat(keyPath); errors.Is(err, fs.ErrNotExist) {
+		return gaea.Errorf(gaea.CodeUnavailable, "the database %s is there and its key file %s is not; put it back from a backup, or name it with --key-file. "+
+			"To go on without the secrets that the database holds, make a new one: (umask 077; head -c %d /dev/urandom > %s)", path, keyPath, archive.KeySize, keyPath)
+	}
+	return nil
+}
+
 // openArchive opens the database and what seals its secrets. The directory exists. A nil logger logs nothing.
 func openArchive(ctx context.Context, database, keyFile string, logger *slog.Logger) (archive.Store, archive.Sealer, error) {
 	path, err := SQLitePath(database)
 	if err != nil {
 		return nil, nil, err
 	}
-	sealer, err := archive.OpenKeyFile(KeyPath(keyFile, path))
+	keyPath := KeyPath(keyFile, path)
+	if err := keyBelongs(path, keyPath); err != nil {
+		return nil, nil, err
+	}
+	sealer, err := archive.OpenKeyFile(keyPath)
 	if err != nil {
 		return nil, nil, err
 	}

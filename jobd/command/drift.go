@@ -18,7 +18,7 @@ type checkCommand struct {
 	MaxAge     gaea.Duration `help:"Keep evidence that is at most this old; every minion is looked at again when absent." placeholder:"10m"`
 }
 
-// Help is printed below the flags' list.
+// Help is printed above the list of arguments.
 func (*checkCommand) Help() string {
 	return "Nothing is changed on the minions. The exit code is 0 where every minion is in sync, and 3 where one drifted, could not run the " +
 		"states, or did not answer."
@@ -51,7 +51,7 @@ type driftCommand struct {
 	Assignments []string `arg:"" optional:"" help:"Names of assignments; all when absent."`
 }
 
-// Help is printed below the flags' list.
+// Help is printed above the list of arguments.
 func (*driftCommand) Help() string {
 	return "No minion is asked: jobd check does that. The exit code is 0 where every minion is in sync, and 3 where one drifted, could not run " +
 		"the states, did not answer, or was never looked at."

@@ -26,7 +26,7 @@ type runCommand struct {
 	Idempotency string        `name:"idempotency-key" help:"The same key gives the same run, however often it is asked for." placeholder:"KEY"`
 }
 
-// Help is printed below the flags' list.
+// Help is printed above the list of arguments.
 func (*runCommand) Help() string {
 	return `Examples:
   jobd run test.ping -t '*' --watch
@@ -99,7 +99,7 @@ type showCommand struct {
 	Returns bool   `short:"r" help:"Also print what each minion returned."`
 }
 
-// Help is printed below the flags' list.
+// Help is printed above the list of arguments.
 func (*showCommand) Help() string {
 	return "The exit code is 0 while the run goes on and where it succeeded, 3 where it did not."
 }
@@ -127,7 +127,7 @@ type cancelCommand struct {
 	ID string `arg:"" name:"run" help:"The run's id, as jobd run and jobd runs print it."`
 }
 
-// Help is printed below the flags' list.
+// Help is printed above the list of arguments.
 func (*cancelCommand) Help() string {
 	return "Nothing more is published, what runs is killed, and each minion is asked whether the job is gone. Stays until that is known; " +
 		"the exit code is 0 where the run was cancelled."

@@ -32,7 +32,7 @@ const maxMiB = 64 << 10
 
 type serveCommand struct{ serveFlags }
 
-// Help is printed below the flags' list.
+// Help is printed above the list of arguments.
 func (*serveCommand) Help() string {
 	return `Everything else is found in the master's own configuration. jobd waits for a master that is away. Run it as a user of
 its own that the master's publisher_acl names and that may read the master's event socket (group of the master's user).

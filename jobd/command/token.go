@@ -32,7 +32,7 @@ type tokenCreateCommand struct {
 	TTL  gaea.Duration `help:"How long it is valid; for ever when absent." placeholder:"DURATION"`
 }
 
-// Help is printed below the flags' list.
+// Help is printed above the list of arguments.
 func (*tokenCreateCommand) Help() string {
 	return `It needs the database and the key beside it, and so jobd's user: sudo -u jobd jobd token create …
 

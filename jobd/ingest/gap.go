@@ -98,7 +98,7 @@ func (i *Ingester) closeGap(ctx context.Context) {
 			return
 		}
 	}
-	i.o.Logger.Info("the archive has all that the job cache has", "from", from, "recovered", s.recovered)
+	i.o.Logger.Info("the archive has all that the job cache has", "since", sinceWhen(from), "recovered", s.recovered)
 }
 
 // persist tries a step of the recovery until it works, with growing pauses. False where ctx ended before.

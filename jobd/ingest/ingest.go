@@ -197,7 +197,7 @@ func (i *Ingester) read(ctx context.Context, from time.Time) {
 		case m.Connected:
 			i.connected.Store(true)
 			i.metrics.connected.Set(1)
-			log.Info("connected to the master's event bus", "gap_from", from)
+			log.Info("connected to the master's event bus; fetching what was missed from its job cache", "since", sinceWhen(from))
 			i.noteGap(from)
 			i.missing.look()
 			heard = i.o.Now()
@@ -214,6 +214,14 @@ func (i *Ingester) read(ctx context.Context, from time.Time) {
 	if err != nil && !errors.Is(err, context.Canceled) {
 		log.Error("reading the event bus ended", "error", err)
 	}
+}
+
+// sinceWhen is a time for the log.
+func sinceWhen(t time.Time) string {
+	if t.IsZero() {
+		return "ever"
+	}
+	return t.UTC().Format(time.RFC3339)
 }
 
 func earlier(a, b time.Time) time.Time {
