@@ -149,14 +149,14 @@ func (j *Jobd) Command(ctx context.Context, token string, args ...string) *exec.
 // PID is the process's id.
 func (j *Jobd) PID() int { return j.cmd.Process.Pid }
 
-// Stop lets jobd store what it has read, and kills it where that takes longer than 20 s, which is an error. Stopping it
-// again does nothing.
+// Stop lets jobd store what it has read, and kills it where that takes longer than a minute, as systemd does; that is an
+// error. Stopping it again does nothing.
 func (j *Jobd) Stop() error {
 	if j.cmd == nil {
 		return nil
 	}
 	_ = j.cmd.Process.Signal(syscall.SIGTERM)
-	limit := time.NewTimer(20 * time.Second)
+	limit := time.NewTimer(time.Minute)
 	defer limit.Stop()
 	select {
 	case <-j.ended:
@@ -167,7 +167,7 @@ func (j *Jobd) Stop() error {
 		return nil
 	case <-limit.C:
 		j.Kill()
-		return errors.New("jobd did not stop within 20 s and was killed")
+		return errors.New("jobd did not stop within a minute and was killed")
 	}
 }
 
