@@ -84,7 +84,7 @@ func (c *Client) connectionError(caller, bounded context.Context, limit time.Dur
 	case wrongProtocol(err):
 		return unavailable(permanent{err}, "does not speak TLS; write http:// in endpoint / GAEA_ENDPOINT for a jobd without --tls-cert")
 	case certificateError(err):
-		return unavailable(permanent{err}, "has a certificate that is not trusted (%s); set ca_file to the certificate that signed it, and use the host name it was made for", innermost(err))
+		return unavailable(permanent{err}, "has a certificate that is not trusted (%s); set ca_file / GAEA_CA_FILE to the certificate that signed it, and use the host name it was made for", innermost(err))
 	case errors.As(err, &dns) && dns.IsNotFound:
 		return unavailable(permanent{err}, "cannot be found (no such host: %s); look at endpoint / GAEA_ENDPOINT", dns.Name)
 	case errors.As(err, &op) && op.Op == "dial":
