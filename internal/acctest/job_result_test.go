@@ -34,8 +34,8 @@ func TestAccAJobOfTheSaltCommandIsReadByItsJID(t *testing.T) {
 			ConfigStateChecks: []statecheck.StateCheck{
 				text(result, "function", "test.arg"), text(result, "status", "succeeded"),
 				statecheck.ExpectKnownValue(result, tfjsonpath.New("complete"), knownvalue.Bool(true)),
-				statecheck.ExpectKnownValue(result, tfjsonpath.New("outcomes"), knownvalue.MapExact(map[string]knownvalue.Check{"succeeded": knownvalue.Int64Exact(1)})),
-				at("outcome", knownvalue.StringExact("succeeded")), at("retcode", knownvalue.Int64Exact(0)),
+				statecheck.ExpectKnownValue(result, tfjsonpath.New("outcomes"), knownvalue.MapExact(map[string]knownvalue.Check{"succeeded": knownvalue.StringExact("1")})),
+				at("outcome", knownvalue.StringExact("succeeded")), at("retcode", knownvalue.StringExact("0")),
 				at("return", knownvalue.StringFunc(func(s string) error {
 					if !strings.Contains(s, `"args":["`+strings.ReplaceAll(r.name, "-", "_")+`"]`) {
 						return fmt.Errorf("the return is %s", s)
@@ -47,7 +47,7 @@ func TestAccAJobOfTheSaltCommandIsReadByItsJID(t *testing.T) {
 		resource.TestStep{
 			Config: resultOf("jid = %q\nwait = true", bad.JID),
 			ConfigStateChecks: []statecheck.StateCheck{
-				text(result, "status", "failed"), at("outcome", knownvalue.StringExact("failed")), at("retcode", knownvalue.Int64Exact(7)),
+				text(result, "status", "failed"), at("outcome", knownvalue.StringExact("failed")), at("retcode", knownvalue.StringExact("7")),
 			},
 		},
 	)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework/attr"
@@ -54,7 +55,7 @@ type jobResultModel struct {
 }
 
 var minionResultType = types.ObjectType{AttrTypes: map[string]attr.Type{
-	"outcome": types.StringType, "retcode": types.Int64Type, "return": types.StringType, "return_left_out": types.BoolType,
+	"outcome": types.StringType, "retcode": types.StringType, "return": types.StringType, "return_left_out": types.BoolType,
 	"message": types.StringType, "jid": types.StringType,
 }}
 
@@ -62,6 +63,8 @@ func (d *jobResultDataSource) Metadata(_ context.Context, req datasource.Metadat
 	resp.TypeName = req.ProviderTypeName + "_job_result"
 }
 
+// Schema has texts where one expects numbers: an output that takes a number from here makes -refresh-only -detailed-exitcode say
+// "changed" (2) for ever, seen with Terraform 1.11.4 (hashicorp/terraform#36403).
 func (d *jobResultDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, resp *datasource.SchemaResponse) {
 	resp.Schema = schema.Schema{
 		MarkdownDescription: "What came of a job: of one that Gaea ran, or of any that the master published, by whomever, as long as jobd " +
@@ -99,16 +102,17 @@ func (d *jobResultDataSource) Schema(_ context.Context, _ datasource.SchemaReque
 				MarkdownDescription: "Salt's job ids: one for each slice of a run.",
 			},
 			"outcomes": schema.MapAttribute{
-				Computed: true, ElementType: types.Int64Type,
+				Computed: true, ElementType: types.StringType,
 				MarkdownDescription: "How many minions have which outcome: `succeeded`, `in_sync`, `changed`, `would_change`, `failed`, " +
-					"`could_not_run`, `no_return`, `unreachable`, `killed`, `skipped` or `pending`.",
+					"`could_not_run`, `no_return`, `unreachable`, `killed`, `skipped` or `pending`. The counts are texts: write " +
+					"`tonumber(…)` to compute with them.",
 			},
 			"minions": schema.MapNestedAttribute{
 				Computed:            true,
 				MarkdownDescription: "Each minion by its id.",
 				NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
 					"outcome": schema.StringAttribute{Computed: true, MarkdownDescription: "One of those that `outcomes` counts."},
-					"retcode": schema.Int64Attribute{Computed: true, MarkdownDescription: "Salt's return code; null where it sent none."},
+					"retcode": schema.StringAttribute{Computed: true, MarkdownDescription: "Salt's return code, as a text; null where it sent none."},
 					"return": schema.StringAttribute{
 						Computed: true,
 						MarkdownDescription: "What the function returned, as JSON for `jsondecode`. Null where there is no return, and where it is " +
@@ -273,12 +277,12 @@ func (d *jobResultDataSource) addReturns(ctx context.Context, result *jobResult)
 func (m *jobResultModel) take(r *jobResult) {
 	m.Function, m.Status, m.Complete = types.StringValue(r.function), types.StringValue(r.status), types.BoolValue(r.complete)
 	m.JIDs = textList(r.jids)
-	outcomes, minions := map[string]int64{}, make(map[string]attr.Value, len(r.minions))
+	outcomes, minions := map[string]int{}, make(map[string]attr.Value, len(r.minions))
 	for name, minion := range r.minions {
 		outcomes[string(minion.outcome)]++
-		retcode := types.Int64Null()
+		retcode := types.StringNull()
 		if minion.retcode != nil {
-			retcode = types.Int64Value(int64(*minion.retcode))
+			retcode = types.StringValue(strconv.Itoa(*minion.retcode))
 		}
 		minions[name] = types.ObjectValueMust(minionResultType.AttrTypes, map[string]attr.Value{
 			"outcome": types.StringValue(string(minion.outcome)), "retcode": retcode, "return": textOrNull(valid(minion.body)),
@@ -288,7 +292,7 @@ func (m *jobResultModel) take(r *jobResult) {
 	}
 	counts := make(map[string]attr.Value, len(outcomes))
 	for outcome, n := range outcomes {
-		counts[outcome] = types.Int64Value(n)
+		counts[outcome] = types.StringValue(strconv.Itoa(n))
 	}
-	m.Outcomes, m.Minions = types.MapValueMust(types.Int64Type, counts), types.MapValueMust(minionResultType, minions)
+	m.Outcomes, m.Minions = types.MapValueMust(types.StringType, counts), types.MapValueMust(minionResultType, minions)
 }

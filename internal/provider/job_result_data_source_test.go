@@ -50,10 +50,10 @@ func TestAJobsResultIsReadAsItStands(t *testing.T) {
 			check(tfjsonpath.New("status"), knownvalue.StringExact("running")),
 			check(tfjsonpath.New("complete"), knownvalue.Bool(false)),
 			check(tfjsonpath.New("outcomes"), knownvalue.MapExact(map[string]knownvalue.Check{
-				"failed": knownvalue.Int64Exact(1), "succeeded": knownvalue.Int64Exact(1), "pending": knownvalue.Int64Exact(1),
+				"failed": knownvalue.StringExact("1"), "succeeded": knownvalue.StringExact("1"), "pending": knownvalue.StringExact("1"),
 			})),
 			check(minion("web1", "return"), knownvalue.StringExact(`"sh: nope"`)),
-			check(minion("web1", "retcode"), knownvalue.Int64Exact(1)),
+			check(minion("web1", "retcode"), knownvalue.StringExact("1")),
 			check(minion("web1", "message"), knownvalue.StringExact("command not found")),
 			check(minion("web2", "return"), knownvalue.Null()),
 			check(minion("web2", "return_left_out"), knownvalue.Bool(true)),
@@ -108,4 +108,23 @@ output "second" { value = jsondecode(data.gaea_job_result.last.minions["web2"].r
 			ExpectError: regexp.MustCompile(`there is no run "run-8"`),
 		},
 	)
+}
+
+func TestAJobResultThatIsPutOutLeavesPlansEmpty(t *testing.T) {
+	f := newFakeJobd("web1")
+	withJob(f)
+	tf := applied(t, f, motd+`
+data "gaea_job_result" "last" { jid = "`+jid+`" }
+
+output "outcomes" { value = data.gaea_job_result.last.outcomes }
+output "minions" { value = data.gaea_job_result.last.minions }
+`)
+	for range 2 {
+		if code, out := tf.plan(); code != 0 {
+			t.Errorf("plan: exit %d\n%s", code, out)
+		}
+		if code, out := tf.plan("-refresh-only"); code != 0 {
+			t.Errorf("plan -refresh-only: exit %d\n%s", code, out)
+		}
+	}
 }
