@@ -39,14 +39,13 @@ func (i *Ingester) start(ctx context.Context) (time.Time, error) {
 	if err != nil {
 		return time.Time{}, err
 	}
-	for _, start := range open {
-		if start.Before(from) {
-			from = start
-		}
+	if len(open) == 0 {
+		return from, nil
 	}
+	first := slices.MinFunc(slices.Collect(maps.Values(open)), time.Time.Compare)
 	// They stay open until they have been looked at: the master may be away for longer than this jobd lives.
-	i.missing.keep(slices.Sorted(maps.Keys(open)))
-	return from, nil
+	i.missing.keep(slices.Sorted(maps.Keys(open)), first)
+	return earlier(first, from), nil
 }
 
 // noteGap notes that events from a time on may be missing.
@@ -74,6 +73,7 @@ type search struct {
 	done      map[string]bool // jobs that need no further look
 	failures  map[string]int  // by job
 	recovered int             // returns
+	said      time.Time       // when the progress was last logged
 }
 
 // closeGap fetches what the job cache has and the archive has not, twice: the master sends an event a moment before it
@@ -88,7 +88,8 @@ func (i *Ingester) closeGap(ctx context.Context) {
 	}
 	i.looking.Store(true)
 	defer i.looking.Store(false)
-	s := &search{from: from, settled: i.o.Now().Add(i.o.Settle), done: map[string]bool{}, failures: map[string]int{}}
+	now := i.o.Now()
+	s := &search{from: from, settled: now.Add(i.o.Settle), said: now, done: map[string]bool{}, failures: map[string]int{}}
 	pass := func() error { return i.fetch(ctx, s) }
 	if !i.persist(ctx, pass) || !sleep(ctx, s.settled.Sub(i.o.Now())) || !i.persist(ctx, pass) {
 		return // the records stay open, and the next start looks again
@@ -130,9 +131,13 @@ func (i *Ingester) fetch(ctx context.Context, s *search) error {
 	if err != nil {
 		return err
 	}
-	for _, jid := range jids {
+	for k, jid := range slices.Backward(jids) { // what happened last is what people wait for
 		if s.done[jid] {
 			continue
+		}
+		if now := i.o.Now(); now.Sub(s.said) >= sayAgain {
+			s.said = now
+			i.o.Logger.Info("fetching what was missed from the job cache", "jobs_left", k+1, "recovered", s.recovered)
 		}
 		settled := !i.o.Now().Before(s.settled)
 		n, err := i.fetchJob(ctx, jid, touched[jid])
@@ -177,6 +182,10 @@ func (i *Ingester) candidates(ctx context.Context, from time.Time) (touched map[
 		}
 		return t
 	}
+	if from.IsZero() { // an empty archive is filled, perhaps in several attempts
+		jids, err = i.o.Cache.CachedJIDs(ctx, oldest)
+		return nil, jids, err
+	}
 	active, err := i.o.Cache.CachedJIDs(ctx, later(from))
 	if err != nil {
 		return nil, nil, err
@@ -184,9 +193,6 @@ func (i *Ingester) candidates(ctx context.Context, from time.Time) (touched map[
 	touched = make(map[string]bool, len(active))
 	for _, jid := range active {
 		touched[jid] = true
-	}
-	if from.IsZero() {
-		return touched, active, nil
 	}
 	jids, err = i.o.Cache.CachedJIDs(ctx, later(from.Add(-longJob)))
 	return touched, jids, err

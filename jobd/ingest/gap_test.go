@@ -271,6 +271,35 @@ func TestWhatTheArchiveHasIsNotFetchedAgain(t *testing.T) {
 	})
 }
 
+func TestAnArchiveThatIsFilledInSeveralAttemptsGoesOnWhereItWas(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newCache()
+		var all []gaea.Return
+		for n := range 20 {
+			all = append(all, ret(n))
+		}
+		c.add(all...)
+		elapse(time.Hour)
+		s := newStore()
+		s.gaps[1], s.opened = time.Time{}, 1 // the attempt before was cut off, and had begun with the newest
+		for _, x := range all[10:] {
+			s.jobs[x.JID] = c.jobs[x.JID].Job
+			s.put(x)
+		}
+		r := startOn(t, s, c, nil)
+		r.connect()
+		elapse(time.Minute)
+		r.stop(t)
+		if n, _ := s.count(); n != 20 || c.count(all[19].JID) != 0 {
+			t.Errorf("%d of 20 returns are stored, and the newest was asked for %d times", n, c.count(all[19].JID))
+		}
+		if first, last := s.log[0], s.log[len(s.log)-2]; first != "return "+all[9].JID || last != "return "+all[0].JID {
+			t.Errorf("fetched in the order %q", s.log)
+		}
+	})
+}
+
 func TestASecondPublicationUnderOneJobIdInTheGapIsFound(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -2,7 +2,6 @@ package ingest
 
 import (
 	"context"
-	"slices"
 	"sync"
 	"time"
 )
@@ -15,6 +14,8 @@ type missing struct {
 	noted    bool
 	from     time.Time // zero: since ever
 	recorded bool      // the archive has an open record that starts at from, or before
+	covered  bool      // the archive has an open record from before, which starts at cover
+	cover    time.Time
 
 	recording sync.Mutex // held by who records or takes; before mu
 	ids       []int64    // of the archive's open records, guarded by recording
@@ -30,7 +31,7 @@ func (m *missing) note(from time.Time) (isNew bool) {
 	defer m.mu.Unlock()
 	isNew = !m.noted
 	if isNew || from.Before(m.from) {
-		m.noted, m.from, m.recorded = true, from, false
+		m.noted, m.from, m.recorded = true, from, m.covered && !from.Before(m.cover)
 	}
 	return isNew
 }
@@ -87,14 +88,16 @@ func (m *missing) take() (from time.Time, ids []int64, ok bool) {
 	if !m.noted || !m.recorded {
 		return time.Time{}, nil, false
 	}
-	m.noted, m.recorded = false, false
+	m.noted, m.recorded, m.covered = false, false, false
 	ids, m.ids = m.ids, nil
 	return m.from, ids, true
 }
 
-// keep takes over records that are open from before.
-func (m *missing) keep(ids []int64) {
+// keep takes over records that are open from before, the earliest of which starts at a time.
+func (m *missing) keep(ids []int64, earliest time.Time) {
 	m.recording.Lock()
 	defer m.recording.Unlock()
-	m.ids = slices.Concat(m.ids, ids)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.ids, m.covered, m.cover = ids, len(ids) > 0, earliest
 }
