@@ -214,7 +214,7 @@ func TestASecondJobdIsToldWhatIsTaken(t *testing.T) {
 		t.Errorf("the same database: %v", err)
 	}
 	// Tokens are made beside a running jobd.
-	tokens, err := app.OpenTokens(t.Context(), o.Database, "")
+	tokens, err := app.OpenTokens(t.Context(), o.Database, "", false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"bytes"
 	"context"
 	"log/slog"
 	"strings"
@@ -34,8 +35,7 @@ func newLateReturns(note func(context.Context, gaea.Return) error, log *slog.Log
 // take never waits. It is not called after stop.
 func (l *lateReturns) take(returns []gaea.Return) {
 	for i := range returns {
-		// A state run that waited in Salt's own queue on the minion comes back without its metadata, and so without its run.
-		if returns[i].RunID == "" && !strings.HasPrefix(returns[i].Function, "state.") {
+		if returns[i].RunID == "" && !queued(&returns[i]) {
 			continue
 		}
 		select {
@@ -44,6 +44,12 @@ func (l *lateReturns) take(returns []gaea.Return) {
 			l.dropped.Add(1)
 		}
 	}
+}
+
+// queued says whether a return may be of a run although it names none: a state run that waited in Salt's own queue on the
+// minion (the engine asks for that) comes back without its metadata.
+func queued(r *gaea.Return) bool {
+	return strings.HasPrefix(r.Function, "state.") && bytes.Contains(r.Args, []byte(`"queue":true`))
 }
 
 func (l *lateReturns) start(ctx context.Context) {

@@ -22,7 +22,7 @@ func TestReturnsThatWaitForTheEngineAreNotedBeforeTheEnd(t *testing.T) {
 			return nil
 		}, slog.New(slog.DiscardHandler))
 		app.Start(l, t.Context())
-		app.Take(l, []gaea.Return{{RunID: "run-1"}, {}, {RunID: "run-2"}, {Function: "state.apply"}})
+		app.Take(l, []gaea.Return{{RunID: "run-1"}, {}, {RunID: "run-2"}, {Function: "state.apply", Args: []byte(`["site"]`)}, {Function: "state.apply", Args: []byte(`["site",{"__kwarg__":true,"queue":true}]`)}})
 		close(busy)
 		if err := app.Stop(l, t.Context()); err != nil || noted != 3 {
 			t.Errorf("%d of 3 returns of runs were noted (%v)", noted, err)

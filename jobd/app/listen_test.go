@@ -95,7 +95,7 @@ func TestAClientWithTheCertificateTalksToAJobdWithTLS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tokens, err := app.OpenTokens(t.Context(), o.Database, "")
+	tokens, err := app.OpenTokens(t.Context(), o.Database, "", false)
 	if err != nil {
 		t.Fatal(err)
 	}

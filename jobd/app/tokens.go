@@ -22,16 +22,25 @@ import (
 type Tokens struct {
 	store archive.Store
 	authn *authn.Authenticator
+	// Path is the database, and Made says that there was none before.
+	Path string
+	Made bool
 }
 
-// OpenTokens opens the archive, which a running jobd may use at the same time. Close it after use.
-func OpenTokens(ctx context.Context, database, keyFile string) (*Tokens, error) {
+// OpenTokens opens the archive, which a running jobd may use at the same time. Where there is none it is made if create says so,
+// and else CodeNotFound. Close it after use.
+func OpenTokens(ctx context.Context, database, keyFile string, create bool) (*Tokens, error) {
 	path, err := SQLitePath(database)
 	if err != nil {
 		return nil, err
 	}
 	dir := filepath.Dir(path)
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) && os.Geteuid() == 0 {
+	_, err = os.Stat(path)
+	missing := errors.Is(err, fs.ErrNotExist)
+	if missing && !create {
+		return nil, gaea.Errorf(gaea.CodeNotFound, "there is no database %s; name jobd's own with --database, or jobd's config file with --config", path)
+	}
+	if missing && os.Geteuid() == 0 {
 		// Root can write everywhere, and would make a database that jobd's own user cannot open then.
 		if name, other := otherOwner(dir); other {
 			return nil, gaea.Errorf(gaea.CodeForbidden, "%s belongs to user %s and holds no database yet; make the first token as that user: sudo -u %s jobd token …", dir, name, name)
@@ -49,7 +58,7 @@ func OpenTokens(ctx context.Context, database, keyFile string) (*Tokens, error) 
 	if err != nil {
 		return nil, err
 	}
-	return &Tokens{store: store, authn: authn.New(store, time.Now)}, nil
+	return &Tokens{store: store, authn: authn.New(store, time.Now), Path: path, Made: missing}, nil
 }
 
 // Create makes a token and returns its text, which is kept nowhere. A ttl of 0 means for ever.

@@ -115,8 +115,10 @@ func TestADatabaseThatJobdDoesNotKnowIsRefused(t *testing.T) {
 
 func TestATokenIsMadeShownOnceListedAndRevoked(t *testing.T) {
 	database := "sqlite://" + filepath.Join(t.TempDir(), "new", "jobd.db")
+	code, _, errs := jobd(t, "token", "list", "--database", database)
+	want(t, "a database that is not there", code, command.ExitFailed, errs, "new/jobd.db", "--config")
 	code, token, errs := jobd(t, "token", "create", "--role", "plan", "--name", "ci", "--database", database)
-	if code != command.ExitOK || strings.TrimSpace(token) == "" {
+	if code != command.ExitOK || strings.TrimSpace(token) == "" || !strings.Contains(errs, "it was made now") {
 		t.Fatalf("exit code %d, printed:\n%s", code, errs)
 	}
 	_, list, _ := jobd(t, "token", "list", "--database", database, "-o", "tsv")

@@ -21,8 +21,8 @@ type keeper struct {
 	KeyFile  string     `help:"As for jobd serve." type:"path" placeholder:"FILE"`
 }
 
-func (k keeper) open(ctx context.Context) (*app.Tokens, error) {
-	return app.OpenTokens(ctx, k.Database, k.KeyFile)
+func (k keeper) open(ctx context.Context, create bool) (*app.Tokens, error) {
+	return app.OpenTokens(ctx, k.Database, k.KeyFile, create)
 }
 
 type tokenCreateCommand struct {
@@ -43,7 +43,7 @@ Examples:
 
 // Run prints the token alone on standard output.
 func (c *tokenCreateCommand) Run(w *world) error {
-	tokens, err := c.open(w.ctx)
+	tokens, err := c.open(w.ctx, true)
 	if err != nil {
 		return err
 	}
@@ -55,6 +55,9 @@ func (c *tokenCreateCommand) Run(w *world) error {
 	t, err := tokens.Create(w.ctx, name, gaea.Role(c.Role), time.Duration(c.TTL))
 	if err != nil {
 		return err
+	}
+	if tokens.Made {
+		w.note("There was no database %s: it was made now. jobd serve must be given the same one.\n", tokens.Path)
 	}
 	w.printf("%s\n", t.Secret)
 	w.note("This is the only time that the token %s (%s, role %s) is shown.\n", t.ID, t.Name, t.Role)
@@ -68,7 +71,7 @@ type tokenListCommand struct {
 
 // Run lists the tokens.
 func (c *tokenListCommand) Run(w *world) error {
-	tokens, err := c.open(w.ctx)
+	tokens, err := c.open(w.ctx, false)
 	if err != nil {
 		return err
 	}
@@ -95,7 +98,7 @@ type tokenRevokeCommand struct {
 
 // Run revokes the token.
 func (c *tokenRevokeCommand) Run(w *world) error {
-	tokens, err := c.open(w.ctx)
+	tokens, err := c.open(w.ctx, false)
 	if err != nil {
 		return err
 	}

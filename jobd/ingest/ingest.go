@@ -6,7 +6,6 @@ package ingest
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"log/slog"
 	"math"
 	"strings"
@@ -211,8 +210,10 @@ func (i *Ingester) read(ctx context.Context, from time.Time) {
 			log.Warn("the master's event bus is not connected; trying again", "error", m.Err)
 		}
 	})
-	if err != nil && !errors.Is(err, context.Canceled) {
-		log.Error("reading the event bus ended", "error", err)
+	if ctx.Err() == nil {
+		i.connected.Store(false)
+		i.metrics.connected.Set(0)
+		log.Error("reading the event bus has ended; restart jobd", "error", err)
 	}
 }
 

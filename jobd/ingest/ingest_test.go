@@ -1,6 +1,7 @@
 package ingest_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"strings"
@@ -136,4 +137,24 @@ func TestAFollowerThatIsTooSlowIsToldAndHoldsUpNobody(t *testing.T) {
 	if n == 0 || n >= 5000 {
 		t.Errorf("%d returns kept", n)
 	}
+}
+
+// brokenBus ends although nobody stopped it.
+type brokenBus struct{}
+
+func (brokenBus) Read(_ context.Context, sink func(gaea.BusMessage)) error {
+	sink(gaea.BusMessage{Connected: true})
+	return errors.New("out of file descriptors")
+}
+
+func TestAReaderThatEndsByItselfIsTold(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, newCache(), func(o *ingest.Options) { o.Bus = brokenBus{} })
+		synctest.Wait()
+		if p := r.in.Problems(); len(p) != 1 {
+			t.Errorf("the problems are %q", p)
+		}
+		r.stop(t)
+	})
 }
