@@ -89,11 +89,14 @@ func wait(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// Each message is the template with another job id, minion and stamp of the same lengths in it.
+// Each message is the template with another job id, minion, stamp and serial number of the same lengths in it. The number
+// stands in a state's comment, so that no two returns have the same content: an archive that stores equal content once has
+// nothing to save.
 const (
 	placeJID    = "20000101000000000000"
 	placeMinion = "minion0000"
 	placeStamp  = "2000-01-01T00:00:00.000000+00:00"
+	placeSerial = "serial-000000000000"
 	perJob      = 50 // minions a job
 )
 
@@ -103,6 +106,7 @@ func (b *bus) append(out *bytes.Buffer, n int) {
 	m = bytes.ReplaceAll(m, []byte(placeJID), fmt.Appendf(nil, "20260101%012d", n/perJob))
 	m = bytes.ReplaceAll(m, []byte(placeMinion), fmt.Appendf(nil, "minion%04d", n%perJob))
 	m = bytes.ReplaceAll(m, []byte(placeStamp), []byte(now.Format("2006-01-02T15:04:05.000000")+"+00:00"))
+	m = bytes.ReplaceAll(m, []byte(placeSerial), fmt.Appendf(nil, "serial-%012d", n))
 	out.Write(m)
 }
 
@@ -121,7 +125,7 @@ func stateReturn() []byte {
 		states.mapOf(0)
 		states.text("result")
 		states.raw(0xc3) // true
-		states.pair("comment", "The file "+path+" is in the correct state")
+		states.pair("comment", "The file "+path+" is in the correct state, "+placeSerial)
 		states.pair("__sls__", "app.sites")
 		states.text("__run_num__")
 		states.raw(byte(i))

@@ -116,8 +116,8 @@ Written by ` + "`make bench`" + `, which starts a real Salt, a real jobd and a r
 that a noisy machine slows both; times are medians, with the smallest and the largest behind them. The bus of the archive's figures is
 a generator on a socket that frames messages as Salt 3008 does; jobd reads it as it reads a master. Lag is told by jobd's own
 histogram, as the upper end of the bucket that the quantile falls into. For the rate jobd is given a queue of 512 MiB (` + "`--queue`" + `; 64 by
-default), because the generator is faster than any master. Its returns all say the same, that every state is in sync: the archive keeps a
-row for each, and their content once.
+default), because the generator is faster than any master. No two of its returns have the same content, so the archive, which stores equal
+content once, has nothing to save.
 
 `
 
