@@ -34,10 +34,20 @@ func Return(r *gaea.Return) {
 		}
 		return
 	}
-	r.Body = JSON(r.Body)
+	if tellsOfJobs(r) {
+		r.Body = Args(r.Body)
+	} else {
+		r.Body = JSON(r.Body)
+	}
 	for i := range r.States {
 		r.States[i].Changes = JSON(r.States[i].Changes)
 	}
+}
+
+// tellsOfJobs says whether a return holds the arguments of jobs: saltutil.find_job, saltutil.running and their like repeat them
+// as they were published, and others pass that on.
+func tellsOfJobs(r *gaea.Return) bool {
+	return strings.HasPrefix(r.Function, "saltutil.") || bytes.Contains(r.Body, []byte(`"__kwarg__"`))
 }
 
 // Event redacts the body of an event that is neither a job nor a return. Runners take arguments too, and tell them in events of

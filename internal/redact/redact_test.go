@@ -63,6 +63,22 @@ func TestWhatThePillarModuleReturnsIsNotKept(t *testing.T) {
 	}
 }
 
+func TestWhatAMinionTellsOfTheJobsItRunsLosesTheirPillar(t *testing.T) {
+	t.Parallel()
+	job := `{"fun":"state.apply","arg":["site",{"__kwarg__":true,"pillar":{"k":"s3cret"},"queue":true}],"jid":"20261123035903722001","keep":"me"}`
+	text := `{"fun":"state.apply","arg":["site","pillar={k: s3cret}"],"jid":"20261123035903722001","keep":"me"}`
+	for _, c := range []struct{ function, body string }{
+		{"saltutil.find_job", job}, {"saltutil.find_job", text}, {"saltutil.running", "[" + job + "," + text + "]"},
+		{"publish.publish", `{"web1":` + job + `}`},
+	} {
+		r := gaea.Return{Function: c.function, Body: json.RawMessage(c.body)}
+		redact.Return(&r)
+		if got := string(r.Body); strings.Contains(got, "s3cret") || !strings.Contains(got, `"keep":"me"`) {
+			t.Errorf("%s: got %s", c.function, got)
+		}
+	}
+}
+
 func TestAMessageThatQuotesPillarIsNotKept(t *testing.T) {
 	t.Parallel()
 	r := gaea.Return{
