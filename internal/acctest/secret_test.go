@@ -179,3 +179,52 @@ func TestAccArgumentsThatAreNamedLikeSecretsAreNotStored(t *testing.T) {
 	secrecy.api(t, paths...)
 	secrecy.files(t)
 }
+
+func TestAccPillarIsNotStoredWhereAMinionTellsWhatItRuns(t *testing.T) {
+	t.Parallel()
+	r := newRigAlone(t)
+	secrecy := &secrecy{r: r, secrets: []string{"xyzzy-of-a-running-job"}, control: r.name}
+	sls := r.sls(t, `
+slow:
+  cmd.run:
+    - name: mkdir -p {{ dir }}; touch {{ dir }}/started; while [ ! -e {{ dir }}/go ]; do sleep 0.1; done
+`)
+	t.Cleanup(func() { r.write(t, "db1", "go", "") })
+	jids, err := r.saltAPI(t).publish(t.Context(), 1, []string{"db1"}, "state.apply", sls, "queue=True", `pillar={"word": "`+secrecy.secrets[0]+`"}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the states run", func() bool { return r.exists("db1", "started") })
+	paths := []string{"/v1/jobs/" + jids[0]}
+	for _, ask := range [][]string{{"saltutil.find_job", jids[0]}, {"saltutil.running"}, {"saltutil.is_running", "state.*"}} {
+		id, err := r.client.CreateRun(t.Context(), gaea.RunRequest{Function: ask[0], Args: anys(ask[1:]), Target: gaea.ListTarget([]string{"db1"})}, r.name+ask[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		run, err := r.client.WaitRun(t.Context(), id.ID, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		jid := run.Minions["db1"].JID
+		ret, err := r.client.Return(t.Context(), jid, "db1")
+		if err != nil || !strings.Contains(string(ret.Body), jids[0]) {
+			t.Errorf("%s does not tell of the job: %+v (%v)", ask[0], ret, err)
+		}
+		paths = append(paths, "/v1/jobs/"+jid, "/v1/jobs/"+jid+"/returns", "/v1/jobs/"+jid+"/returns/db1")
+	}
+	secrecy.api(t, paths...)
+	r.write(t, "db1", "go", "")
+	if err := r.client.FollowJob(t.Context(), jids[0], func(gaea.Return) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	secrecy.api(t, "/v1/jobs/"+jids[0]+"/returns")
+	secrecy.files(t)
+}
+
+func anys(texts []string) []any {
+	out := make([]any, len(texts))
+	for i, s := range texts {
+		out[i] = s
+	}
+	return out
+}
