@@ -22,7 +22,7 @@ import (
 )
 
 type options struct {
-	Only   []string `help:"Only these: ping, lag, rate, plan, start." placeholder:"NAME"`
+	Only   []string `help:"Only these, with commas between: ${enum}." enum:"ping,lag,rate,plan,start" placeholder:"NAME"`
 	Rounds int      `help:"Rounds of what is compared command by command." default:"9"`
 	Output string   `help:"File that is given the table instead of standard output." placeholder:"FILE" type:"path"`
 }
