@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -82,7 +81,7 @@ func startShared(lab *saltlab.Lab) error {
 	if shared.binary, err = jobdlab.Build(ctx, shared.dir); err != nil {
 		return err
 	}
-	if shared.tfrc, err = buildMirror(ctx, shared.dir); err != nil {
+	if shared.tfrc, err = jobdlab.Mirror(ctx, shared.dir); err != nil {
 		return err
 	}
 	shared.jobd, err = jobdlab.Start(ctx, jobdlab.Config{
@@ -106,24 +105,6 @@ func makeTokens(ctx context.Context, j *jobdlab.Jobd) (map[string]string, error)
 		tokens[role] = token
 	}
 	return tokens, nil
-}
-
-// buildMirror builds the provider and lays it out as a filesystem mirror for terraform init.
-func buildMirror(ctx context.Context, dir string) (tfrc string, err error) {
-	mirror := filepath.Join(dir, "mirror")
-	goos, err1 := exec.CommandContext(ctx, "go", "env", "GOOS").Output()
-	arch, err2 := exec.CommandContext(ctx, "go", "env", "GOARCH").Output()
-	if err := errors.Join(err1, err2); err != nil {
-		return "", err
-	}
-	place := filepath.Join(mirror, "registry.terraform.io", "gaea-salt", "gaea", "0.0.1", strings.TrimSpace(string(goos))+"_"+strings.TrimSpace(string(arch)))
-	build := exec.CommandContext(ctx, "go", "build", "-o", filepath.Join(place, "terraform-provider-gaea_v0.0.1"), "github.com/gaea-salt/terraform-provider-gaea")
-	if out, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("building the provider: %w\n%s", err, out)
-	}
-	tfrc = filepath.Join(dir, "cli.tfrc")
-	config := fmt.Sprintf("disable_checkpoint = true\nprovider_installation {\n  filesystem_mirror {\n    path = %q\n  }\n}\n", mirror)
-	return tfrc, os.WriteFile(tfrc, []byte(config), 0o600)
 }
 
 // rig is what a test works with.
