@@ -140,9 +140,9 @@ func TestCancelOfARunThatWaitsForOthersTellsNobody(t *testing.T) {
 		w := newWorld(t)
 		w.salt.Set("web1", enginetest.Minion{Takes: time.Minute})
 		first := w.submit(apply(glob("*"))).ID
+		w.eventually("the first runs", func() bool { return w.salt.Running("web1") })
 		second := w.submit(apply(gaea.ListTarget([]string{"web1"}))).ID
 		third := w.submit(apply(gaea.ListTarget([]string{"web1"}))).ID
-		w.eventually("the first runs", func() bool { return w.salt.Running("web1") })
 		w.cancel(second)
 		if run := w.finish(second); run.Status != gaea.RunCancelled || run.Counts[gaea.OutcomeSkipped] != 1 || len(w.salt.Ran("web1")) != 1 {
 			t.Errorf("%s: %v", run.Status, outcomes(run))

@@ -10,29 +10,43 @@ type RunKind string
 
 // The kinds of run.
 const (
-	RunJob     RunKind = "job"     // a function that somebody asked for
-	RunCheck   RunKind = "check"   // a test run of an assignment: the look for drift, and the look after an enforcing run
-	RunEnforce RunKind = "enforce" // a real run of an assignment
+	RunJob       RunKind = "job"     // a function that somebody asked for
+	RunCheck     RunKind = "check"   // a test run of an assignment: the look for drift, and the look after an enforcing run
+	RunEnforce   RunKind = "enforce" // a real run of an assignment
+	RunForAction RunKind = "action"  // one try of another run's action, which is its parent
 )
 
 // RunStatus is where a run stands.
 type RunStatus string
 
-// The states of a run. The last four are final.
+// The states of a run. The last five are final.
 const (
-	RunQueued     RunStatus = "queued"     // stored, waiting for its minions to be free or for its turn
-	RunRunning    RunStatus = "running"    // resolving, publishing or gathering
-	RunCancelling RunStatus = "cancelling" // told to stop; kills are being verified
-	RunSucceeded  RunStatus = "succeeded"  // every minion's outcome is OK
-	RunFailed     RunStatus = "failed"     // at least one minion's outcome is not OK, or nothing could be published
-	RunCancelled  RunStatus = "cancelled"  // stopped by somebody
-	RunTimedOut   RunStatus = "timed_out"  // the job timeout passed before every minion was accounted for
+	RunQueued           RunStatus = "queued"            // stored, waiting for its minions to be free or for its turn
+	RunAwaitingApproval RunStatus = "awaiting_approval" // reserved: no run has it yet
+	RunPreActions       RunStatus = "pre_actions"       // doing what comes before the run's or a slice's own work
+	RunRunning          RunStatus = "running"           // publishing or gathering a slice, or waiting for the time of the next
+	RunPaused           RunStatus = "paused"            // nothing goes on until somebody resumes it
+	RunCancelling       RunStatus = "cancelling"        // told to stop; kills are being verified
+	RunPostActions      RunStatus = "post_actions"      // doing what comes after; Verdict tells how it will end
+	RunSucceeded        RunStatus = "succeeded"         // every minion's outcome is OK
+	RunFailed           RunStatus = "failed"            // at least one minion's outcome is not OK, or an action failed, or nothing could be published
+	RunHalted           RunStatus = "halted"            // more went wrong than is allowed, or a canary did; the rest was skipped
+	RunCancelled        RunStatus = "cancelled"         // stopped by somebody
+	RunTimedOut         RunStatus = "timed_out"         // the job timeout passed before every minion was accounted for
 )
+
+// RunStatuses lists every status in the order of a run's life.
+func RunStatuses() []RunStatus {
+	return []RunStatus{
+		RunQueued, RunAwaitingApproval, RunPreActions, RunRunning, RunPaused, RunCancelling, RunPostActions,
+		RunSucceeded, RunFailed, RunHalted, RunCancelled, RunTimedOut,
+	}
+}
 
 // Final says whether the run has ended: every minion has an outcome and nothing more will be published.
 func (s RunStatus) Final() bool {
 	switch s {
-	case RunSucceeded, RunFailed, RunCancelled, RunTimedOut:
+	case RunSucceeded, RunFailed, RunHalted, RunCancelled, RunTimedOut:
 		return true
 	default:
 		return false
@@ -49,6 +63,7 @@ type RunRequest struct {
 	JobTemplate string         `json:"job_template,omitempty" doc:"a template that gives what is not said here: NAME or NAME@DIGEST"`
 	Batch       Batch          `json:"batch,omitzero"`
 	Timeouts    Timeouts       `json:"timeouts,omitzero"`
+	Concurrency Concurrency    `json:"concurrency,omitzero"`
 	AllowEmpty  bool           `json:"allow_empty,omitempty" doc:"a target that matches no minion is no error"`
 }
 
@@ -69,7 +84,7 @@ type Run struct {
 	Status     RunStatus            `json:"status"`
 	Message    string               `json:"message,omitempty" doc:"why it ended as it did, for people"`
 	Created    time.Time            `json:"created"`
-	Started    time.Time            `json:"started,omitzero" doc:"first publish"`
+	Started    time.Time            `json:"started,omitzero" doc:"first publish or pre-action"`
 	Ended      time.Time            `json:"ended,omitzero"`
 	Slices     []Slice              `json:"slices,omitempty"`
 	Minions    map[string]RunMinion `json:"minions,omitempty" doc:"each minion of the run; absent in lists"`
@@ -77,16 +92,59 @@ type Run struct {
 	CheckRun   string               `json:"check_run,omitempty" doc:"the test run after an enforcing run, which tells what is left and what never settles"`
 	CheckState CheckState           `json:"check_state,omitempty" doc:"pending until the test run after an enforcing run has ended"`
 	AllowEmpty bool                 `json:"-"`
+
+	Template    string      `json:"job_template,omitempty" doc:"the template that it was made from: NAME@DIGEST"`
+	Concurrency Concurrency `json:"concurrency,omitzero"`
+	Blocked     *Blocked    `json:"blocked,omitempty" doc:"what the run waits for, while it does"`
+	Pause       *Pause      `json:"pause,omitempty" doc:"asked to pause, or paused"`
+	PausedFor   Duration    `json:"paused_for,omitzero" doc:"pauses that are over, which do not count against the job timeout"`
+	Actions     []RunAction `json:"actions,omitempty" doc:"pre-actions and post-actions of scope once that have begun or were skipped; those of slices are with the slices"`
+	Verdict     RunStatus   `json:"verdict,omitempty" doc:"how the run will end, once that is decided"`
+	Reason      string      `json:"reason,omitempty" doc:"why the verdict is what it is, for people"`
+	RetryOf     string      `json:"retry_of,omitempty" doc:"the run of which this one repeats some minions"`
+	Grace       Duration    `json:"grace,omitzero" doc:"of a cancelled run: how long its jobs have to end by themselves before they are killed"`
+	Seed        uint32      `json:"seed,omitempty" doc:"of the random order"`
+	Resolved    bool        `json:"resolved,omitempty" doc:"the minions were asked before any was told"`
+	CanaryDone  bool        `json:"canary_done,omitempty" doc:"the canary has ended well"`
+	Claimed     bool        `json:"claimed,omitempty" doc:"the minions are the run's under its lock"`
+	Seq         int64       `json:"seq" doc:"grows with each change of the run"`
 	// Call is what is published, secrets included. Stores keep it sealed; it never leaves the process in another way.
 	Call *Call `json:"-"`
 }
 
-// Call is a function with its arguments, secrets included: what a run publishes.
+// Call is what a run does, secrets included: a function with its arguments, and the actions around it.
 type Call struct {
 	Function string
 	Args     []any
 	Kwargs   map[string]any
+	Pre      []JobAction `json:",omitempty"`
+	Post     []JobAction `json:",omitempty"`
 }
+
+// Blocked is what a run waits for before it begins.
+type Blocked struct {
+	Lock    string    `json:"lock" doc:"the lock that others hold"`
+	Runs    []string  `json:"runs" doc:"the runs that hold it, or that came before"`
+	Minions []string  `json:"minions" doc:"the minions that are busy, at most 100 of them"`
+	Since   time.Time `json:"since"`
+}
+
+// Pause is a run that goes on only when somebody resumes it.
+type Pause struct {
+	Reason PauseReason `json:"reason" enum:"asked,canary"`
+	By     string      `json:"by,omitempty" doc:"who asked"`
+	Asked  time.Time   `json:"asked"`
+	Since  time.Time   `json:"since,omitzero" doc:"from when on nothing goes on; absent while a slice still runs"`
+}
+
+// PauseReason says what paused a run.
+type PauseReason string
+
+// The reasons.
+const (
+	PauseAsked  PauseReason = "asked"  // somebody did
+	PauseCanary PauseReason = "canary" // the canary has ended well, and canary_hold is manual
+)
 
 // CheckState is where the check after an enforcing run stands.
 type CheckState string
@@ -97,6 +155,24 @@ const (
 	CheckDone    CheckState = "done"
 	CheckFailed  CheckState = "failed"
 )
+
+// RetryRequest asks for a new run of some of a run's minions.
+type RetryRequest struct {
+	Outcomes []Outcome `json:"outcomes,omitempty" doc:"which minions: those with these outcomes; failed, could_not_run, no_return and unreachable when absent"`
+}
+
+// CancelRequest says how a run is stopped.
+type CancelRequest struct {
+	Grace Duration `json:"grace,omitzero" doc:"tell the jobs to end (SIGTERM), and kill what is left of them when this has passed; killed at once when absent"`
+}
+
+// RetryOutcomes are those that a retry takes where none is named.
+func RetryOutcomes() []Outcome {
+	return []Outcome{OutcomeFailed, OutcomeCouldNotRun, OutcomeNoReturn, OutcomeUnreachable}
+}
+
+// Planned says whether the run's minions are known before any is told.
+func (r *Run) Planned() bool { return r.Resolved || r.Batch.Sliced() || r.Target.Type == TargetList }
 
 // Complete says whether the run and the check after it have ended.
 func (r *Run) Complete() bool { return r.Status.Final() && r.CheckState != CheckPending }
@@ -117,17 +193,25 @@ type Slice struct {
 	Minions []string  `json:"minions" doc:"sorted"`
 	Started time.Time `json:"started,omitzero"`
 	Ended   time.Time `json:"ended,omitzero"`
+
+	Canary  bool        `json:"canary,omitempty"`
+	Again   bool        `json:"again,omitempty" doc:"tells minions again that another state run held"`
+	Actions []RunAction `json:"actions,omitempty" doc:"the actions of this slice that have begun or were skipped"`
 }
 
 // RunMinion is how a run stands for one minion.
 type RunMinion struct {
 	Outcome Outcome   `json:"outcome"`
 	JID     string    `json:"jid,omitempty" doc:"the job that reached it"`
-	Slice   int       `json:"slice" doc:"index of its slice"`
+	Slice   int       `json:"slice" doc:"index of its slice; -1 for a minion that is in none"`
 	Retcode *int      `json:"retcode,omitempty"`
 	Message string    `json:"message,omitempty" doc:"why, for people: Salt's words, or how silence was settled"`
 	Late    bool      `json:"late,omitempty" doc:"the return came after silence had been settled, or after the run's end"`
 	At      time.Time `json:"at,omitzero" doc:"when the outcome became known"`
+	// Processes is what the minion's job had started when it was told to stop, "PID:START PID:START", START in clock ticks
+	// since boot as in /proc/PID/stat: so that what is left of it is found, and no other process is taken for it.
+	Processes string `json:"-"`
+	Seq       int64  `json:"seq,omitempty" doc:"the run's seq at the last change"`
 }
 
 // RunFilter chooses runs. Zero fields choose nothing out.
@@ -139,6 +223,9 @@ type RunFilter struct {
 	Since      time.Time
 	Until      time.Time
 	Active     bool // only runs that are not final, or whose check is pending
+	Parent     string
+	RetryOf    string
+	NoActions  bool // no runs of kind action
 }
 
 // PageRequest asks for one page of a list, newest first.

@@ -46,6 +46,9 @@ func ListTarget(minions []string) Target {
 	return Target{Type: TargetList, Minions: slices.Compact(m)}
 }
 
+// IsZero says whether there is no target.
+func (t Target) IsZero() bool { return t.Type == "" && t.Expr == "" && t.Minions == nil }
+
 // String writes the target as one text: the expression, or the ids with commas between.
 func (t Target) String() string {
 	if t.Type == TargetList {

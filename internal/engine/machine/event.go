@@ -86,9 +86,43 @@ type CacheFailed struct {
 	Message string // for users
 }
 
-// Cancel asks the run to stop.
+// Cancel asks the run to stop. A second one gives up what the first still does: post-actions.
 type Cancel struct {
+	By    string        // who asks; may be empty
+	Grace gaea.Duration // how long jobs have to end by themselves; 0: they are killed at once
+}
+
+// Pause asks the run to start nothing more until [Resume]. What runs goes on.
+type Pause struct {
 	By string // who asks; may be empty
+}
+
+// Resume takes back [Pause], and lets a run go on that was paused after its canary.
+type Resume struct{}
+
+// Acted answers an [Act], maybe much later, and more than once.
+type Acted struct {
+	Key     ActionKey
+	Attempt int
+	OK      bool
+	Message string // for users: what was expected and did not come, or what was done
+}
+
+// Claimed answers a [Claim]: the minions are the run's, but for those that other runs hold under the policy skip.
+type Claimed struct {
+	Busy map[string]string // minion to the run that holds it
+}
+
+// ClaimBlocked says what a [Claim] with the policy wait waits for; it comes again when that changes.
+type ClaimBlocked struct {
+	Runs    []string
+	Minions []string // that are busy
+}
+
+// ClaimRefused answers a [Claim] with the policy refuse: minions are busy, and nothing was claimed.
+type ClaimRefused struct {
+	Runs    []string
+	Minions []string // that are busy
 }
 
 // Tick says that time has passed; see [Machine.Wake].
@@ -106,6 +140,12 @@ func (Answered) input()      {}
 func (Cached) input()        {}
 func (CacheFailed) input()   {}
 func (Cancel) input()        {}
+func (Pause) input()         {}
+func (Resume) input()        {}
+func (Acted) input()         {}
+func (Claimed) input()       {}
+func (ClaimBlocked) input()  {}
+func (ClaimRefused) input()  {}
 func (Tick) input()          {}
 
 // Effect is something to be done. The effects of a step are started in order. A [Save] is always the first, and waited for.
@@ -125,8 +165,43 @@ type Lock struct {
 // Narrow turns a lock on every minion into one on these.
 type Narrow struct{ Minions []string }
 
-// Unlock gives back what the last [Lock] gave.
+// Unlock gives back all that was given to a [Lock], and withdraws one that is not answered.
 type Unlock struct{}
+
+// Free gives back some of what was given to a [Lock].
+type Free struct{ Minions []string }
+
+// Claim asks for minions under a lock that runs share by name, for the whole length of the run. It is answered with
+// [Claimed], [ClaimBlocked] or [ClaimRefused].
+type Claim struct {
+	Lock    string
+	Minions []string
+	Policy  gaea.LockPolicy // never empty
+}
+
+// Disclaim gives back what was given to a [Claim], and withdraws one that is not answered.
+type Disclaim struct{}
+
+// ActionKey names one action of a run.
+type ActionKey struct {
+	Phase gaea.ActionPhase
+	Slice int // -1: of scope once
+	Index int // its place in the list of its phase
+}
+
+// Act does an action once. It is answered with [Acted]. The same one may be given out again after a restart: a function on
+// minions is then not published again, for the run that does it has the id that is given here.
+type Act struct {
+	Key     ActionKey
+	Attempt int // from 1
+	Action  gaea.JobAction
+	Minions []string      // where it is done on minions of the run: these
+	RunID   string        // of the run that does it, where it is done on minions
+	Limit   time.Duration // how long this try may take
+}
+
+// EndAct stops an action that was given out: its run is cancelled, its request given up. It is still answered with [Acted].
+type EndAct struct{ Key ActionKey }
 
 // Publish publishes the run's call under a job id that is stored, after listening to its returns. It is answered with
 // [Published] or [PublishFailed].
@@ -156,6 +231,9 @@ const (
 	PurposeProbe   Purpose = "probe"   // whether silent minions still run the job
 	PurposeMatch   Purpose = "match"   // whether a minion that never began the job is in the target
 	PurposeKill    Purpose = "kill"    // stop the job
+	PurposeTree    Purpose = "tree"    // which processes the job has started
+	PurposeTerm    Purpose = "term"    // tell the job to end
+	PurposeSweep   Purpose = "sweep"   // kill what is left of the job's processes, and tell what still is
 )
 
 // LookUp reads a job from the master's job cache. It is answered with [Cached] or [CacheFailed].
@@ -173,13 +251,18 @@ type Forget struct{ JID string }
 // Finish is the last effect: the run has ended and is stored.
 type Finish struct{}
 
-func (Save) effect()    {}
-func (Lock) effect()    {}
-func (Narrow) effect()  {}
-func (Unlock) effect()  {}
-func (Publish) effect() {}
-func (Ask) effect()     {}
-func (LookUp) effect()  {}
-func (Follow) effect()  {}
-func (Forget) effect()  {}
-func (Finish) effect()  {}
+func (Save) effect()     {}
+func (Lock) effect()     {}
+func (Narrow) effect()   {}
+func (Unlock) effect()   {}
+func (Free) effect()     {}
+func (Claim) effect()    {}
+func (Disclaim) effect() {}
+func (Act) effect()      {}
+func (EndAct) effect()   {}
+func (Publish) effect()  {}
+func (Ask) effect()      {}
+func (LookUp) effect()   {}
+func (Follow) effect()   {}
+func (Forget) effect()   {}
+func (Finish) effect()   {}
