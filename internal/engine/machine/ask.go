@@ -15,8 +15,9 @@ import (
 // ask is a question that was given out: who wants the answers.
 type ask struct {
 	purpose Purpose
-	group   *group // nil while the run's target is resolved
-	round   *round // nil where the answer is the master's alone
+	group   *group   // nil while the run's target is resolved
+	round   *round   // nil where the answer is the master's alone
+	minions []string // whom it is put to, where a round has several questions
 }
 
 func (m *Machine) newAsk(a *ask) int {
@@ -27,15 +28,26 @@ func (m *Machine) newAsk(a *ask) int {
 
 // ask puts a round's question to minions.
 func (m *Machine) ask(g *group, r *round, names []string) {
+	switch r.purpose {
+	case PurposeTree:
+		m.askTree(g, r, names)
+		return
+	case PurposeSweep:
+		m.askSweep(g, r, names)
+		return
+	default:
+	}
 	id := m.newAsk(&ask{purpose: r.purpose, group: g, round: r})
 	r.asks = append(r.asks, id)
 	e := Ask{ID: id, Purpose: r.purpose, Target: gaea.Target{Type: gaea.TargetList, Minions: names}, Listen: 2 * m.gather()}
 	switch r.purpose {
 	case PurposeKill:
 		e.Function, e.Args = "saltutil.kill_job", []any{g.jid}
+	case PurposeTerm:
+		e.Function, e.Args = "saltutil.term_job", []any{g.jid}
 	case PurposeMatch:
 		e.Function, e.Target = "test.ping", within(m.run.Target, names)
-	case PurposeProbe, PurposePing, PurposeResolve:
+	case PurposeProbe, PurposePing, PurposeResolve, PurposeTree, PurposeSweep:
 		e.Function, e.Args = "saltutil.find_job", []any{g.jid}
 		if m.locks {
 			e.Function, e.Args = "saltutil.is_running", []any{"state.*"}
@@ -77,14 +89,7 @@ func (m *Machine) roundAsked(a *ask, in Asked, now time.Time) {
 		return
 	}
 	if r.end.IsZero() {
-		r.sent, r.end = now, now.Add(m.gather())
-		switch r.purpose {
-		case PurposeProbe, PurposeMatch:
-			r.repeatAt = now.Add(m.gather() / 2)
-		case PurposeKill:
-			r.end = now.Add(killAnswer)
-		case PurposePing, PurposeResolve:
-		}
+		m.startClock(g, r, now)
 	}
 	if r.purpose == PurposeMatch {
 		return // the master resolves the target from the same guesses: only answers count
@@ -94,6 +99,16 @@ func (m *Machine) roundAsked(a *ask, in Asked, now time.Time) {
 			m.settle(g, name, gaea.OutcomeUnreachable, unknownToMaster, now)
 		}
 	}
+}
+
+// startClock sets, when the master has taken a question, until when answers are waited for.
+func (m *Machine) startClock(g *group, r *round, now time.Time) {
+	r.sent = now
+	if m.run.Status == gaea.RunCancelling {
+		m.stopClock(g, r, now)
+		return
+	}
+	r.end, r.repeatAt = now.Add(m.gather()), now.Add(m.gather()/2)
 }
 
 // askFailed puts a question off that the master did not take: it says nothing about the minions.
@@ -114,6 +129,8 @@ func (m *Machine) askFailed(in AskFailed, now time.Time) {
 			a.group.failures++
 			a.group.retryAt = now.Add(backoff(a.group.failures))
 		}
+	case a.group.round == a.round && len(a.minions) > 0:
+		m.sweepFailed(a, in, now)
 	case a.group.round == a.round && a.round.end.IsZero():
 		m.roundFailed(a.group, a.round, in, now)
 	}
@@ -135,6 +152,10 @@ func (m *Machine) roundFailed(g *group, r *round, in AskFailed, now time.Time) {
 	g.troubles++
 	again := now.Add(backoff(g.troubles))
 	switch r.purpose {
+	case PurposeTree:
+		m.treeFailed(g, r, in, now)
+	case PurposeTerm:
+		g.stop.termAt = again
 	case PurposeKill:
 		g.killAt = again
 	case PurposeMatch:
@@ -145,7 +166,7 @@ func (m *Machine) roundFailed(g *group, r *round, in AskFailed, now time.Time) {
 				w.match, w.judged = false, false
 			}
 		}
-	case PurposeProbe, PurposePing, PurposeResolve:
+	case PurposeProbe, PurposePing, PurposeResolve, PurposeSweep:
 		g.probeAt = again
 	}
 }
@@ -169,6 +190,9 @@ func (m *Machine) roundAnswered(a *ask, in Answered, now time.Time) {
 		m.revive(g, in.Minion)
 		return
 	}
+	if r.purpose == PurposeTree {
+		m.tree(g, in.Minion, w, in.Body) // also when it comes late: what is noted can be killed
+	}
 	if g.round != r {
 		return // about an earlier moment than what is being asked now
 	}
@@ -178,17 +202,19 @@ func (m *Machine) roundAnswered(a *ask, in Answered, now time.Time) {
 	delete(r.unanswered, in.Minion)
 	m.lastHeard = now
 	if r.end.IsZero() {
-		r.sent, r.end = now, now.Add(m.gather()) // an answer says that the master took the question
+		m.startClock(g, r, now) // an answer says that the master took the question
 	}
 	switch r.purpose {
 	case PurposeProbe:
 		m.learn(g, in.Minion, w, in.Body)
-	case PurposeKill:
+	case PurposeSweep:
+		m.swept(g, in.Minion, w, in.Body, now)
+	case PurposeKill, PurposeTerm:
 		w.signalled = w.signalled || strings.HasPrefix(text(in.Body), "Signal ")
 		w.gone = 0
 	case PurposeMatch:
 		m.settle(g, in.Minion, gaea.OutcomeNoReturn, "the minion answers and is in the target, but does not run the job and sent no return; it may have been down when the job was published", now)
-	case PurposeResolve, PurposePing:
+	case PurposeResolve, PurposePing, PurposeTree:
 	}
 }
 

@@ -7,9 +7,41 @@ import (
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
 )
 
-// cancel begins to stop the run.
+// The times of stopping a job, besides those of kills.
+const (
+	maxGrace    = 10 * time.Minute       // between being told to end and being killed
+	treeAnswer  = 2 * time.Second        // how long the processes are waited for before they are killed unseen
+	lookFirst   = 300 * time.Millisecond // from telling a job to end to the first look whether it has; doubled up to lookMost
+	lookMost    = 5 * time.Second        //
+	namedAtMost = 5                      // processes that are named in a message
+)
+
+// stopping is what is known of stopping one job.
+type stopping struct {
+	treeAt   time.Time     // its processes are to be noted
+	termAt   time.Time     // it is to be told to end
+	told     time.Time     // when it was
+	graceEnd time.Time     // until when it is let end by itself, once it was told
+	lookGap  time.Duration // between looks whether it has
+	letting  bool          // the last look was in that time
+}
+
+// stoppingOf is what is known of stopping the job on one minion.
+type stoppingOf struct {
+	noted   processes // the job's own, and what it has started
+	more    bool      // there were more than could be noted
+	asked   bool      // the processes were asked for, and the minion had time to answer
+	blind   string    // why the minion's processes cannot be looked at, for users
+	thread  bool      // the job runs inside the minion's daemon: a kill would end that
+	left    processes // of the noted ones and what they have started: those that lived at the last look
+	killing bool      // a kill was sent
+}
+
+// cancel begins to stop the run. Another cancel may only shorten the grace.
 func (m *Machine) cancel(in Cancel, now time.Time) {
+	grace := gaea.Duration(min(max(in.Grace.Std(), 0), maxGrace))
 	if m.run.Status == gaea.RunCancelling {
+		m.shorten(grace, now)
 		return
 	}
 	m.run.Status = gaea.RunCancelling
@@ -17,45 +49,200 @@ func (m *Machine) cancel(in Cancel, now time.Time) {
 	if in.By != "" {
 		m.run.Message = "cancelled by " + in.By
 	}
+	m.run.Grace = grace
 	m.head = true
 	if m.phase != phaseNew { // else Begin finds the run as if it had been stored so
 		m.stop(now)
 	}
 }
 
-// stop publishes nothing more and has the minions that were told kill the job.
-func (m *Machine) stop(now time.Time) {
-	m.limit = now.Add(cancelLimit)
-	m.resolving = nil
-	m.phase = phaseWork
-	m.endPaused("", now)
+// shorten takes a shorter grace in the place of the one that jobs have.
+func (m *Machine) shorten(grace gaea.Duration, now time.Time) {
+	if grace >= m.run.Grace {
+		return
+	}
+	m.run.Grace = grace
+	m.head = true
+	if m.phase == phaseNew {
+		return
+	}
+	m.limit = earlier(m.limit, now.Add(m.stopLimit()))
 	for _, g := range m.groups {
-		if g.state != stateDone {
-			continue // once it is known that it was published; advancePublish gives it up otherwise
-		}
-		g.round = nil
-		g.probeAt, g.confirmAt, g.matchDue = time.Time{}, time.Time{}, false
-		g.killAt = now
-		for _, w := range g.waiting {
-			w.gone, w.judged, w.match = 0, false, false
+		if end := g.stop.told.Add(grace.Std()); !g.stop.told.IsZero() && now.Before(g.stop.graceEnd) && end.Before(g.stop.graceEnd) {
+			g.stop.graceEnd = end
+			g.killAt = end
+			if g.round != nil && !g.round.end.IsZero() {
+				g.round.end = earlier(g.round.end, end)
+			}
 		}
 	}
 }
 
-// verified draws the conclusions from the question whether killed jobs are gone.
+// stopLimit is how long stopping may take.
+func (m *Machine) stopLimit() time.Duration { return cancelLimit + m.run.Grace.Std() }
+
+// stop publishes nothing more and has the minions that were told stop the job.
+func (m *Machine) stop(now time.Time) {
+	m.limit = now.Add(m.stopLimit())
+	m.resolving = nil
+	m.phase = phaseWork
+	m.endPaused("", now)
+	for _, g := range m.groups {
+		if g.state == stateDone { // once it is known that it was published; advancePublish gives it up otherwise
+			m.stopJob(g, now)
+		}
+	}
+}
+
+// stopJob begins to stop one job. What was noted before a restart is gone on with; a grace begins anew.
+func (m *Machine) stopJob(g *group, now time.Time) {
+	g.round = nil
+	g.probeAt, g.confirmAt, g.killAt, g.matchDue = time.Time{}, time.Time{}, time.Time{}, false
+	g.stop = stopping{treeAt: now}
+	for name, w := range g.waiting {
+		w.gone, w.judged, w.match = 0, false, false
+		w.stop.noted = parseProcesses(m.run.Minions[name].Processes)
+		w.stop.more = len(w.stop.noted) == maxNoted
+		w.stop.asked = noted(w)
+	}
+}
+
+// nextStop asks what is due to be asked of a job that is being stopped.
+func (m *Machine) nextStop(g *group, now time.Time) {
+	switch {
+	case due(g.stop.treeAt, now):
+		g.stop.treeAt = time.Time{}
+		if names := g.names(func(w *wait) bool { return !w.stop.asked }); len(names) > 0 {
+			m.startRound(g, PurposeTree, names)
+		} else {
+			m.afterTree(g, now)
+			m.nextStop(g, now)
+		}
+	case due(g.stop.termAt, now):
+		g.stop.termAt = time.Time{}
+		m.signal(g, PurposeTerm, now)
+	case due(g.killAt, now):
+		g.killAt = time.Time{}
+		m.signal(g, PurposeKill, now)
+	case due(g.probeAt, now):
+		g.probeAt = time.Time{}
+		if names := g.names(noted); len(names) > 0 {
+			m.check(g, PurposeSweep, names, now)
+		} else {
+			m.check(g, PurposeProbe, g.names(nil), now)
+		}
+	}
+}
+
+// signal has a job told to end, or killed, on the minions where that does not end the minion's daemon.
+func (m *Machine) signal(g *group, p Purpose, now time.Time) {
+	names := g.names(func(w *wait) bool { return !w.stop.thread })
+	if len(names) == 0 {
+		m.afterSignal(g, &round{purpose: p, sent: now}, now)
+		return
+	}
+	for _, name := range names {
+		w := g.waiting[name]
+		w.stop.killing = w.stop.killing || p == PurposeKill
+	}
+	m.startRound(g, p, names)
+}
+
+func noted(w *wait) bool { return len(w.stop.noted) > 0 }
+
+// inGrace says whether a job is let end by itself at the moment.
+func (g *group) inGrace(now time.Time) bool { return now.Before(g.stop.graceEnd) }
+
+// endStop draws the conclusions from a question to minions that stop a job, and from the silence of some.
+func (m *Machine) endStop(g *group, r *round, silent []string, now time.Time) {
+	switch r.purpose {
+	case PurposeTree:
+		for _, name := range silent {
+			if w := g.waiting[name]; w != nil && !w.stop.asked {
+				w.stop.asked, w.stop.blind = true, "the minion did not list them in time"
+			}
+		}
+		m.afterTree(g, now)
+	case PurposeTerm, PurposeKill:
+		m.afterSignal(g, r, now)
+	case PurposeSweep, PurposeProbe:
+		m.unheard(g, r, silent, now)
+		if m.byJID[g.jid] != g {
+			return
+		}
+		if names := g.names(func(w *wait) bool { return !noted(w) }); r.purpose == PurposeSweep && len(names) > 0 {
+			m.check(g, PurposeProbe, names, now)
+			return
+		}
+		m.verified(g, now)
+	case PurposeResolve, PurposePing, PurposeMatch:
+	}
+}
+
+// check asks minions whether the job is gone. As long as there is grace nothing is killed with that.
+func (m *Machine) check(g *group, p Purpose, names []string, now time.Time) {
+	g.stop.letting = g.inGrace(now)
+	m.startRound(g, p, names)
+}
+
+// afterTree goes on when the processes are noted: what is to be ended can be found again.
+func (m *Machine) afterTree(g *group, now time.Time) {
+	switch {
+	case m.run.Grace > 0 && g.stop.told.IsZero():
+		g.stop.termAt = now
+	case !g.inGrace(now):
+		g.killAt = now
+	case g.probeAt.IsZero():
+		g.probeAt = now.Add(g.stop.lookGap)
+	}
+}
+
+// afterSignal plans the first look whether a job that was told to end, or killed, is gone.
+func (m *Machine) afterSignal(g *group, r *round, now time.Time) {
+	if r.purpose == PurposeTerm {
+		g.stop.told = r.sent
+		g.stop.graceEnd = r.sent.Add(m.run.Grace.Std())
+		g.killAt = g.stop.graceEnd
+		g.stop.lookGap = lookFirst
+		g.probeAt = now.Add(lookFirst)
+		return
+	}
+	g.lastKill = now
+	g.probeAt = now
+	if len(g.names(func(w *wait) bool { return !noted(w) })) > 0 {
+		g.probeAt = now.Add(killSettle)
+	}
+}
+
+// unheard settles the minions that do not answer whether the job is gone. As long as there is grace it means nothing.
+func (m *Machine) unheard(g *group, r *round, silent []string, now time.Time) {
+	if r.inGrace {
+		return
+	}
+	for _, name := range silent {
+		if !m.heard(name).After(r.sent) { // else it answered somebody else: it is slow, not away
+			m.settle(g, name, gaea.OutcomeUnreachable, m.silence()+g.waiting[name].stop.living(), now)
+		}
+	}
+}
+
+// verified draws the conclusions from the question whether stopped jobs are gone.
 func (m *Machine) verified(g *group, now time.Time) {
-	lookUp, running := false, false
+	lookUp, running, unseen := false, false, false
 	for _, name := range g.names(nil) {
 		w := g.waiting[name]
 		switch {
-		case w.gone > 0 && w.signalled:
+		case w.stopped():
 			m.settle(g, name, gaea.OutcomeKilled, stoppedWords(w), now)
 		case w.gone > 1:
-			// Nothing was there to be killed: the job may have ended by itself, and its return been lost.
+			// Nothing was there to be stopped: the job may have ended by itself, and its return been lost.
 			w.judged = true
 			lookUp = true
-		case w.running || w.behind:
+		case w.running || w.behind || len(w.stop.left) > 0:
 			running = true
+			if w.running && !w.stop.asked {
+				unseen = true
+			}
 		}
 	}
 	if m.byJID[g.jid] != g {
@@ -63,6 +250,18 @@ func (m *Machine) verified(g *group, now time.Time) {
 	}
 	if lookUp {
 		m.lookUp(g)
+	}
+	if unseen {
+		g.stop.treeAt = now.Add(killVerify) // it has begun, or begun anew, since its processes were noted
+	}
+	if g.inGrace(now) {
+		g.probeAt = now.Add(g.stop.lookGap)
+		g.stop.lookGap = min(2*g.stop.lookGap, lookMost)
+		return // the kill comes first where the grace ends before
+	}
+	if !g.stop.graceEnd.IsZero() && g.lastKill.Before(g.stop.graceEnd) {
+		g.killAt = now
+		return
 	}
 	g.verifyGap = min(max(2*g.verifyGap, killVerify), killVerifyMax)
 	if again := g.lastKill.Add(killAgain); running && !now.Before(again) {
@@ -77,11 +276,45 @@ func (m *Machine) verified(g *group, now time.Time) {
 	g.probeAt = now.Add(g.verifyGap)
 }
 
+// stopped says whether a job was there to be ended, was told so, and is gone with all that was noted of it.
+func (w *wait) stopped() bool { return w.gone > 0 && w.signalled && len(w.stop.left) == 0 }
+
 func stoppedWords(w *wait) string {
-	if w.signalled {
-		return "killed; the minion confirms that the job is gone"
+	words := "ended when it was told to; the minion confirms that the job is gone"
+	switch {
+	case !w.signalled:
+		return "the minion confirms that the job is not running; there was nothing left to kill"
+	case w.stop.killing:
+		words = "killed; the minion confirms that the job is gone"
 	}
-	return "the minion confirms that the job is not running; there was nothing left to kill"
+	switch {
+	case w.stop.more:
+		return fmt.Sprintf("%s with its first %d processes; it had more, which were not looked at", words, maxNoted)
+	case noted(w):
+		return words + " with its processes"
+	case w.stop.blind != "":
+		return words + "; its child processes were not looked at: " + w.stop.blind
+	default:
+		return words + "; its child processes were not looked at: it had not begun when they were to be listed"
+	}
+}
+
+// living names the job's processes that lived at the last look.
+func (s *stoppingOf) living() string {
+	if len(s.left) == 0 {
+		return ""
+	}
+	words := "; of the job's processes there were left: "
+	for i, p := range s.left[:min(len(s.left), namedAtMost)] {
+		if i > 0 {
+			words += ", "
+		}
+		words += fmt.Sprint(p.pid)
+	}
+	if len(s.left) > namedAtMost {
+		words += ", …"
+	}
+	return words
 }
 
 // unverified settles the minions of which it could not be learned in time whether the job is gone.
@@ -90,16 +323,32 @@ func (m *Machine) unverified(g *group, now time.Time) {
 		w := g.waiting[name]
 		outcome, why := gaea.OutcomeUnreachable, "the kill could not be verified, the job may still run there"
 		switch {
+		case w.stop.thread && w.running:
+			outcome = gaea.OutcomeNoReturn
+			why = "the job is still running and was not killed: the minion runs its jobs inside its daemon (multiprocessing: False), which a kill would end"
+		case w.stop.blind != "" && noted(w):
+			why += ": its processes cannot be looked at any more: " + w.stop.blind
 		case w.running:
 			outcome = gaea.OutcomeNoReturn
 			why = fmt.Sprintf("the job was still running %s after the first kill; look at the minion", cancelLimit)
 		case w.behind:
 			outcome = gaea.OutcomeNoReturn
 			why = "another state run holds the minion, and the job may wait in Salt's queue there: it cannot be killed before it begins"
+		case len(w.stop.left) > 0:
+			outcome = gaea.OutcomeNoReturn
+			why = fmt.Sprintf("the job is gone and was killed, but %s later some of its processes were not: look at the minion", cancelLimit)
 		case m.trouble != "":
 			why += ": " + m.trouble
 		}
-		m.settle(g, name, outcome, why, now)
+		m.settle(g, name, outcome, why+w.stop.living(), now)
 	}
 	m.abandon(g, now)
+}
+
+// earlier is the first of two times.
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
 }

@@ -217,6 +217,7 @@ type Ask struct {
 	Purpose  Purpose
 	Function string
 	Args     []any
+	Kwargs   map[string]any
 	Target   gaea.Target
 	Listen   time.Duration // how long answers are of use, from Asked on
 }

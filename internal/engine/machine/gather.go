@@ -14,6 +14,7 @@ type round struct {
 	asks       []int // the question, and its repetition
 	unanswered map[string]struct{}
 	sent       time.Time // when the master took the question
+	inGrace    bool      // whether a job is gone that is still let end by itself
 	again      bool      // put once more, because nobody answered at all
 	repeatAt   time.Time // when those that are silent are asked once more; zero: not yet, or done
 	end        time.Time // when silence means something; zero until the master took the question
@@ -24,7 +25,7 @@ func (m *Machine) startGather(g *group, now time.Time) {
 	g.state = stateDone
 	g.retryAt = time.Time{}
 	if m.run.Status == gaea.RunCancelling {
-		g.killAt = now
+		m.stopJob(g, now)
 		return
 	}
 	g.gap = quiet
@@ -181,10 +182,11 @@ func (m *Machine) advanceRound(g *group, r *round, now time.Time) {
 
 // nextRound asks what is due to be asked.
 func (m *Machine) nextRound(g *group, now time.Time) {
+	if m.run.Status == gaea.RunCancelling {
+		m.nextStop(g, now)
+		return
+	}
 	switch {
-	case due(g.killAt, now):
-		g.killAt = time.Time{}
-		m.startRound(g, PurposeKill, g.names(nil))
 	case g.matchDue:
 		g.matchDue = false
 		if names := g.names(func(w *wait) bool { return w.match }); len(names) > 0 {
@@ -202,7 +204,7 @@ func (m *Machine) nextRound(g *group, now time.Time) {
 }
 
 func (m *Machine) startRound(g *group, p Purpose, names []string) {
-	g.round = &round{purpose: p, unanswered: make(map[string]struct{}, len(names))}
+	g.round = &round{purpose: p, inGrace: g.stop.letting, unanswered: make(map[string]struct{}, len(names))}
 	for _, name := range names {
 		g.round.unanswered[name] = struct{}{}
 	}
@@ -212,6 +214,10 @@ func (m *Machine) startRound(g *group, p Purpose, names []string) {
 // endRound draws the conclusions from a question's answers, and from the silence of the others.
 func (m *Machine) endRound(g *group, r *round, now time.Time) {
 	silent := slices.Sorted(maps.Keys(r.unanswered))
+	if m.run.Status == gaea.RunCancelling {
+		m.endStop(g, r, silent, now)
+		return
+	}
 	switch r.purpose {
 	case PurposeProbe:
 		if m.nobodyAnswers(r, now) {
@@ -227,24 +233,17 @@ func (m *Machine) endRound(g *group, r *round, now time.Time) {
 		if m.byJID[g.jid] != g {
 			return
 		}
-		if m.run.Status == gaea.RunCancelling {
-			m.verified(g, now)
-		} else {
-			m.probed(g, now)
-		}
+		m.probed(g, now)
 	case PurposeMatch:
 		m.unmatched(g, silent, now)
-	case PurposeKill:
-		g.lastKill = now
-		g.probeAt = now.Add(killSettle)
-	case PurposeResolve, PurposePing:
+	case PurposeResolve, PurposePing, PurposeTree, PurposeTerm, PurposeKill, PurposeSweep:
 	}
 }
 
 // nobodyAnswers says whether a question is to be put once more before silence is believed: not one of those that were asked
 // has answered, and none of the run has been heard for long, so that it may be the way to the minions that is at fault.
 func (m *Machine) nobodyAnswers(r *round, now time.Time) bool {
-	return !r.again && len(r.unanswered) > 0 && m.run.Status != gaea.RunCancelling && now.Sub(m.lastHeard) > 2*m.gather()
+	return !r.again && len(r.unanswered) > 0 && now.Sub(m.lastHeard) > 2*m.gather()
 }
 
 // probed plans what follows a question whether minions still run the job.
@@ -404,6 +403,8 @@ func (g *group) wake(at func(time.Time)) {
 		at(g.round.end)
 		return
 	}
+	at(g.stop.treeAt)
+	at(g.stop.termAt)
 	at(g.killAt)
 	at(g.probeAt)
 	at(g.confirmAt)

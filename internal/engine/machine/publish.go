@@ -36,6 +36,7 @@ type group struct {
 	killAt    time.Time // a kill is due
 	lastKill  time.Time
 	verifyGap time.Duration // between questions whether a kill did it
+	stop      stopping
 }
 
 // publishState is what is known of a job's publication.
@@ -60,7 +61,8 @@ type wait struct {
 	judged    bool // gone for certain: settled when the cache has nothing
 	match     bool // to be asked whether the target means it
 	alien     bool // it did not answer as part of the target; dropped when it answers to its name once more
-	signalled bool // it said that it killed the job
+	signalled bool // it said that it told the job to end, or killed it
+	stop      stoppingOf
 }
 
 // pause is a minion that another state run held.
