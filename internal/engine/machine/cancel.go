@@ -34,6 +34,8 @@ type stoppingOf struct {
 	blind   string    // why the minion's processes cannot be looked at, for users
 	thread  bool      // the job runs inside the minion's daemon: a kill would end that
 	left    processes // of the noted ones and what they have started: those that lived at the last look
+	clean   bool      // none lived at the last look
+	grown   *round    // the question under way when some were noted last: it does not ask about those
 	killing bool      // a kill was sent
 }
 
@@ -228,20 +230,20 @@ func (m *Machine) unheard(g *group, r *round, silent []string, now time.Time) {
 
 // verified draws the conclusions from the question whether stopped jobs are gone.
 func (m *Machine) verified(g *group, now time.Time) {
-	lookUp, running, unseen := false, false, false
+	lookUp, running, begun := false, false, false
 	for _, name := range g.names(nil) {
 		w := g.waiting[name]
 		switch {
 		case w.stopped():
 			m.settle(g, name, gaea.OutcomeKilled, stoppedWords(w), now)
-		case w.gone > 1:
+		case w.gone > 1 && w.unseen():
 			// Nothing was there to be stopped: the job may have ended by itself, and its return been lost.
 			w.judged = true
 			lookUp = true
 		case w.running || w.behind || len(w.stop.left) > 0:
 			running = true
 			if w.running && !w.stop.asked {
-				unseen = true
+				begun = true
 			}
 		}
 	}
@@ -251,7 +253,7 @@ func (m *Machine) verified(g *group, now time.Time) {
 	if lookUp {
 		m.lookUp(g)
 	}
-	if unseen {
+	if begun {
 		g.stop.treeAt = now.Add(killVerify) // it has begun, or begun anew, since its processes were noted
 	}
 	if g.inGrace(now) {
@@ -277,7 +279,10 @@ func (m *Machine) verified(g *group, now time.Time) {
 }
 
 // stopped says whether a job was there to be ended, was told so, and is gone with all that was noted of it.
-func (w *wait) stopped() bool { return w.gone > 0 && w.signalled && len(w.stop.left) == 0 }
+func (w *wait) stopped() bool { return w.gone > 0 && w.signalled && w.unseen() }
+
+// unseen says whether none of what was noted of a job lives.
+func (w *wait) unseen() bool { return !noted(w) || w.stop.clean }
 
 func stoppedWords(w *wait) string {
 	words := "ended when it was told to; the minion confirms that the job is gone"

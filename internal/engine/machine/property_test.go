@@ -33,6 +33,12 @@ func TestEveryRunEndsWithEveryMinionAccountedForWhateverHappens(t *testing.T) {
 			if rm.Outcome == gaea.OutcomeKilled && s.running[rm.JID] {
 				t.Fatalf("%s is said to be killed and runs %s", name, rm.JID)
 			}
+			if living := s.procs.living(w.stored.Minions[name].Processes); rm.Outcome == gaea.OutcomeKilled && living != "" {
+				t.Fatalf("%s is said to be killed (%s), and of its processes there live %s", name, rm.Message, living)
+			}
+			if s.procs.strays != "" {
+				t.Fatalf("on %s a process was signalled that is none of the job's: %s", name, s.procs.strays)
+			}
 			if rm.Outcome == gaea.OutcomeSucceeded && w.cached[rm.JID][name].Outcome != gaea.OutcomeSucceeded {
 				t.Fatalf("%s is said to have returned, and has not", name)
 			}

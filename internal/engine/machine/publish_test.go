@@ -22,8 +22,8 @@ func TestAnOldAnswerOfTheJobCacheDecidesNothing(t *testing.T) {
 		t.Fatal("the run ended on an answer from before the second publish")
 	}
 	d.step(machine.Cached{LookUp: current.ID, JID: jid, Found: true, Minions: []string{"web1"}})
-	if kill := until[machine.Ask](d); kill.Purpose != machine.PurposeKill {
-		t.Errorf("asked for %s", kill.Purpose)
+	if stop := until[machine.Ask](d); stop.Purpose != machine.PurposeTree {
+		t.Errorf("asked for %s", stop.Purpose)
 	}
 }
 

@@ -126,7 +126,8 @@ func (m *Machine) note(g *group, name string, w *wait, ps processes) {
 	if len(merged) == len(w.stop.noted) {
 		return
 	}
-	w.stop.noted = merged
+	w.stop.noted, w.stop.clean, w.stop.grown = merged, false, g.round
+	w.gone, w.judged = 0, false
 	w.stop.more = w.stop.more || len(merged) == maxNoted
 	rm := m.run.Minions[name]
 	rm.Processes = merged.String()
@@ -147,7 +148,8 @@ func (m *Machine) swept(g *group, name string, w *wait, body json.RawMessage, no
 	if l.job == jobRunning && l.pid > 0 && !w.stop.noted.has(l.pid) {
 		w.stop.asked = false // it has begun anew
 	}
-	if l.job != jobGone || len(l.processes) > 0 {
+	w.stop.clean = len(l.processes) == 0 && w.stop.grown != g.round
+	if l.job != jobGone || !w.stop.clean {
 		w.gone, w.judged = 0, false
 		return
 	}

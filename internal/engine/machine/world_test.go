@@ -58,6 +58,7 @@ type sim struct {
 	seen    map[string]bool
 	told    []string        // jids, each once
 	refused map[string]bool // jids to which it answered that another state run holds it
+	procs   *procs
 }
 
 var epoch = time.Date(2026, 11, 23, 1, 45, 0, 0, time.UTC)
@@ -81,6 +82,7 @@ func newWorld(t *rapid.T) *world {
 			busy:    max(rapid.IntRange(-3, 3).Draw(t, "busy"), 0),
 			target:  targets != gaea.TargetGrain || rapid.IntRange(0, 3).Draw(t, "matches") > 0,
 			running: map[string]bool{}, seen: map[string]bool{}, refused: map[string]bool{},
+			procs: newProcs(t),
 		}
 	}
 	w.guessed = targets == gaea.TargetGrain
@@ -114,6 +116,11 @@ func copyOf(run *gaea.Run) *gaea.Run {
 		panic(err)
 	}
 	c.Call, c.AllowEmpty = run.Call, run.AllowEmpty
+	for name, rm := range run.Minions {
+		kept := c.Minions[name]
+		kept.Processes = rm.Processes
+		c.Minions[name] = kept
+	}
 	return c
 }
 
@@ -269,6 +276,7 @@ func (w *world) begin(s *sim, jid string) {
 		return
 	}
 	s.running[jid] = true
+	s.procs.begin(w.t, jid)
 	if s.takes >= 0 {
 		w.queue = append(w.queue, event{at: w.now.Add(s.takes), do: func() { w.done(s, ret) }})
 	}
@@ -280,6 +288,7 @@ func (w *world) done(s *sim, ret machine.Returned) {
 		return // killed
 	}
 	delete(s.running, ret.JID)
+	s.procs.end(w.t, ret.JID)
 	if !s.dies {
 		w.deliver(s, ret)
 	}
@@ -345,9 +354,19 @@ func (w *world) body(s *sim, a machine.Ask) json.RawMessage {
 			panic(err)
 		}
 		return b
+	case "cmd.run":
+		return w.processBody(s, a)
+	case "saltutil.term_job":
+		if jid, ok := a.Args[0].(string); ok && s.running[jid] {
+			delete(s.running, jid)
+			s.procs.term(w.t, jid)
+			return json.RawMessage(`"Signal 15 sent to job"`)
+		}
+		return json.RawMessage(`""`)
 	case "saltutil.kill_job":
 		if jid, ok := a.Args[0].(string); ok && s.running[jid] {
 			delete(s.running, jid)
+			s.procs.kill(w.t, jid)
 			return json.RawMessage(`"Signal 9 sent to job"`)
 		}
 		return json.RawMessage(`""`)
@@ -375,9 +394,10 @@ func (w *world) live() {
 		if w.finished {
 			return
 		}
-		if !w.cancelled && rapid.IntRange(0, 150).Draw(w.t, "cancel") == 0 {
-			w.do(w.m.Step(machine.Cancel{By: "ann"}, w.now))
-			w.cancelled = w.stored.Status == gaea.RunCancelling || w.stored.Status == gaea.RunCancelled
+		if rapid.IntRange(0, 150).Draw(w.t, "cancel") == 0 {
+			grace := gaea.Duration(rapid.SampledFrom([]int{0, 0, 2, 30}).Draw(w.t, "grace")) * gaea.Duration(time.Second)
+			w.do(w.m.Step(machine.Cancel{By: "ann", Grace: grace}, w.now))
+			w.cancelled = w.cancelled || w.stored.Status == gaea.RunCancelling || w.stored.Status == gaea.RunCancelled
 			continue
 		}
 		if !w.steady && rapid.IntRange(0, 100).Draw(w.t, "flip") == 0 {
