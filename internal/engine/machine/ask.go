@@ -195,7 +195,7 @@ func (m *Machine) roundAnswered(a *ask, in Answered, now time.Time) {
 // revive takes back that a minion is unreachable, now that it has answered, while others of its job are still waited for.
 func (m *Machine) revive(g *group, name string) {
 	rm, ok := m.run.Minions[name]
-	if !ok || rm.JID != g.jid || rm.Outcome != gaea.OutcomeUnreachable || m.byJID[g.jid] != g || m.run.Status == gaea.RunCancelling {
+	if !ok || rm.JID != g.jid || rm.Outcome != gaea.OutcomeUnreachable || m.byJID[g.jid] != g || m.cancelled() {
 		return
 	}
 	g.waiting[name] = &wait{seen: true}

@@ -7,17 +7,21 @@ import (
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
 )
 
-// cancel begins to stop the run.
+// cancel begins to stop the run. Who cancels a second time gives up the actions that the first still lets go on.
 func (m *Machine) cancel(in Cancel, now time.Time) {
-	if m.run.Status == gaea.RunCancelling {
+	if m.cancelled() {
+		m.hurry = true
+		m.stopActing(now)
 		return
 	}
-	m.run.Status = gaea.RunCancelling
-	m.run.Message = "cancelled"
+	reason := "cancelled"
 	if in.By != "" {
-		m.run.Message = "cancelled by " + in.By
+		reason = "cancelled by " + in.By
 	}
-	m.head = true
+	m.run.Message = reason
+	m.run.Grace = in.Grace
+	m.run.Status = gaea.RunCancelling
+	m.decide(gaea.RunCancelled, reason, now)
 	if m.phase != phaseNew { // else Begin finds the run as if it had been stored so
 		m.stop(now)
 	}
@@ -27,8 +31,8 @@ func (m *Machine) cancel(in Cancel, now time.Time) {
 func (m *Machine) stop(now time.Time) {
 	m.limit = now.Add(cancelLimit)
 	m.resolving = nil
-	m.phase = phaseWork
-	m.endPaused("", now)
+	m.withdraw()
+	m.endBusy("", now)
 	for _, g := range m.groups {
 		if g.state != stateDone {
 			continue // once it is known that it was published; advancePublish gives it up otherwise
