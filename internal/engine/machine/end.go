@@ -22,7 +22,7 @@ func (m *Machine) expire(now time.Time) {
 			m.unverified(g, now)
 		}
 	} else {
-		m.decide(gaea.RunTimedOut, m.outOfTimeReason(), now)
+		m.decide(gaea.RunTimedOut, join(m.outOfTimeReason(), m.trouble), now)
 		for _, g := range slices.Clone(m.groups) {
 			m.outOfTime(g, now)
 		}
@@ -65,7 +65,9 @@ func (m *Machine) abandon(g *group, now time.Time) {
 		return
 	}
 	if m.straight(g) && g.state != stateRetry {
-		m.unsure = fmt.Sprintf("it is not known whether the master published job %s, and to whom; look there for it", g.jid)
+		unsure := fmt.Sprintf("it is not known whether the master published job %s, and to whom; look there for it", g.jid)
+		m.run.Reason = join(m.run.Reason, unsure)
+		m.head = true
 	}
 	m.remove(g, now)
 }

@@ -54,7 +54,6 @@ type Machine struct {
 	publishUntil time.Time // nothing is published from here on
 	lastHeard    time.Time // when a minion of this run last answered
 	trouble      string    // the last thing that went wrong between us and the master, for messages
-	unsure       string    // a job of which it is not known whom it was published to, or whether it was at all
 	hurry        bool      // cancelled twice
 
 	resolving  *resolving

@@ -50,7 +50,7 @@ func TestEveryRunEndsWithEveryMinionAccountedForWhateverHappens(t *testing.T) {
 		for name, s := range w.minions {
 			// One that only a guess had put into the target leaves the run when it does not answer as part of it.
 			if _, ok := run.Minions[name]; !ok && len(s.told) > 0 && !strings.Contains(run.Message, "it is not known") && !w.guessed {
-				t.Fatalf("%s ran %v and is not in the run", name, s.told)
+				t.Fatalf("%s ran %v and is not in the run, which ended as %s: %s; %+v", name, s.told, w.stored.Status, w.stored.Message, w.stored.Slices)
 			}
 		}
 		w.actionsEnded(run)
@@ -85,7 +85,7 @@ func TestWithoutLossNobodyIsTakenForWhatHeIsNot(t *testing.T) {
 		}
 		for name, s := range w.minions {
 			if _, ok := w.m.Run().Minions[name]; !ok && len(s.told) > 0 && !strings.Contains(w.m.Run().Message, "it is not known") {
-				t.Fatalf("%s ran %v and is not in the run", name, s.told)
+				t.Fatalf("%s ran %v and is not in the run, which ended as %s: %s; %+v", name, s.told, w.stored.Status, w.stored.Message, w.stored.Slices)
 			}
 		}
 	})

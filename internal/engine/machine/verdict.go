@@ -20,7 +20,7 @@ func (m *Machine) decide(verdict gaea.RunStatus, reason string, now time.Time) {
 	if run.Verdict != "" && (verdict != gaea.RunCancelled || run.Verdict == gaea.RunCancelled) {
 		return
 	}
-	run.Verdict, run.Reason = verdict, reason
+	run.Verdict, run.Reason = verdict, join(reason, run.Reason)
 	run.Blocked = nil
 	m.resume(now)
 	m.skipRest(now)
@@ -146,12 +146,8 @@ func (m *Machine) judgeCanary(now time.Time) {
 // conclude sets the run's final status, and says why.
 func (m *Machine) conclude() {
 	run := m.run
-	trouble := ""
-	if run.Verdict == gaea.RunTimedOut {
-		trouble = m.trouble
-	}
 	run.Status = run.Verdict
-	run.Message = join(run.Reason, trouble, m.unsure, m.passedOver(), Summary(run))
+	run.Message = join(run.Reason, m.passedOver(), Summary(run))
 }
 
 // passedOver names the actions that failed and did not end the run.
