@@ -22,6 +22,14 @@ const (
 	longestPause = 30 * time.Second
 )
 
+// Follow sees to what comes after a run of an assignment that was not made by the service itself, for example a retry. A
+// run that is followed already, and one without an aftermath, is left alone.
+func (s *Service) Follow(run *gaea.Run) {
+	if run.CheckState == gaea.CheckPending {
+		s.follow(run)
+	}
+}
+
 // follow has a goroutine see to what comes after a run. A run that is followed already is left alone.
 func (s *Service) follow(run *gaea.Run) {
 	id, kind := run.ID, run.Kind
@@ -130,8 +138,8 @@ func (s *Service) checkAfter(ctx context.Context, run *gaea.Run, minions []strin
 			return nil, gaea.Errorf(gaea.CodeNotFound, "what run %s called is not stored any more", run.ID)
 		}
 		check, err := s.submit(ctx, engine.Request{
-			Kind: gaea.RunCheck, Call: testCall(run.Call), Target: gaea.ListTarget(minions), Timeouts: run.Timeouts, Assignment: run.Assignment,
-			Revision: run.Revision, Parent: run.ID, User: run.User, CheckState: gaea.CheckPending,
+			Kind: gaea.RunCheck, Call: testCall(run.Call), Target: gaea.ListTarget(minions), Timeouts: asLook(run.Timeouts),
+			Assignment: run.Assignment, Revision: run.Revision, Parent: run.ID, User: run.User, CheckState: gaea.CheckPending,
 		})
 		if err != nil {
 			return nil, err

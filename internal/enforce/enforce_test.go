@@ -118,7 +118,7 @@ func TestACancelledRunIsNotCheckedAfterwards(t *testing.T) {
 			t.Fatal(err)
 		}
 		pass(2 * time.Second)
-		if _, err := w.engine.Cancel(t.Context(), run.ID); err != nil {
+		if _, err := w.engine.Cancel(t.Context(), run.ID, gaea.CancelRequest{}); err != nil {
 			t.Fatal(err)
 		}
 		run = w.complete(run.ID)

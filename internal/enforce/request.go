@@ -34,8 +34,9 @@ func (s *Service) Check(ctx context.Context, name string, req gaea.CheckRequest)
 		return run, err
 	}
 	return s.submit(ctx, engine.Request{
-		Kind: gaea.RunCheck, Call: sub.call(true), Target: *wanted, Timeouts: sub.timeouts, Assignment: name, Revision: sub.revision,
-		User: userOf(ctx), CheckState: gaea.CheckPending,
+		// Nothing of the template but its limits: a look changes nothing, so it needs no canary, no actions and no lock.
+		Kind: gaea.RunCheck, Call: sub.call(true), Target: *wanted, Timeouts: asLook(sub.template.Definition.Timeouts),
+		Assignment: name, Revision: sub.revision, User: userOf(ctx), CheckState: gaea.CheckPending,
 		// That a target has no minions (any more) is what a check finds out, and no reason to fail the plan that mends it.
 		AllowEmpty: true,
 	})
@@ -124,10 +125,16 @@ func (s *Service) Enforce(ctx context.Context, name string, req gaea.EnforceRequ
 	if run, err := s.joinable(ctx, sub, gaea.RunEnforce, wanted); run != nil || err != nil {
 		return run, err
 	}
-	return s.submit(ctx, engine.Request{
-		Kind: gaea.RunEnforce, Call: sub.call(false), Target: wanted, Batch: sub.batch, Timeouts: sub.timeouts, Assignment: name,
-		Revision: sub.revision, User: userOf(ctx), CheckState: gaea.CheckPending, Key: key,
-	})
+	run := engine.Request{
+		Kind: gaea.RunEnforce, Call: sub.call(false), Target: wanted, Assignment: name, Revision: sub.revision, User: userOf(ctx),
+		CheckState: gaea.CheckPending, Key: key,
+	}
+	if sub.template.Ref != "" {
+		if err := run.TakeTemplate(ctx, sub.template, s.deps.Groups); err != nil {
+			return nil, err
+		}
+	}
+	return s.submit(ctx, run)
 }
 
 // part is the target of some of an assignment's minions.

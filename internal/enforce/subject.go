@@ -14,9 +14,8 @@ type subject struct {
 	name     string
 	version  gaea.Version[gaea.Assignment]
 	target   gaea.Target
-	batch    gaea.Batch
-	timeouts gaea.Timeouts
-	pillar   map[string]any // the secret one laid over it
+	template gaea.Version[gaea.JobTemplate] // the zero version where the assignment names none
+	pillar   map[string]any                 // the secret one laid over it
 	stateKey string         // of the runs that are evidence
 	revision string
 }
@@ -53,8 +52,7 @@ func (s *Service) subject(ctx context.Context, name string) (*subject, error) {
 		return nil, err
 	}
 	return &subject{
-		name: name, version: version, target: canonicalTarget(group.Definition.Target),
-		batch: template.Definition.Batch, timeouts: template.Definition.Timeouts, pillar: pillar,
+		name: name, version: version, target: canonicalTarget(group.Definition.Target), template: template, pillar: pillar,
 		stateKey: s.deps.Fingerprinter.Assignment(a, secret),
 		revision: s.deps.Fingerprinter.Revision(version.Ref, group.Ref, template.Ref, secret),
 	}, nil
@@ -80,6 +78,10 @@ func canonicalTarget(t gaea.Target) gaea.Target {
 	}
 	return t
 }
+
+// asLook are a template's limits for a run that only looks: it is told to all minions at once, so a limit for each slice is
+// none of its own.
+func asLook(t gaea.Timeouts) gaea.Timeouts { return gaea.Timeouts{Job: t.Job, Gather: t.Gather} }
 
 // call is the function that makes the assignment true, or with test looks whether it is.
 func (sub *subject) call(test bool) gaea.Call {

@@ -15,7 +15,7 @@ import (
 func (w *world) cancel(id string) *gaea.Run {
 	w.t.Helper()
 	ctx := gaea.WithPrincipal(context.Background(), gaea.Principal{Name: "bob"})
-	run, err := w.engine.Cancel(ctx, id)
+	run, err := w.engine.Cancel(ctx, id, gaea.CancelRequest{})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -197,7 +197,7 @@ func TestCancelGoesOnAfterARestart(t *testing.T) {
 func TestCancelOfARunThatIsNotThereIsNotFound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		if _, err := w.engine.Cancel(context.Background(), "run-1"); gaea.CodeOf(err) != gaea.CodeNotFound {
+		if _, err := w.engine.Cancel(context.Background(), "run-1", gaea.CancelRequest{}); gaea.CodeOf(err) != gaea.CodeNotFound {
 			t.Errorf("%v", err)
 		}
 	})

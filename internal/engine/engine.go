@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"net/http"
 	"slices"
 	"sync"
 	"time"
@@ -29,6 +30,13 @@ type Deps struct {
 	// Digest is a keyed digest, by which two requests with the same idempotency key are compared. Nil: they are compared
 	// by what Redact leaves of them.
 	Digest func(parts ...[]byte) string
+	// Runner runs the runners of actions. Nil: such an action fails.
+	Runner gaea.Runner
+	// Expect compiles what actions expect: CodeInvalid, with the position. Nil: a run whose actions expect something is refused.
+	Expect func(expr string) (gaea.Expectation, error)
+	// HTTP makes the requests of actions. It must not follow redirects; its timeout, if any, counts beside the action's. Nil:
+	// such an action fails.
+	HTTP *http.Client
 	// OnEnd is told of every run that has ended and is stored, before Stop returns. The run is the callee's own. It may
 	// call the engine's methods. May be nil.
 	OnEnd func(*gaea.Run)
@@ -198,33 +206,6 @@ func (e *Engine) Get(ctx context.Context, id string) (*gaea.Run, error) {
 		}
 	}
 	return e.deps.Runs.GetRun(ctx, id)
-}
-
-// Cancel tells a run to stop: nothing more is published, the minions that were told are killed, and that is verified. It
-// returns the run as it then stands; [Engine.Wait] tells when the last minion is accounted for. Cancelling a run that has
-// ended changes nothing. The context's principal is named in the run's message. CodeNotFound; CodeConflict where the run
-// goes on under another jobd.
-func (e *Engine) Cancel(ctx context.Context, id string) (*gaea.Run, error) {
-	if r := e.runner(id); r != nil {
-		var run *gaea.Run
-		by := gaea.PrincipalFrom(ctx).Name
-		err := r.call(ctx, func() error {
-			r.step(machine.Cancel{By: by})
-			run = Clone(r.m.Run())
-			return r.flush()
-		})
-		if !errors.Is(err, errRunEnded) {
-			return run, err
-		}
-	}
-	run, err := e.deps.Runs.GetRun(ctx, id)
-	switch {
-	case err != nil:
-		return nil, err
-	case !run.Status.Final():
-		return nil, gaea.Errorf(gaea.CodeConflict, "run %s does not go on here: cancel it at the jobd of the master %q, or start that jobd again", id, run.Master)
-	}
-	return run, nil
 }
 
 // Finish changes a run's CheckRun, CheckState or Message under the engine's lock and stores it. The function f must not

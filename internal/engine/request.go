@@ -27,6 +27,13 @@ type Request struct {
 	CheckState gaea.CheckState // pending for a run that a check will follow
 	AllowEmpty bool            // a target that matches no minion is no error
 	Key        string          // idempotency key: the same key of the same user gives the same run for a day. May be empty
+
+	Pre         []gaea.JobAction // what is done before, in this order; target groups are resolved into targets
+	Post        []gaea.JobAction // and after
+	Concurrency gaea.Concurrency
+	Template    string // the job template that it was made from: NAME@DIGEST
+	RetryOf     string // the run of which this one repeats some minions
+	ID          string // of a run that is one try of another's action; empty: a new one is made
 }
 
 const (

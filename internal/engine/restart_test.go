@@ -162,7 +162,7 @@ func TestRunsOfOtherMastersAreLeftAlone(t *testing.T) {
 		if run := w.stored(other.ID); run.Status != gaea.RunQueued {
 			t.Errorf("%s", run.Status)
 		}
-		if _, err := w.engine.Cancel(context.Background(), other.ID); gaea.CodeOf(err) != gaea.CodeConflict {
+		if _, err := w.engine.Cancel(context.Background(), other.ID, gaea.CancelRequest{}); gaea.CodeOf(err) != gaea.CodeConflict {
 			t.Errorf("cancel: %v", err)
 		}
 	})

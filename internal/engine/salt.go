@@ -20,7 +20,7 @@ const (
 // of the run's own jobs.
 const (
 	MetadataFor     = "gaea_for"     // the run that a small job was published for
-	MetadataPurpose = "gaea_purpose" // what it is for: resolve, ping, probe, match, kill
+	MetadataPurpose = "gaea_purpose" // what it is for: resolve, ping, probe, match, tree, term, kill, sweep
 )
 
 // publish publishes a slice. Its returns are listened to from before.
@@ -88,7 +88,7 @@ func (r *runner) ask(a machine.Ask) {
 func (r *runner) question(a machine.Ask) gaea.Publication {
 	return gaea.Publication{
 		JID: r.e.deps.JIDs.Next(r.e.now()), Function: a.Function, Args: a.Args, Target: a.Target,
-		Metadata: map[string]any{MetadataFor: r.id, MetadataPurpose: string(a.Purpose)},
+		Kwargs: a.Kwargs, Metadata: map[string]any{MetadataFor: r.id, MetadataPurpose: string(a.Purpose)},
 	}
 }
 

@@ -13,6 +13,7 @@ type JobFilter struct {
 	Target   string    // the target expression as it was published
 	User     string    // who published
 	RunID    string    // the Gaea run
+	Parent   string    // jid of the job that they belong to
 	Outcome  Outcome   // at least one return with this outcome (jobs), or the return's own (returns)
 	Since    time.Time // published, or received, at or after
 	Until    time.Time // and before
@@ -30,8 +31,12 @@ type EventFilter struct {
 // JobDetail is one job with how it stands for each minion.
 type JobDetail struct {
 	Job
-	Returns map[string]ReturnHead `json:"returns" doc:"each expected minion, and each that returned; pending where nothing was heard"`
+	Returns  map[string]ReturnHead `json:"returns" doc:"each expected minion, and each that returned; pending where nothing was heard, skipped where its batch was halted before"`
+	Children []Job                 `json:"children,omitempty" doc:"the jobs that belong to this one, oldest first, at most 100; the list of jobs with parent has them all"`
 }
+
+// MaxChildren is how many children a JobDetail has at most.
+const MaxChildren = 100
 
 // ReturnHead is a return without its body.
 type ReturnHead struct {

@@ -25,7 +25,28 @@ const (
 	SourceCache Source = "cache" // from the master's job cache, later
 )
 
-// Job is one publication by a master: a function told to a target under one job id.
+// Origin says how a job came to be, in Salt's words.
+type Origin string
+
+// The origins. A job that was archived before jobd knew them, or of which too little was seen, has none.
+const (
+	OriginPublish       Origin = "publish"       // a master told minions: the salt command, salt-api, a runner, a reactor, Gaea
+	OriginBatch         Origin = "batch"         // one of Salt's own batches, whose slices share one job id (Salt 3008)
+	OriginRunner        Origin = "runner"        // a runner on the master; its one minion is the master itself
+	OriginOrchestration Origin = "orchestration" // a runner that orchestrates: state.orchestrate and its other names
+	OriginSaltCall      Origin = "salt-call"     // a minion's own, by salt-call
+	OriginSchedule      Origin = "schedule"      // a minion's own, by its schedule
+	OriginSaltSSH       Origin = "salt-ssh"      // salt-ssh, without a minion
+)
+
+// Origins lists every origin.
+func Origins() []Origin {
+	return []Origin{OriginPublish, OriginBatch, OriginRunner, OriginOrchestration, OriginSaltCall, OriginSchedule, OriginSaltSSH}
+}
+
+// Job is one publication by a master: a function told to a target under one job id. A runner on the master is a job as well,
+// with the master for its one minion. A Job that is not Known and has no Function is none: it only brings what is known of
+// the job with its JID (Parent, Schedule, Batch), which may come before and after the job itself.
 type Job struct {
 	Master   string          `json:"master" doc:"the master's name in the archive"`
 	JID      string          `json:"jid" doc:"Salt's job id"`
@@ -37,6 +58,10 @@ type Job struct {
 	Missing  []string        `json:"missing,omitempty" doc:"listed ids that the master does not know"`
 	Metadata json.RawMessage `json:"metadata,omitempty" doc:"the metadata that the publisher gave"`
 	RunID    string          `json:"run_id,omitempty" doc:"the Gaea run that published it"`
+	Origin   Origin          `json:"origin,omitempty" enum:"publish,batch,runner,orchestration,salt-call,schedule,salt-ssh" doc:"how it came to be; absent where that is not known"`
+	Parent   string          `json:"parent,omitempty" doc:"jid of the job that it belongs to: the orchestration of which it is a step"`
+	Schedule string          `json:"schedule,omitempty" doc:"the entry of the minion's schedule that started it"`
+	Batch    *JobBatch       `json:"batch,omitempty" doc:"how it stands where it is one of Salt's own batches"`
 	StateKey string          `json:"-"` // see Return.StateKey
 	Test     bool            `json:"test,omitempty" doc:"a state run in test mode"`
 	Started  time.Time       `json:"started" doc:"when the master published it"`
@@ -60,6 +85,8 @@ type Return struct {
 	States   []StateResult   `json:"states,omitempty" doc:"the states of a state run, in the order they ran"`
 	Metadata json.RawMessage `json:"metadata,omitempty"`
 	RunID    string          `json:"run_id,omitempty"`
+	Origin   Origin          `json:"-"`              // of its job, where the return tells; without a publication nothing else does
+	Schedule string          `json:"-"`              // see Job.Schedule
 	StateKey string          `json:"-"`              // keyed digest of SLS list, pillar and environment; empty unless a state run that can be evidence
 	Test     bool            `json:"test,omitempty"` // a state run in test mode
 	Stamp    time.Time       `json:"stamp" doc:"when the master received it"`

@@ -29,6 +29,21 @@ type Publisher interface {
 	Publish(ctx context.Context, p Publication) (Published, error)
 }
 
+// Runner runs runners on a master.
+type Runner interface {
+	// Run returns when the runner has ended or ctx has. A runner that failed is no error: Success says so. The errors are
+	// CodeForbidden or CodeUnauthenticated where the master refuses, CodeSalt for what else it says, CodeTimeout where the end
+	// did not come in time (of a runner that does not exist masters tell nothing), CodeCancelled and CodeUnavailable.
+	Run(ctx context.Context, fun string, args []any, kwargs map[string]any) (RunnerReturn, error)
+}
+
+// RunnerReturn is how a runner ended.
+type RunnerReturn struct {
+	JID     string          // under which the master ran it
+	Success bool            // as Salt judged it
+	Return  json.RawMessage // what it returned; where it failed the traceback, or its words
+}
+
 // JobCache looks into what the master itself remembers, about a day.
 type JobCache interface {
 	// CachedJob returns one job with the returns that the cache has. CodeNotFound where it has no such job.

@@ -27,7 +27,7 @@ func Job(j *gaea.Job) {
 func Return(r *gaea.Return) {
 	r.Args = Args(r.Args)
 	r.Metadata = JSON(r.Metadata)
-	if strings.HasPrefix(r.Function, "pillar.") && len(r.Body) > 0 {
+	if (strings.HasPrefix(r.Function, "pillar.") || strings.HasPrefix(r.Function, "runner.pillar.")) && len(r.Body) > 0 {
 		r.Body = mark
 		if r.Outcome == gaea.OutcomeFailed && r.Message != "" {
 			r.Message = Mark
@@ -40,14 +40,18 @@ func Return(r *gaea.Return) {
 		r.Body = JSON(r.Body)
 	}
 	for i := range r.States {
-		r.States[i].Changes = JSON(r.States[i].Changes)
+		if strings.HasPrefix(r.Function, "runner.") {
+			r.States[i].Changes = Args(r.States[i].Changes)
+		} else {
+			r.States[i].Changes = JSON(r.States[i].Changes)
+		}
 	}
 }
 
 // tellsOfJobs says whether a return holds the arguments of jobs: saltutil.find_job, saltutil.running and their like repeat them
-// as they were published, and others pass that on.
+// as they were published, runners (orchestrations above all) tell of the jobs that they started, and others pass that on.
 func tellsOfJobs(r *gaea.Return) bool {
-	return strings.HasPrefix(r.Function, "saltutil.") || bytes.Contains(r.Body, []byte(`"__kwarg__"`))
+	return strings.HasPrefix(r.Function, "saltutil.") || strings.HasPrefix(r.Function, "runner.") || bytes.Contains(r.Body, []byte(`"__kwarg__"`))
 }
 
 // Event redacts the body of an event that is neither a job nor a return. Runners take arguments too, and tell them in events of

@@ -13,14 +13,17 @@ type Decoded struct {
 	Tag    string
 	Minion string // the minion that the event is about; empty where there is none or more than one
 
-	// Job is a publication. Master is left to the caller; Minions and Missing are sorted.
+	// Job is a publication, or a runner that the master began, or what is known of a job beside that (see gaea.Job): how a
+	// batch stands. Master is left to the caller, and so are the Target and Minions of a runner (see [IsMasterFunction]);
+	// Minions and Missing are sorted.
 	Job *gaea.Job
 	// Publication is the same job as the master tells it once more while it sends it out. It has the metadata, and so the
 	// RunID, which Job has not; it does not have the minions. Salt before 3007 does not send it.
 	Publication *gaea.Job
-	// Return is what a minion sent back. Master is left to the caller. Its Body and Args are parts of the event's Data.
+	// Return is what a minion sent back, or what a runner came to. Master is left to the caller, and so is the Minion of a
+	// runner where it is empty: it is the master's own id. Its Body and Args are parts of the event's Data.
 	Return *gaea.Return
-	// Other says that the event is worth keeping as it is: a beacon, a start, presence, a key, a runner, a custom one.
+	// Other says that the event is worth keeping as it is: a beacon, a start, presence, a key, a step of a runner, a custom one.
 	Other bool
 
 	// Trimmed says that VALUE_TRIMMED stands in the place of at least one value, because the event was larger than
@@ -39,6 +42,10 @@ func isTrimmed(val []byte) bool {
 	return bytes.Contains(val, []byte(Trimmed)) && bytes.Contains(val, []byte(`"`+Trimmed+`"`))
 }
 
+// noCache stands for the job id where the return of a minion's schedule is not to be kept in the job cache. All such returns
+// have it, so they are no job.
+const noCache = "nocache"
+
 // Decode tells what an event means. It never fails: an event that looks like a job or a return and lacks what makes it one is
 // Other. The events that come to nothing are the ones that repeat others: the bare job id with minions that Salt 3006 sends
 // before a job's new event, minion_start, the refreshes of the master's caches, and the answers of runners that read the job
@@ -51,7 +58,11 @@ func Decode(ev gaea.Event) Decoded {
 		d.Job = decodeJob(ev, parts[2])
 	case n == 4 && parts[0] == "salt" && parts[1] == "job" && parts[3] == "publish":
 		d.Publication = decodeJob(ev, parts[2])
-	case n == 5 && parts[0] == "salt" && parts[1] == "job" && parts[3] == "ret" && parts[4] != "":
+	case n == 4 && parts[0] == "salt" && parts[1] == "batch":
+		d.Job = decodeBatch(ev, parts[2], parts[3])
+	case n == 4 && parts[0] == "salt" && parts[1] == "run" && !redundant(ev, parts, n):
+		decodeRunner(ev, parts[2], parts[3], &d)
+	case n == 5 && parts[0] == "salt" && parts[1] == "job" && parts[2] != noCache && parts[3] == "ret" && parts[4] != "":
 		if d.Return = decodeReturn(ev, parts[2], parts[4]); d.Return != nil {
 			d.Minion = d.Return.Minion
 		}
@@ -90,11 +101,16 @@ func redundant(ev gaea.Event, parts [5]string, n int) bool {
 	case n == 4 && parts[0] == "salt" && parts[1] == "run":
 		for key, val := range members(ev.Data) {
 			if string(key) == "fun" {
-				return strings.HasPrefix(text(val), "runner.jobs.")
+				return isCacheRunner(functionName(val))
 			}
 		}
 	}
 	return false
+}
+
+// isCacheRunner says whether a function is a runner that reads the job cache, as Gaea's own ones are.
+func isCacheRunner(fun string) bool {
+	return strings.HasPrefix(fun, "runner.jobs.") || strings.HasPrefix(fun, "jobs.")
 }
 
 // eventMinion is the minion that an event names: its id, or what stands in its tag for one.

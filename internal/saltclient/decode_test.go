@@ -160,7 +160,7 @@ func TestAPublicationTellsItsTargetAndMinions(t *testing.T) {
 	want := gaea.Job{
 		JID: "20261122231254396971", Function: "test.ping", Args: json.RawMessage("[]"), User: "root",
 		Target: gaea.Target{Type: gaea.TargetGlob, Expr: "*"}, Minions: []string{"m1", "m2", "m3"},
-		Started: time.Date(2026, 11, 22, 23, 12, 54, 397497000, time.UTC), Source: gaea.SourceBus, Known: true,
+		Started: time.Date(2026, 11, 22, 23, 12, 54, 397497000, time.UTC), Source: gaea.SourceBus, Known: true, Origin: gaea.OriginPublish,
 	}
 	if !reflect.DeepEqual(*first, want) {
 		t.Errorf("got %+v, want %+v", *first, want)
@@ -228,7 +228,10 @@ func TestEventsNameTheirMinion(t *testing.T) {
 		"20260102030405000000":                    {`{"minions": ["a"]}`, "", false},
 		"20260102030405":                          {`{"minions": ["a"]}`, "", true},
 		"salt/run/20260102030405000000/new":       {`{"fun": "runner.jobs.list_jobs"}`, "", false},
-		"salt/run/20260102030405000001/new":       {`{"fun": "runner.manage.up"}`, "", true},
+		"salt/run/20260102030405000001/new":       {`{"fun": "runner.manage.up"}`, "", false},
+		"salt/run/20260102030405000001/args":      {`{"type": "function", "tgt": "*"}`, "", true},
+		"salt/batch/20260102030405000001/stop":    {`{"reason": "stop"}`, "", true},
+		"salt/job/nocache/ret/web6":               {`{"id": "web6", "cmd": "_return", "fun": "test.ping", "return": true}`, "web6", true},
 		"salt/job/20260102030405000000/new":       {`{"note": "not a job"}`, "", true},
 		"salt/job/20260102030405000000/ret/":      {`{"fun":"test.ping","return":true}`, "", true},
 		"salt/job/20260102030405000000/ret/a/b/c": {`{"return": "a minion has no slash in its id"}`, "a/b/c", false},

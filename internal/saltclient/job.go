@@ -25,9 +25,19 @@ func decodeJob(ev gaea.Event, jid string) *gaea.Job {
 // (where the metadata is inside kwargs). Nil where there is no function. Started, Source and Master are the caller's to set.
 func ParseLoad(load json.RawMessage) *gaea.Job {
 	j := &gaea.Job{Known: true}
-	var tgt, minions, kwargs []byte
+	var tgt, minions, kwargs, funArgs []byte
+	var cmd, id string
+	told := false // by a publication's event
 	for key, val := range members(load) {
 		switch string(key) {
+		case "cmd":
+			cmd = scalar(val)
+		case "id":
+			id = scalar(val)
+		case "fun_args":
+			funArgs = val
+		case "schedule":
+			j.Schedule = scalar(val)
 		case "jid":
 			j.JID = scalar(val)
 		case "fun":
@@ -41,7 +51,9 @@ func ParseLoad(load json.RawMessage) *gaea.Job {
 		case "user":
 			j.User = scalar(val)
 		case "minions":
-			minions = val
+			minions, told = val, true
+		case "ret":
+			told = true
 		case "missing":
 			j.Missing = sortedTexts(val)
 		case "metadata":
@@ -53,6 +65,13 @@ func ParseLoad(load json.RawMessage) *gaea.Job {
 	if j.Function == "" {
 		return nil
 	}
+	if strings.HasPrefix(j.Function, runnerPrefix) {
+		return runnerLoad(j, load)
+	}
+	if j.Args == nil {
+		j.Args = funArgs
+	}
+	j.Origin = loadOrigin(cmd, id, j.Schedule, told)
 	if j.Metadata == nil {
 		for key, val := range members(kwargs) {
 			if string(key) == "metadata" {
@@ -65,6 +84,39 @@ func ParseLoad(load json.RawMessage) *gaea.Job {
 	j.Target = target(j.Target.Type, tgt)
 	j.Test = isStateFunction(j.Function) && testMode(j.Function, j.Args)
 	return j
+}
+
+// loadOrigin tells by a load how its job came to be. In the job cache a publication has the command publish; what a minion did
+// by itself is there as the minion returned it; and salt-ssh has neither. told says that an event told of a publication.
+func loadOrigin(cmd, id, schedule string, told bool) gaea.Origin {
+	switch {
+	case schedule != "":
+		return gaea.OriginSchedule
+	case cmd == "_return" || id != "":
+		return gaea.OriginSaltCall
+	case cmd == "publish" || told:
+		return gaea.OriginPublish
+	default:
+		return gaea.OriginSaltSSH
+	}
+}
+
+// runnerLoad is a runner's load: what is known of it stands below return, and who ran it is the master, its target.
+func runnerLoad(j *gaea.Job, load json.RawMessage) *gaea.Job {
+	ran := &gaea.Job{Known: true, Function: j.Function, Origin: gaea.OriginRunner, User: j.User}
+	if r := parseCachedRunner(j.JID, load); r != nil {
+		ran = r.job(j.JID)
+	} else if orchestrations[j.Function] {
+		ran.Origin = gaea.OriginOrchestration
+	}
+	ran.JID = j.JID
+	for key, val := range members(load) {
+		if string(key) == "id" || (string(key) == "tgt" && ran.Minions == nil) {
+			ran.Minions = []string{scalar(val)}
+		}
+	}
+	ran.Target = gaea.ListTarget(ran.Minions)
+	return ran
 }
 
 // target reads a target expression. A list of ids may be an array or one text with commas, and so may a compound expression

@@ -9,9 +9,9 @@ import (
 )
 
 // ParseListedJob reads what the runner jobs.list_job answers: a job of the master's job cache with its returns. Nil where the
-// cache has no such job. Started, and the returns' Stamp, are the caller's to set. trimmed names the minions whose returns are
-// missing because the master cut them: the answer was larger than its max_event_size. Where it cut the job itself, job is nil
-// too.
+// cache has no such job. Started, and the returns' Stamp, are the caller's to set; the answer does not tell how a job came to
+// be, so only runners have an Origin. trimmed names the minions whose returns are missing because the master cut them: the
+// answer was larger than its max_event_size. Where it cut the job itself, job is nil too.
 func ParseListedJob(listed json.RawMessage) (job *gaea.CachedJob, trimmed []string) {
 	j := &gaea.Job{Known: true, Source: gaea.SourceCache}
 	var tgt, result []byte
@@ -50,7 +50,11 @@ func ParseListedJob(listed json.RawMessage) (job *gaea.CachedJob, trimmed []stri
 	}
 	j.RunID = runID(j.Metadata)
 	j.Target = target(j.Target.Type, tgt)
-	j.Test = isStateFunction(j.Function) && testMode(j.Function, j.Args)
+	if IsMasterFunction(j.Function) {
+		j.Minions = j.Target.Minions
+		listedRunner(j, result)
+	}
+	j.Test = j.Test || (isStateFunction(j.Function) && testMode(j.Function, j.Args))
 	job = &gaea.CachedJob{Job: *j}
 	for minion, entry := range members(result) {
 		if !isTrimmed(entry) {
@@ -61,8 +65,18 @@ func ParseListedJob(listed json.RawMessage) (job *gaea.CachedJob, trimmed []stri
 	return job, trimmed
 }
 
-// ParseListedJIDs reads what the runner jobs.list_jobs answers: the ids of the jobs that minions were told, in no order. What
-// runners and wheels leave in the job cache is not among them.
+// listedRunner fills in what a master lists of a runner only with its return.
+func listedRunner(j *gaea.Job, result []byte) {
+	for _, entry := range members(result) {
+		if r := parseCachedRunner(j.JID, entry); r != nil {
+			ran := r.job(j.JID)
+			j.Args, j.User, j.Origin, j.Parent, j.Test = ran.Args, ran.User, ran.Origin, ran.Parent, ran.Test
+		}
+	}
+}
+
+// ParseListedJIDs reads what the runner jobs.list_jobs answers: the ids of the jobs that minions were told, and of runners, in no
+// order. Wheels, and the runners that read the job cache itself, are not among them.
 func ParseListedJIDs(listed json.RawMessage) []string {
 	var jids []string
 	for jid, job := range members(listed) {
@@ -72,7 +86,7 @@ func ParseListedJIDs(listed json.RawMessage) []string {
 				fun = functionName(val)
 			}
 		}
-		if !IsMasterFunction(fun) {
+		if !IsRedundantFunction(fun) {
 			jids = append(jids, string(jid))
 		}
 	}
@@ -81,5 +95,11 @@ func ParseListedJIDs(listed json.RawMessage) []string {
 
 // IsMasterFunction says whether a function of the job cache ran on the master and not on minions.
 func IsMasterFunction(fun string) bool {
-	return strings.HasPrefix(fun, "runner.") || strings.HasPrefix(fun, "wheel.")
+	return strings.HasPrefix(fun, runnerPrefix) || strings.HasPrefix(fun, "wheel.")
+}
+
+// IsRedundantFunction says whether a function of the job cache is of no interest: a wheel, or a runner that reads the job cache
+// and so only repeats it.
+func IsRedundantFunction(fun string) bool {
+	return strings.HasPrefix(fun, "wheel.") || isCacheRunner(fun)
 }

@@ -16,7 +16,7 @@ import (
 // which the master then wraps.
 func decodeReturn(ev gaea.Event, jid, minion string) *gaea.Return {
 	r := &gaea.Return{JID: jid, Minion: minion, Stamp: ev.Stamp, Source: gaea.SourceBus}
-	var returned bool
+	var returned, sent, own bool
 	var meta []byte
 	for key, val := range members(ev.Data) {
 		switch string(key) {
@@ -24,6 +24,11 @@ func decodeReturn(ev gaea.Event, jid, minion string) *gaea.Return {
 			if string(val) == `"_minion_event"` {
 				return nil
 			}
+			sent = true
+		case "tgt":
+			own = true
+		case "schedule":
+			r.Schedule = scalar(val)
 		case "fun":
 			r.Function = functionName(val)
 		case "fun_args":
@@ -41,6 +46,14 @@ func decodeReturn(ev gaea.Event, jid, minion string) *gaea.Return {
 	if !returned && r.Function == "" {
 		return nil
 	}
+	switch {
+	case r.Schedule != "":
+		r.Origin = gaea.OriginSchedule
+	case own: // nobody told the minion to: it asked the master for a job id
+		r.Origin = gaea.OriginSaltCall
+	case !sent: // no minion sent it to the master
+		r.Origin = gaea.OriginSaltSSH
+	}
 	r.Metadata = metadata(meta)
 	r.RunID = runID(r.Metadata)
 	ReturnOutcome(r)
@@ -50,9 +63,16 @@ func decodeReturn(ev gaea.Event, jid, minion string) *gaea.Return {
 // ParseCachedReturn reads one minion's entry of a job in the master's job cache, {"return", "retcode", "success"}, for the job
 // it belongs to. Stamp and Master are the caller's to set.
 func ParseCachedReturn(job *gaea.Job, minion string, entry json.RawMessage) gaea.Return {
+	if strings.HasPrefix(job.Function, runnerPrefix) {
+		if ran := parseCachedRunner(job.JID, entry); ran != nil {
+			r := ran.result(job.JID)
+			r.Minion, r.Source = minion, gaea.SourceCache
+			return r
+		}
+	}
 	r := gaea.Return{
 		JID: job.JID, Minion: minion, Function: job.Function, Args: job.Args, Metadata: job.Metadata, RunID: job.RunID,
-		Source: gaea.SourceCache,
+		Origin: job.Origin, Schedule: job.Schedule, Source: gaea.SourceCache,
 	}
 	returned := false
 	for key, val := range members(entry) {
@@ -128,7 +148,11 @@ func ReturnOutcome(r *gaea.Return) {
 		r.Message = "The return is larger than max_event_size and was cut until nothing is left. Raise max_event_size, on the master and on the minion."
 	case isStateFunction(r.Function):
 		r.Test = testMode(r.Function, r.Args)
-		stateOutcome(r, bad)
+		stateOutcome(r, r.Body, bad)
+	case orchestrations[r.Function] && kind(r.Body) == '{':
+		r.Test = orchestrationTest(r.Args)
+		_, steps := orchestrated(r.Body)
+		stateOutcome(r, steps, bad)
 	case bad && isMissingFunction(r.Body):
 		r.Outcome, r.Message = gaea.OutcomeCouldNotRun, messageOf(r.Body)
 	case bad:
@@ -138,20 +162,21 @@ func ReturnOutcome(r *gaea.Return) {
 	}
 }
 
-// stateOutcome judges the return of a state function; bad says what its return code does.
-func stateOutcome(r *gaea.Return, bad bool) {
-	r.States = parseStates(r.Body, r.Test)
+// stateOutcome judges the return of a state function by the part of its body that holds the states; bad says what its return
+// code does.
+func stateOutcome(r *gaea.Return, body []byte, bad bool) {
+	r.States = parseStates(body, r.Test)
 	switch {
-	case len(r.States) > 0 || (kind(r.Body) == '{' && isEmpty(r.Body)):
+	case len(r.States) > 0 || (kind(body) == '{' && isEmpty(body)):
 		sumUp(r, bad)
-	case r.Function == "state.low" && kind(r.Body) == '{':
+	case r.Function == "state.low" && kind(body) == '{':
 		// One state, without a key that tells which.
 		r.Outcome = gaea.OutcomeSucceeded
 		if bad {
 			r.Outcome, r.Message = gaea.OutcomeFailed, failure(r)
 		}
 	default:
-		r.Outcome, r.Message = gaea.OutcomeCouldNotRun, messageOf(r.Body)
+		r.Outcome, r.Message = gaea.OutcomeCouldNotRun, messageOf(body)
 	}
 }
 

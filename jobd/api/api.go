@@ -36,7 +36,7 @@ type Archive interface {
 type Runs interface {
 	Submit(ctx context.Context, req engine.Request) (run *gaea.Run, created bool, err error)
 	Get(ctx context.Context, id string) (*gaea.Run, error)
-	Cancel(ctx context.Context, id string) (*gaea.Run, error)
+	Cancel(ctx context.Context, id string, req gaea.CancelRequest) (*gaea.Run, error)
 	Watch(id string) (<-chan *gaea.Run, func())
 }
 

@@ -2,11 +2,8 @@ package api
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"maps"
-	"math"
-	"strconv"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/engine"
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
@@ -22,27 +19,24 @@ type resolver struct {
 // resolve validates the request and fills in what it takes from its group and its template. Errors are CodeInvalid and name
 // the field, also for a group or a template that does not exist.
 //
-// A template gives what the request does not say. Its arguments go with its function: a request that names another function
-// takes none of them; one that names the same, or none, takes args where it has none itself, and each kwarg that it does
-// not give itself.
+// A template gives what the request does not say, of batch, timeouts and concurrency each field, and its actions. Its
+// arguments go with its function: a request that names another function takes none of them; one that names the same, or
+// none, takes args where it has none itself, and each kwarg that it does not give itself.
 func (r resolver) resolve(ctx context.Context, req gaea.RunRequest) (engine.Request, error) {
-	out := engine.Request{Kind: gaea.RunJob, Batch: req.Batch, Timeouts: req.Timeouts, AllowEmpty: req.AllowEmpty}
+	out := engine.Request{Kind: gaea.RunJob, Batch: req.Batch, Timeouts: req.Timeouts, Concurrency: req.Concurrency, AllowEmpty: req.AllowEmpty}
 	call := gaea.Call{Function: req.Function, Args: req.Args, Kwargs: req.Kwargs}
 	if req.JobTemplate != "" {
 		t, err := definition(ctx, r.templates, "job_template", req.JobTemplate)
 		if err != nil {
 			return engine.Request{}, err
 		}
-		call = fromTemplate(call, t)
-		if out.Batch.Size.IsZero() {
-			out.Batch.Size = t.Batch.Size
+		call = fromTemplate(call, t.Definition)
+		if err := out.TakeTemplate(ctx, t, r.groups); err != nil {
+			return engine.Request{}, err
 		}
-		if out.Timeouts.Job == 0 {
-			out.Timeouts.Job = t.Timeouts.Job
-		}
-		if out.Timeouts.Gather == 0 {
-			out.Timeouts.Gather = t.Timeouts.Gather
-		}
+	}
+	if err := validWork(out, req); err != nil {
+		return engine.Request{}, err
 	}
 	if call.Function == "" {
 		if req.JobTemplate != "" {
@@ -59,12 +53,12 @@ func (r resolver) resolve(ctx context.Context, req gaea.RunRequest) (engine.Requ
 	}
 	out.Call = gaea.Call{Function: call.Function}
 	for _, arg := range call.Args {
-		out.Call.Args = append(out.Call.Args, plain(arg))
+		out.Call.Args = append(out.Call.Args, engine.PlainNumbers(arg))
 	}
 	if len(call.Kwargs) > 0 {
 		out.Call.Kwargs = make(map[string]any, len(call.Kwargs))
 		for name, value := range call.Kwargs {
-			out.Call.Kwargs[name] = plain(value)
+			out.Call.Kwargs[name] = engine.PlainNumbers(value)
 		}
 	}
 	return out, nil
@@ -99,7 +93,20 @@ func (r resolver) target(ctx context.Context, req gaea.RunRequest) (gaea.Target,
 		return gaea.Target{}, gaea.Invalid("target", "no minions are named; give a target, for example {\"type\": \"glob\", \"expr\": \"web*\"}, or a target_group")
 	}
 	g, err := definition(ctx, r.groups, "target_group", req.TargetGroup)
-	return g.Target, err
+	return g.Definition.Target, err
+}
+
+// validWork refuses a batch or a lock that contradicts itself. Where each half is right and only both together are not, it
+// says that the template has a part in it.
+func validWork(out engine.Request, req gaea.RunRequest) error {
+	err := gaea.ValidateWork(out.Batch, out.Concurrency, out.Pre, out.Post)
+	if err == nil || out.Template == "" || gaea.ValidateWork(req.Batch, req.Concurrency, nil, nil) != nil {
+		return err
+	}
+	if wrong, ok := errors.AsType[*gaea.Error](err); ok {
+		return gaea.Invalid(wrong.Field, "together with what the job template %q gives: %s", req.JobTemplate, wrong.Message)
+	}
+	return err
 }
 
 // validTarget checks a target whole: its form, and the syntax of its expression. Package target speaks of a wrong expression
@@ -113,8 +120,8 @@ func validTarget(t gaea.Target) error {
 }
 
 // definition finds what a ref in the input names. A wrong or unknown one is CodeInvalid with the field.
-func definition[T gaea.Definition](ctx context.Context, store gaea.DefinitionStore[T], field, text string) (T, error) {
-	var none T
+func definition[T gaea.Definition](ctx context.Context, store gaea.DefinitionStore[T], field, text string) (gaea.Version[T], error) {
+	var none gaea.Version[T]
 	ref, err := gaea.ParseRef(text)
 	if err != nil {
 		return none, gaea.Invalid(field, "%q is neither a name nor a ref; write NAME for the latest version or NAME@DIGEST for one", text)
@@ -128,43 +135,5 @@ func definition[T gaea.Definition](ctx context.Context, store gaea.DefinitionSto
 	case err != nil:
 		return none, err
 	}
-	return v.Definition, nil
-}
-
-// plain replaces JSON numbers that are kept as text with the numbers they are, whole ones as integers: Salt's functions tell
-// 5 from 5.0, and a store may have made the one into the other.
-func plain(v any) any {
-	switch v := v.(type) {
-	case json.Number:
-		if n, err := strconv.ParseInt(v.String(), 10, 64); err == nil {
-			return n
-		}
-		if n, err := strconv.ParseUint(v.String(), 10, 64); err == nil {
-			return n
-		}
-		f, err := v.Float64()
-		if err != nil {
-			return v.String() // beyond what a float holds
-		}
-		return f
-	case float64:
-		if v == math.Trunc(v) && math.Abs(v) <= 1<<53 {
-			return int64(v)
-		}
-		return v
-	case []any:
-		out := make([]any, len(v))
-		for i := range v {
-			out[i] = plain(v[i])
-		}
-		return out
-	case map[string]any:
-		out := make(map[string]any, len(v))
-		for k, item := range v {
-			out[k] = plain(item)
-		}
-		return out
-	default:
-		return v
-	}
+	return v, nil
 }

@@ -106,7 +106,7 @@ func (a *API) runs() {
 		summary: "Stop a run",
 		about:   "Nothing more is published, what runs is killed, and each kill is verified. Answers at once; a run that has ended stays as it is.",
 	}, func(ctx context.Context, in *RunInput) (*accepted, error) {
-		run, err := a.deps.Runs.Cancel(ctx, in.ID)
+		run, err := a.deps.Runs.Cancel(ctx, in.ID, gaea.CancelRequest{})
 		if err != nil {
 			return nil, err
 		}

@@ -96,6 +96,7 @@ type Store interface {
 	// that writers wait only shortly. It returns how many things went: call again until that is 0. What stays:
 	//   - definitions, tokens and secrets;
 	//   - runs that are active, or whose check is pending, with their jobs, and the newest run of each kind of an assignment;
+	//   - the runs of a run's actions as long as it stays, which is at least as long as one of them is active; they go before it;
 	//   - of every state key that Evidence or PutSilence was asked about since that time, each minion's newest evidence.
 	// What only they needed goes too: contents, state keys, states that no minion has had since, closed gaps, and what was
 	// unsettled in revisions that have a newer one. CodeInvalid for a limit below 1.

@@ -104,7 +104,7 @@ func (m *Machine) roundAsked(a *ask, in Asked, now time.Time) {
 // startClock sets, when the master has taken a question, until when answers are waited for.
 func (m *Machine) startClock(g *group, r *round, now time.Time) {
 	r.sent = now
-	if m.run.Status == gaea.RunCancelling {
+	if m.cancelled() {
 		m.stopClock(g, r, now)
 		return
 	}
@@ -221,7 +221,7 @@ func (m *Machine) roundAnswered(a *ask, in Answered, now time.Time) {
 // revive takes back that a minion is unreachable, now that it has answered, while others of its job are still waited for.
 func (m *Machine) revive(g *group, name string) {
 	rm, ok := m.run.Minions[name]
-	if !ok || rm.JID != g.jid || rm.Outcome != gaea.OutcomeUnreachable || m.byJID[g.jid] != g || m.run.Status == gaea.RunCancelling {
+	if !ok || rm.JID != g.jid || rm.Outcome != gaea.OutcomeUnreachable || m.byJID[g.jid] != g || m.cancelled() {
 		return
 	}
 	g.waiting[name] = &wait{seen: true}

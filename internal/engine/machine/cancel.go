@@ -39,20 +39,24 @@ type stoppingOf struct {
 	killing bool      // a kill was sent
 }
 
-// cancel begins to stop the run. Another cancel may only shorten the grace.
+// cancel begins to stop the run. Who cancels a second time gives up the actions that the first still lets go on, and may
+// shorten the grace.
 func (m *Machine) cancel(in Cancel, now time.Time) {
 	grace := gaea.Duration(min(max(in.Grace.Std(), 0), maxGrace))
-	if m.run.Status == gaea.RunCancelling {
+	if m.cancelled() {
 		m.shorten(grace, now)
+		m.hurry = true
+		m.stopActing(now)
 		return
 	}
-	m.run.Status = gaea.RunCancelling
-	m.run.Message = "cancelled"
+	reason := "cancelled"
 	if in.By != "" {
-		m.run.Message = "cancelled by " + in.By
+		reason = "cancelled by " + in.By
 	}
+	m.run.Message = reason
 	m.run.Grace = grace
-	m.head = true
+	m.run.Status = gaea.RunCancelling
+	m.decide(gaea.RunCancelled, reason, now)
 	if m.phase != phaseNew { // else Begin finds the run as if it had been stored so
 		m.stop(now)
 	}
@@ -60,14 +64,11 @@ func (m *Machine) cancel(in Cancel, now time.Time) {
 
 // shorten takes a shorter grace in the place of the one that jobs have.
 func (m *Machine) shorten(grace gaea.Duration, now time.Time) {
-	if grace >= m.run.Grace {
+	if grace >= m.run.Grace || len(m.groups) == 0 {
 		return
 	}
 	m.run.Grace = grace
 	m.head = true
-	if m.phase == phaseNew {
-		return
-	}
 	m.limit = earlier(m.limit, now.Add(m.stopLimit()))
 	for _, g := range m.groups {
 		if end := g.stop.told.Add(grace.Std()); !g.stop.told.IsZero() && now.Before(g.stop.graceEnd) && end.Before(g.stop.graceEnd) {
@@ -87,8 +88,8 @@ func (m *Machine) stopLimit() time.Duration { return cancelLimit + m.run.Grace.S
 func (m *Machine) stop(now time.Time) {
 	m.limit = now.Add(m.stopLimit())
 	m.resolving = nil
-	m.phase = phaseWork
-	m.endPaused("", now)
+	m.withdraw()
+	m.endBusy("", now)
 	for _, g := range m.groups {
 		if g.state == stateDone { // once it is known that it was published; advancePublish gives it up otherwise
 			m.stopJob(g, now)

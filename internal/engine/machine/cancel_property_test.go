@@ -54,7 +54,7 @@ func TestNothingIsSaidToBeKilledOfWhichAProcessLivesAndNothingElseIsSignalled(t 
 		began := w.now
 		if !w.finished {
 			w.do(w.m.Step(machine.Cancel{By: "ann", Grace: grace}, w.now))
-			w.cancelled = w.stored.Status == gaea.RunCancelling || w.stored.Status == gaea.RunCancelled
+			w.cancelled = w.stored.Verdict == gaea.RunCancelled
 		}
 		w.live()
 		run := w.m.Run()

@@ -2,6 +2,19 @@
 // comes out. It starts no goroutine, reads no clock and does no input or output, so every order, loss and repetition of
 // events can be tried.
 //
+// # The course of a run
+//
+//	resolve ─▶ claim ─▶ pre-actions ─▶ slice ─▶ slice … ─▶ post-actions ─▶ end
+//	                                   │
+//	                                   └ wait, pre-actions, lock, publish, gather, post-actions of the slice
+//
+// A step is left out where the run does not ask for it; a run without slices is published straight to its target. What
+// comes next is found, whenever nothing goes on, from what is stored with the run: so a run that is taken up after a crash
+// goes on at the same place. As soon as it is decided how the run ends (the verdict), nothing of its own is published any
+// more; what was told is let end, or killed where somebody cancels, and the post-actions whose time it is are done.
+//
+// In rolling mode slices overlap: as minions end, others fill their places, gathered into few publishes.
+//
 // # How silence is settled
 //
 // Nothing is guessed from the passing of time alone. While returns come in the machine only listens. When they stop it
@@ -35,8 +48,15 @@
 //
 // # Limits
 //
-// The job timeout counts from the first publish; resolving before that is bounded by the same length, and the wait for
-// other state runs of this engine is not counted. When it passes nothing more is published, nothing is killed, and what
-// is still silent becomes no_return. A run that is taken up after its timeout gets half a minute and gather to learn what
-// became of its jobs. Cancelling is bounded by two minutes.
+//	job     ├──────────────────────────────────────────────────────┤            from the first publish or pre-action
+//	action  ├────┤                                                 :  ├────┤    each: all its tries together
+//	slice        :   ├──────────┤              ├──────────┤        :            each: from its publish
+//	gather       :   :      ├───┤              :      ├───┤        :            from a question to silent minions
+//	────────[pre]────[ slice 1  ]─── wait ─────[ slice 2  ]────────[post]──▶
+//
+// The job timeout counts from the first publish or pre-action; resolving before that is bounded by the same length, and
+// neither the wait for other runs nor a pause is counted. When it passes nothing more is published, nothing is killed, and
+// what is still silent becomes no_return. Post-actions are bounded by their own limits only. When a slice's limit passes,
+// its silent minions become no_return, and the run goes on. A run that is taken up after its timeout gets half a minute
+// and gather to learn what became of its jobs. Cancelling is bounded by two minutes.
 package machine

@@ -24,7 +24,7 @@ type round struct {
 func (m *Machine) startGather(g *group, now time.Time) {
 	g.state = stateDone
 	g.retryAt = time.Time{}
-	if m.run.Status == gaea.RunCancelling {
+	if m.cancelled() {
 		m.stopJob(g, now)
 		return
 	}
@@ -65,11 +65,10 @@ func (m *Machine) returned(r Returned, now time.Time) {
 	switch {
 	case rm.JID != r.JID || rm.Outcome.Heard():
 		return
-	case r.Busy && m.run.Status == gaea.RunCancelling:
-		r.Outcome = gaea.OutcomeSkipped
-		r.Message = "not begun: another state run held the minion until the run was cancelled"
+	case r.Busy && m.stopped():
+		r.Outcome, r.Message = gaea.OutcomeSkipped, m.notBegun()
 	case r.Busy:
-		if _, held := m.paused[r.Minion]; !held {
+		if _, held := m.busy[r.Minion]; !held {
 			m.hold(g, r, now)
 		}
 		return
@@ -78,7 +77,7 @@ func (m *Machine) returned(r Returned, now time.Time) {
 	rm.Outcome, rm.Retcode, rm.Message, rm.Late, rm.At = r.Outcome, r.Retcode, r.Message, late, now
 	m.set(r.Minion, rm)
 	if g != nil {
-		if soon := now.Add(quiet); g.probeAt.Before(soon) && m.run.Status != gaea.RunCancelling {
+		if soon := now.Add(quiet); g.probeAt.Before(soon) && !m.cancelled() {
 			g.probeAt = soon // returns are coming in: let them
 		}
 		m.unwait(g, r.Minion, now)
@@ -89,7 +88,7 @@ func (m *Machine) returned(r Returned, now time.Time) {
 // straight to a target expression, and the minion says that it is in the target though the master did not know. It
 // enters the minion into the run's slice.
 func Admit(run *gaea.Run, r Returned) bool {
-	if run.Target.Type == gaea.TargetList || !run.Batch.Size.IsZero() || len(run.Slices) == 0 || run.Slices[0].JID != r.JID {
+	if run.Planned() || len(run.Slices) == 0 || run.Slices[0].JID != r.JID {
 		return false
 	}
 	s := &run.Slices[0]
@@ -110,6 +109,9 @@ func (m *Machine) settle(g *group, name string, o gaea.Outcome, why string, now 
 // unwait stops waiting for a minion.
 func (m *Machine) unwait(g *group, name string, now time.Time) {
 	delete(g.waiting, name)
+	if b := m.run.Batch; b.Mode == gaea.BatchRolling && b.Wait > 0 && !m.stillBusy(name) {
+		m.cooling = append(m.cooling, now.Add(b.Wait.Std()))
+	}
 	if g.round != nil {
 		delete(g.round.unanswered, name)
 	}
@@ -130,12 +132,25 @@ func (m *Machine) remove(g *group, now time.Time) {
 			delete(m.asks, id)
 		}
 	}
-	m.run.Slices[g.slice].Ended = now
+	s := &m.run.Slices[g.slice]
+	s.Ended = now
 	m.head = true
 	m.emit(Forget{JID: g.jid})
-	if m.locks && len(m.groups) == 0 && len(m.paused) == 0 {
+	switch {
+	case !m.locks:
+	case len(m.groups) == 0 && len(m.busy) == 0 && m.phase != phaseLock:
 		m.emit(Unlock{})
+	default:
+		if free := slices.DeleteFunc(slices.Clone(s.Minions), m.stillBusy); len(free) > 0 {
+			m.emit(Free{Minions: free})
+		}
 	}
+}
+
+// stillBusy says whether a minion is to be told again, and kept for that.
+func (m *Machine) stillBusy(name string) bool {
+	_, ok := m.busy[name]
+	return ok
 }
 
 // advanceGroup does what is due for one job.
@@ -149,6 +164,10 @@ func (m *Machine) advanceGroup(g *group, now time.Time) {
 	}
 	if len(g.waiting) == 0 {
 		m.remove(g, now)
+		return
+	}
+	if due(m.sliceEnd(g), now) && !m.cancelled() {
+		m.sliceOutOfTime(g, now)
 		return
 	}
 	if due(g.lookAt, now) {
@@ -182,7 +201,7 @@ func (m *Machine) advanceRound(g *group, r *round, now time.Time) {
 
 // nextRound asks what is due to be asked.
 func (m *Machine) nextRound(g *group, now time.Time) {
-	if m.run.Status == gaea.RunCancelling {
+	if m.cancelled() {
 		m.nextStop(g, now)
 		return
 	}
@@ -214,7 +233,7 @@ func (m *Machine) startRound(g *group, p Purpose, names []string) {
 // endRound draws the conclusions from a question's answers, and from the silence of the others.
 func (m *Machine) endRound(g *group, r *round, now time.Time) {
 	silent := slices.Sorted(maps.Keys(r.unanswered))
-	if m.run.Status == gaea.RunCancelling {
+	if m.cancelled() {
 		m.endStop(g, r, silent, now)
 		return
 	}
@@ -351,13 +370,13 @@ func (m *Machine) cacheFailed(in CacheFailed, now time.Time) {
 
 // judge settles the minions that do not run the job and have no return anywhere.
 func (m *Machine) judge(g *group, cache string, now time.Time) {
-	cancelling := m.run.Status == gaea.RunCancelling
+	cancelling := m.cancelled()
 	for _, name := range g.names(func(w *wait) bool { return w.judged && !w.match }) {
 		w := g.waiting[name]
 		switch {
 		case cancelling:
 			m.settle(g, name, gaea.OutcomeKilled, stoppedWords(w), now)
-		case m.guessed && m.run.Batch.Size.IsZero() && !w.seen:
+		case m.guessed && !m.run.Planned() && !w.seen:
 			w.match = true
 			g.matchDue = true
 		default:
@@ -389,8 +408,25 @@ func (g *group) names(fit func(*wait) bool) []string {
 	return names
 }
 
+// sliceEnd is when a group's slice has taken as long as it may; the zero time where there is no limit. A slice that is
+// taken up later than that gets a moment to learn what became of it.
+func (m *Machine) sliceEnd(g *group) time.Time {
+	limit, started := m.run.Timeouts.Slice.Std(), m.run.Slices[g.slice].Started
+	if limit == 0 || started.IsZero() {
+		return time.Time{}
+	}
+	end := started.Add(limit)
+	if grace := m.began.Add(takeUpGrace + m.gather()); m.began.After(started) && grace.After(end) {
+		return grace
+	}
+	return end
+}
+
 // wake names the times at which something is due for the group.
-func (g *group) wake(at func(time.Time)) {
+func (m *Machine) wake(g *group, at func(time.Time)) {
+	if g.state == stateDone && !m.cancelled() {
+		at(m.sliceEnd(g))
+	}
 	if g.state != stateDone {
 		if g.state != stateSent && g.state != stateUnsure {
 			at(g.retryAt)

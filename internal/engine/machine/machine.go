@@ -33,8 +33,9 @@ type phase string
 const (
 	phaseNew     phase = "new"     // Begin is to come
 	phaseResolve phase = "resolve" // asking which minions the target has
+	phaseClaim   phase = "claim"   // waiting for other runs with the same lock
 	phaseLock    phase = "lock"    // waiting for other state runs
-	phaseWork    phase = "work"    // publishing, gathering, or stopping
+	phaseWork    phase = "work"    // publishing, gathering, acting or stopping
 	phaseEnd     phase = "end"
 )
 
@@ -53,18 +54,23 @@ type Machine struct {
 	publishUntil time.Time // nothing is published from here on
 	lastHeard    time.Time // when a minion of this run last answered
 	trouble      string    // the last thing that went wrong between us and the master, for messages
-	fatal        string    // why nothing more may be published, for the run's message
-	timeout      bool      // the job timeout ended the run
-	empty        bool      // the target matches no minion
-	unsure       string    // a job of which it is not known whom it was published to, or whether it was at all
+	hurry        bool      // cancelled twice
 
-	resolving *resolving
-	next      int               // the first planned slice that may not be published yet
-	groups    []*group          // published jobs with something left to do, in order of publication
-	byJID     map[string]*group // the same
-	paused    map[string]pause  // minions that another state run held
-	asks      map[int]*ask
-	lastAsk   int
+	resolving  *resolving
+	candidates []string    // minions that the run is for, until it has them under its lock
+	first      int         // the first planned slice that may not be published yet
+	rest       []string    // minions that no slice has yet, in the order in which they are told
+	among      int         // the minions that answered when the slices were planned
+	gone       int         // the minions that did not, and were never told
+	waitUntil  time.Time   // nothing is due before that; zero: other things decide
+	rollAt     time.Time   // when free places are filled though there are few
+	cooling    []time.Time // when the places of minions that have ended may be taken, in order
+	acting     *acting
+	groups     []*group           // published jobs with something left to do, in order of publication
+	byJID      map[string]*group  // the same
+	busy       map[string]refusal // minions that another state run held
+	asks       map[int]*ask
+	lastAsk    int
 
 	dirty map[string]struct{} // minions to be stored
 	head  bool                // the run's head is to be stored
@@ -84,7 +90,7 @@ func New(run *gaea.Run, nextJID func(now time.Time) string, heard func(minion st
 		run: run, nextJID: nextJID, heard: heard, phase: phaseNew,
 		locks:   Locks(run),
 		guessed: guessed(run.Target.Type),
-		byJID:   map[string]*group{}, paused: map[string]pause{}, asks: map[int]*ask{}, dirty: map[string]struct{}{},
+		byJID:   map[string]*group{}, busy: map[string]refusal{}, asks: map[int]*ask{}, dirty: map[string]struct{}{},
 	}
 	if run.Status.Final() {
 		m.phase = phaseEnd
@@ -108,10 +114,7 @@ func (m *Machine) Step(in Input, now time.Time) []Effect {
 	case Begin:
 		m.begin(now)
 	case Locked:
-		if m.phase == phaseLock {
-			m.phase = phaseWork
-			m.publishNext(now)
-		}
+		m.locked(now)
 	case LockUnknown:
 		if m.phase == phaseLock {
 			m.resolve(false, now)
@@ -134,6 +137,18 @@ func (m *Machine) Step(in Input, now time.Time) []Effect {
 		m.cacheFailed(in, now)
 	case Cancel:
 		m.cancel(in, now)
+	case Pause:
+		m.pause(in, now)
+	case Resume:
+		m.resume(now)
+	case Acted:
+		m.acted(in, now)
+	case Claimed:
+		m.claimed(in, now)
+	case ClaimBlocked:
+		m.claimBlocked(in, now)
+	case ClaimRefused:
+		m.claimRefused(in, now)
 	case Tick:
 	}
 	if m.phase != phaseNew {
@@ -158,11 +173,16 @@ func (m *Machine) Wake() time.Time {
 		m.resolving.wake(at)
 	}
 	for _, g := range m.groups {
-		g.wake(at)
+		m.wake(g, at)
 	}
-	for _, p := range m.paused {
+	for _, p := range m.busy {
 		at(p.until)
 	}
+	if m.acting != nil {
+		at(m.acting.next)
+		at(m.acting.endBy)
+	}
+	at(m.waitUntil)
 	return wake
 }
 
@@ -190,18 +210,25 @@ func (m *Machine) begin(now time.Time) {
 	}
 	m.began = now
 	m.phase = phaseWork
+	if m.run.Status == gaea.RunCancelling && m.run.Verdict == "" {
+		m.run.Verdict, m.run.Reason = gaea.RunCancelled, m.run.Message // stored before there were verdicts
+	}
 	m.setLimit()
+	m.findPlace()
 	for i := range m.run.Slices {
 		if s := &m.run.Slices[i]; m.unnamed(s) || len(m.silent(s)) > 0 {
 			m.takeUp(s, now)
 		}
 	}
-	if m.run.Status == gaea.RunCancelling {
-		m.stop(now)
-		return
+	m.takeUpAction(now)
+	if m.stopped() {
+		m.skipRest(now)
 	}
-	if len(m.groups) == 0 {
-		m.nextSlice(now)
+	if m.cancelled() {
+		m.stop(now)
+		if m.acting != nil && !m.action(m.acting.key).Due(false) {
+			m.stopActing(now)
+		}
 	}
 }
 
@@ -227,10 +254,11 @@ func (m *Machine) silent(s *gaea.Slice) []string {
 
 // setLimit derives from the run's start how long it may go on.
 func (m *Machine) setLimit() {
-	if m.run.Started.IsZero() {
+	m.publishUntil, m.limit = time.Time{}, time.Time{}
+	if m.run.Started.IsZero() || (m.run.Pause != nil && !m.run.Pause.Since.IsZero()) {
 		return
 	}
-	m.publishUntil = m.run.Started.Add(m.run.Timeouts.Job.Std())
+	m.publishUntil = m.run.Started.Add(m.run.Timeouts.Job.Std() + m.run.PausedFor.Std())
 	m.limit = m.publishUntil
 	if grace := m.began.Add(takeUpGrace + m.gather()); m.began.After(m.run.Started) && grace.After(m.limit) {
 		m.limit = grace
@@ -249,43 +277,9 @@ func (m *Machine) advance(now time.Time) {
 		m.advanceGroup(g, now)
 	}
 	m.tellAgain(now)
-	if m.phase == phaseWork && len(m.groups) == 0 && len(m.paused) == 0 {
-		m.nextSlice(now)
-	}
-}
-
-// nextSlice goes on when nobody is waited for: with the next slice, or to the end.
-func (m *Machine) nextSlice(now time.Time) {
-	run := m.run
-	for m.next < len(run.Slices) && run.Slices[m.next].JID != "" {
-		m.next++
-	}
-	switch {
-	case m.fatal != "" || m.timeout || m.empty || run.Status == gaea.RunCancelling:
-		m.finish(now)
-	case m.next < len(run.Slices):
-		if m.tooLate(now) {
-			m.timeout = true
-			m.finish(now)
-			return
-		}
-		if m.locks {
-			m.lock(run.Slices[m.next].Minions)
-			return
-		}
-		m.publishNext(now)
-	case len(run.Slices) > 0:
-		m.finish(now)
-	case !run.Batch.Size.IsZero():
-		m.resolve(true, now)
-	case run.Target.Type == gaea.TargetList:
-		m.plan([][]string{gaea.ListTarget(run.Target.Minions).Minions})
-		m.nextSlice(now)
-	case m.locks:
-		m.lock(nil)
-	default:
-		m.publishNext(now)
-	}
+	m.advanceAction(now)
+	m.judgeFailures(now)
+	m.proceed(now)
 }
 
 // lock waits for other state runs on these minions; on all of them where they are not known.
@@ -294,16 +288,30 @@ func (m *Machine) lock(minions []string) {
 	m.emit(Lock{Minions: minions})
 }
 
-// plan writes down the slices, none of which is published yet.
-func (m *Machine) plan(cuts [][]string) {
-	for _, minions := range cuts {
-		index := len(m.run.Slices)
-		m.run.Slices = append(m.run.Slices, gaea.Slice{Index: index, Minions: minions})
-		for _, name := range minions {
-			m.set(name, gaea.RunMinion{Outcome: gaea.OutcomePending, Slice: index})
-		}
+// withdraw goes back to work from whatever the run waits for. Minions that it was to have are given back with the last job
+// where there is one, so that an action on them does not wait for the run that it is part of.
+func (m *Machine) withdraw() {
+	if m.phase == phaseLock && len(m.groups) == 0 {
+		m.emit(Unlock{})
 	}
-	m.head = true
+	m.phase = phaseWork
+}
+
+// locked goes on with minions that no other state run holds now, unless the run is not to go on.
+func (m *Machine) locked(now time.Time) {
+	if m.phase != phaseLock {
+		return
+	}
+	m.phase = phaseWork
+	s := m.unpublished()
+	switch {
+	case !m.stopped() && m.run.Pause == nil:
+		m.publishNext(now)
+	case s != nil:
+		m.emit(Free{Minions: slices.Clone(s.Minions)})
+	default:
+		m.emit(Unlock{})
+	}
 }
 
 // set writes a minion's entry and keeps the counts.
@@ -347,7 +355,14 @@ func (m *Machine) effects() []Effect {
 	if len(m.dirty) == 0 && !m.head {
 		return out
 	}
+	m.run.Seq++
 	names := slices.Sorted(maps.Keys(m.dirty))
+	for _, name := range names {
+		if rm, ok := m.run.Minions[name]; ok {
+			rm.Seq = m.run.Seq
+			m.run.Minions[name] = rm
+		}
+	}
 	m.dirty = map[string]struct{}{} // a new one: to go through a map that was large takes as long as when it was
 	m.head = false
 	return slices.Insert(out, 0, Effect(Save{Minions: names}))

@@ -39,7 +39,7 @@ func TestEveryRunEndsWithEveryMinionAccountedForWhateverHappens(t *testing.T) {
 			if s.procs.strays != "" {
 				t.Fatalf("on %s a process was signalled that is none of the job's: %s", name, s.procs.strays)
 			}
-			if rm.Outcome == gaea.OutcomeSucceeded && w.cached[rm.JID][name].Outcome != gaea.OutcomeSucceeded {
+			if rm.Outcome.Heard() && w.cached[rm.JID][name].Outcome != rm.Outcome && !w.cached[rm.JID][name].Busy {
 				t.Fatalf("%s is said to have returned, and has not", name)
 			}
 			if rm.Outcome == gaea.OutcomeSkipped && s.running[rm.JID] {
@@ -56,8 +56,12 @@ func TestEveryRunEndsWithEveryMinionAccountedForWhateverHappens(t *testing.T) {
 		for name, s := range w.minions {
 			// One that only a guess had put into the target leaves the run when it does not answer as part of it.
 			if _, ok := run.Minions[name]; !ok && len(s.told) > 0 && !strings.Contains(run.Message, "it is not known") && !w.guessed {
-				t.Fatalf("%s ran %v and is not in the run", name, s.told)
+				t.Fatalf("%s ran %v and is not in the run, which ended as %s: %s; %+v", name, s.told, w.stored.Status, w.stored.Message, w.stored.Slices)
 			}
+		}
+		w.actionsEnded(run)
+		if run.Verdict != run.Status {
+			t.Fatalf("decided as %s, ended as %s", run.Verdict, run.Status)
 		}
 		if tally := run.Tally(); !maps.Equal(tally, run.Counts) {
 			t.Fatalf("counted %v, are %v", run.Counts, tally)
@@ -87,7 +91,7 @@ func TestWithoutLossNobodyIsTakenForWhatHeIsNot(t *testing.T) {
 		}
 		for name, s := range w.minions {
 			if _, ok := w.m.Run().Minions[name]; !ok && len(s.told) > 0 && !strings.Contains(w.m.Run().Message, "it is not known") {
-				t.Fatalf("%s ran %v and is not in the run", name, s.told)
+				t.Fatalf("%s ran %v and is not in the run, which ended as %s: %s; %+v", name, s.told, w.stored.Status, w.stored.Message, w.stored.Slices)
 			}
 		}
 	})

@@ -65,8 +65,8 @@ type wait struct {
 	stop      stoppingOf
 }
 
-// pause is a minion that another state run held.
-type pause struct {
+// refusal is a minion that another state run held.
+type refusal struct {
 	until time.Time
 	words string // Salt's
 }
@@ -75,9 +75,8 @@ type pause struct {
 func (m *Machine) publishNext(now time.Time) {
 	if len(m.run.Slices) == 0 {
 		m.run.Slices = []gaea.Slice{{Index: 0}}
-		m.next = 0
 	}
-	m.tell(&m.run.Slices[m.next], now)
+	m.tell(m.unpublished(), now)
 }
 
 // tell gives a slice its job id and has it stored and published.
@@ -86,7 +85,7 @@ func (m *Machine) tell(s *gaea.Slice, now time.Time) {
 		m.run.Started = now
 		m.setLimit()
 	}
-	m.run.Status = gaea.RunRunning
+	m.status(gaea.RunRunning)
 	s.JID = m.nextJID(now)
 	for _, name := range s.Minions {
 		rm := m.run.Minions[name]
@@ -189,8 +188,8 @@ func (m *Machine) publishFailed(in PublishFailed, now time.Time) {
 	case gaea.CodeEmptyTarget:
 		m.matchedNothing(g, now)
 	case gaea.CodeForbidden, gaea.CodeUnauthenticated, gaea.CodeInvalid, gaea.CodeSalt, gaea.CodeTooLarge:
-		m.fatal = in.Message
 		m.giveUp(g, "not told: "+in.Message, now)
+		m.decide(gaea.RunFailed, in.Message, now)
 	default:
 		// The master may have taken it all the same.
 		g.failures++
@@ -202,8 +201,8 @@ func (m *Machine) publishFailed(in PublishFailed, now time.Time) {
 // matchedNothing ends a publish that the master says reaches nobody.
 func (m *Machine) matchedNothing(g *group, now time.Time) {
 	if m.straight(g) {
-		m.empty = true
 		m.remove(g, now)
+		m.decideEmpty(now)
 		return
 	}
 	m.confirmed(g, now)
@@ -233,8 +232,8 @@ func (m *Machine) cachedPublication(g *group, in Cached, now time.Time) {
 			minions = append(minions, r.Minion)
 		}
 		m.told(g, minions, nil, now)
-	case m.run.Status == gaea.RunCancelling:
-		m.giveUp(g, "not told: the run was cancelled before the job was published", now)
+	case m.stopped():
+		m.giveUp(g, m.notTold(), now)
 	default:
 		g.state = stateRetry
 		g.retryAt = now
@@ -246,8 +245,8 @@ func (m *Machine) cachedPublication(g *group, in Cached, now time.Time) {
 
 // advancePublish repeats what failed on the way to a published job.
 func (m *Machine) advancePublish(g *group, now time.Time) {
-	if g.state == stateRetry && m.run.Status == gaea.RunCancelling {
-		m.giveUp(g, "not told: the run was cancelled before the job was published", now)
+	if g.state == stateRetry && m.stopped() {
+		m.giveUp(g, m.notTold(), now)
 		return
 	}
 	if now.Before(g.retryAt) {
@@ -256,8 +255,8 @@ func (m *Machine) advancePublish(g *group, now time.Time) {
 	switch g.state {
 	case stateRetry:
 		if m.tooLate(now) {
-			m.timeout = true
 			m.giveUp(g, m.notInTime(), now)
+			m.decide(gaea.RunTimedOut, m.outOfTimeReason(), now)
 			return
 		}
 		g.state = stateSent
@@ -282,7 +281,7 @@ func (m *Machine) hold(g *group, r Returned, now time.Time) {
 			times++
 		}
 	}
-	m.paused[r.Minion] = pause{until: now.Add(backoff(times)), words: r.Message}
+	m.busy[r.Minion] = refusal{until: now.Add(backoff(times)), words: r.Message}
 	rm := m.run.Minions[r.Minion]
 	rm.Outcome, rm.Late, rm.At = gaea.OutcomePending, false, time.Time{}
 	rm.Message = fmt.Sprintf("another state run holds the minion; it is asked again: %s", r.Message)
@@ -295,16 +294,16 @@ func (m *Machine) hold(g *group, r Returned, now time.Time) {
 // tellAgain publishes to the minions whose pause is over, under a job id and in a slice of their own: a minion ignores a
 // job id that it has seen.
 func (m *Machine) tellAgain(now time.Time) {
-	if len(m.paused) == 0 || m.phase != phaseWork {
+	if len(m.busy) == 0 || (m.phase != phaseWork && m.phase != phaseLock) {
 		return
 	}
-	if m.fatal != "" {
-		m.endPaused("asked again, but "+m.fatal, now)
+	if m.stopped() {
+		m.endBusy(m.run.Reason, now)
 		return
 	}
 	var due []string
 	ripe := false
-	for name, p := range m.paused {
+	for name, p := range m.busy {
 		if !p.until.After(now) {
 			ripe = true
 		}
@@ -316,31 +315,38 @@ func (m *Machine) tellAgain(now time.Time) {
 		return
 	}
 	if m.tooLate(now) {
-		m.timeout = true
-		m.endPaused(fmt.Sprintf("the job timeout of %s passed", m.run.Timeouts.Job), now)
+		m.decide(gaea.RunTimedOut, m.outOfTimeReason(), now)
+		m.endBusy(m.outOfTimeReason(), now)
 		return
 	}
 	slices.Sort(due)
 	for _, name := range due {
-		delete(m.paused, name)
+		delete(m.busy, name)
 	}
-	m.run.Slices = append(m.run.Slices, gaea.Slice{Index: len(m.run.Slices), Minions: due})
+	m.run.Slices = append(m.run.Slices, gaea.Slice{Index: len(m.run.Slices), Minions: due, Again: true})
 	m.tell(&m.run.Slices[len(m.run.Slices)-1], now)
 }
 
-// endPaused settles the minions that were told, did not begin and will not be told again.
-func (m *Machine) endPaused(why string, now time.Time) {
-	for name, p := range m.paused {
+// endBusy settles the minions that were told, did not begin and will not be told again.
+func (m *Machine) endBusy(why string, now time.Time) {
+	for name, p := range m.busy {
 		rm := m.run.Minions[name]
-		rm.Outcome, rm.At = gaea.OutcomeCouldNotRun, now
-		rm.Message = fmt.Sprintf("another state run held the minion (%s); %s", p.words, why)
-		if m.run.Status == gaea.RunCancelling {
-			rm.Outcome = gaea.OutcomeSkipped
-			rm.Message = "not begun: another state run held the minion until the run was cancelled"
+		switch m.run.Verdict {
+		case gaea.RunCancelled, gaea.RunHalted:
+			rm.Outcome, rm.Message = gaea.OutcomeSkipped, m.notBegun()
+		default:
+			rm.Outcome = gaea.OutcomeCouldNotRun
+			rm.Message = fmt.Sprintf("another state run held the minion (%s); %s", p.words, why)
 		}
+		rm.At = now
 		m.set(name, rm)
 	}
-	clear(m.paused)
+	clear(m.busy)
+}
+
+// notBegun says why a minion that another state run held is not asked again.
+func (m *Machine) notBegun() string {
+	return fmt.Sprintf("not begun: another state run held the minion until the run was %s", m.run.Verdict)
 }
 
 const unknownToMaster = "the master knows no minion of this name; accept its key, or take it out of the list"

@@ -45,6 +45,7 @@ func (m *Machine) resolve(full bool, now time.Time) {
 	}
 	clear(m.run.Minions)
 	clear(m.run.Counts)
+	m.gone = 0
 	m.askResolve()
 }
 
@@ -76,7 +77,7 @@ func (m *Machine) resolveAsked(in Asked, now time.Time) {
 			m.limit = time.Time{}
 			m.setLimit()
 			if len(in.Minions) == 0 {
-				m.empty = true
+				m.decideEmpty(now)
 				return
 			}
 			m.lock(slices.Compact(slices.Sorted(slices.Values(in.Minions))))
@@ -131,14 +132,14 @@ func (m *Machine) resolveFailed(in AskFailed, now time.Time) {
 		m.phase = phaseWork
 		if m.run.Target.Type == gaea.TargetList {
 			m.unreachable(gaea.ListTarget(m.run.Target.Minions).Minions, unknownToMaster, now)
-			m.fatal = "the master knows none of these minions; accept their keys, or correct the list"
+			m.decide(gaea.RunFailed, "the master knows none of these minions; accept their keys, or correct the list", now)
 		} else {
-			m.empty = true
+			m.decideEmpty(now)
 		}
 	case gaea.CodeForbidden, gaea.CodeUnauthenticated, gaea.CodeInvalid, gaea.CodeSalt, gaea.CodeTooLarge:
 		m.resolving = nil
 		m.phase = phaseWork
-		m.fatal = in.Message
+		m.decide(gaea.RunFailed, in.Message, now)
 	default:
 		if !r.asked {
 			again()
@@ -228,13 +229,15 @@ func (m *Machine) resolved(now time.Time) {
 	}
 	m.unreachable(gone, m.silence(), now)
 	m.unreachable(r.missing, unknownToMaster, now)
-	if members := slices.Sorted(maps.Keys(r.members)); len(members) > 0 {
-		m.plan(slices.Collect(slices.Chunk(members, m.run.Batch.Size.Count(len(members)))))
-	}
-	if len(m.run.Minions) == 0 {
-		m.empty = true
-	} else if len(m.run.Slices) == 0 {
-		m.fatal = "none of the target's minions answers"
+	m.run.Resolved = true
+	m.head = true
+	switch members := slices.Sorted(maps.Keys(r.members)); {
+	case len(members) > 0:
+		m.choose(members)
+	case len(m.run.Minions) == 0:
+		m.decideEmpty(now)
+	default:
+		m.decide(gaea.RunFailed, "none of the target's minions answers", now)
 	}
 }
 
@@ -242,6 +245,7 @@ func (m *Machine) resolved(now time.Time) {
 func (m *Machine) unreachable(names []string, why string, now time.Time) {
 	for _, name := range names {
 		m.set(name, gaea.RunMinion{Outcome: gaea.OutcomeUnreachable, Slice: -1, Message: why, At: now})
+		m.gone++
 	}
 }
 

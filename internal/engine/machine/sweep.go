@@ -118,10 +118,10 @@ func (m *Machine) tree(g *group, name string, w *wait, body json.RawMessage) {
 	if l.job == jobRunning && len(l.processes) == 0 {
 		w.stop.asked = false // it waits for its turn on the minion, and has processes when that has come
 	}
-	m.note(g, name, w, l.processes)
+	m.keep(g, name, w, l.processes)
 }
 
-func (m *Machine) note(g *group, name string, w *wait, ps processes) {
+func (m *Machine) keep(g *group, name string, w *wait, ps processes) {
 	merged := w.stop.noted.merge(ps)
 	if len(merged) == len(w.stop.noted) {
 		return
@@ -144,7 +144,7 @@ func (m *Machine) swept(g *group, name string, w *wait, body json.RawMessage, no
 	w.stop.blind = ""
 	w.running, w.behind = l.job == jobRunning, false
 	w.stop.left = l.processes
-	m.note(g, name, w, l.processes)
+	m.keep(g, name, w, l.processes)
 	if l.job == jobRunning && l.pid > 0 && !w.stop.noted.has(l.pid) {
 		w.stop.asked = false // it has begun anew
 	}

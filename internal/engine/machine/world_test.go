@@ -35,6 +35,11 @@ type world struct {
 	guessed   bool // the master guesses whom the target means
 	steady    bool // minions do not come and go
 	finished  bool
+
+	acts    map[machine.ActionKey]int // tries given out
+	ended   map[machine.ActionKey]bool
+	flaky   bool // actions and minions may fail
+	hurried bool // cancelled twice
 }
 
 // event is an input on its way.
@@ -52,6 +57,7 @@ type sim struct {
 	takes   time.Duration // negative: for ever
 	dies    bool
 	loses   bool
+	fails   bool
 	busy    int
 	target  bool // the target means it; the master believes so in any case
 	running map[string]bool
@@ -67,6 +73,7 @@ func newWorld(t *rapid.T) *world {
 	w := &world{
 		t: t, now: epoch, minions: map[string]*sim{}, loads: map[string][]string{},
 		cached: map[string]map[string]machine.Returned{}, archive: map[string]map[string]machine.Returned{},
+		acts: map[machine.ActionKey]int{}, ended: map[machine.ActionKey]bool{}, flaky: rapid.Bool().Draw(t, "flaky"),
 		lossy: rapid.Bool().Draw(t, "lossy"),
 	}
 	target := gaea.Target{Type: gaea.TargetGlob, Expr: "*"}
@@ -78,6 +85,7 @@ func newWorld(t *rapid.T) *world {
 			down:    rapid.IntRange(0, 4).Draw(t, "down") == 0,
 			takes:   time.Duration(rapid.SampledFrom([]int{0, 100, 900, 4000, 40_000, -1}).Draw(t, "takes")) * time.Millisecond,
 			dies:    rapid.IntRange(0, 5).Draw(t, "dies") == 0,
+			fails:   w.flaky && rapid.IntRange(0, 3).Draw(t, "fails") == 0,
 			loses:   rapid.IntRange(0, 5).Draw(t, "loses") == 0,
 			busy:    max(rapid.IntRange(-3, 3).Draw(t, "busy"), 0),
 			target:  targets != gaea.TargetGrain || rapid.IntRange(0, 3).Draw(t, "matches") > 0,
@@ -98,9 +106,7 @@ func newWorld(t *rapid.T) *world {
 		ID: "run-1", Function: function, Target: target, Status: gaea.RunQueued, Created: epoch, Call: &gaea.Call{Function: function},
 		Timeouts: gaea.Timeouts{Job: gaea.Duration(5 * time.Minute), Gather: gaea.Duration(5 * time.Second)},
 	}
-	if rapid.Bool().Draw(t, "slices") {
-		run.Batch.Size, _ = gaea.ParseAmount(rapid.SampledFrom([]string{"1", "2", "50%"}).Draw(t, "size"))
-	}
+	w.drawCourse(run)
 	w.stored = copyOf(run)
 	w.restart()
 	return w
@@ -169,7 +175,13 @@ func (w *world) effect(effect machine.Effect) {
 		}
 	case machine.Finish:
 		w.finished = true
-	case machine.Narrow, machine.Unlock, machine.Forget:
+	case machine.Claim:
+		w.claim(effect)
+	case machine.Act:
+		w.act(effect)
+	case machine.EndAct:
+		w.endAct(effect)
+	case machine.Narrow, machine.Unlock, machine.Free, machine.Disclaim, machine.Forget:
 	}
 }
 
@@ -214,9 +226,7 @@ func (w *world) publish(p machine.Publish) {
 	if !slices.ContainsFunc(w.stored.Slices, func(s gaea.Slice) bool { return s.JID == p.JID }) {
 		w.t.Fatalf("job %s is published and not stored", p.JID)
 	}
-	if w.cancelled {
-		w.t.Fatalf("job %s is published though the run is cancelled", p.JID)
-	}
+	w.mayPublish(p)
 	fate := rapid.IntRange(0, 11).Draw(w.t, "publish")
 	if fate == 0 {
 		w.send(machine.PublishFailed{JID: p.JID, Code: gaea.CodeUnavailable, Message: "the master does not answer"}, 50, true)
@@ -268,6 +278,9 @@ func (w *world) begin(s *sim, jid string) {
 	}
 	s.told = append(s.told, jid)
 	ret := machine.Returned{JID: jid, Minion: s.name, Outcome: gaea.OutcomeSucceeded}
+	if s.fails {
+		ret.Outcome, ret.Message = gaea.OutcomeFailed, "it failed"
+	}
 	if s.busy > 0 {
 		s.busy--
 		s.refused[jid] = true
@@ -394,10 +407,13 @@ func (w *world) live() {
 		if w.finished {
 			return
 		}
-		if rapid.IntRange(0, 150).Draw(w.t, "cancel") == 0 {
+		if !w.cancelled && rapid.IntRange(0, 150).Draw(w.t, "cancel") == 0 {
 			grace := gaea.Duration(rapid.SampledFrom([]int{0, 0, 2, 30}).Draw(w.t, "grace")) * gaea.Duration(time.Second)
 			w.do(w.m.Step(machine.Cancel{By: "ann", Grace: grace}, w.now))
-			w.cancelled = w.cancelled || w.stored.Status == gaea.RunCancelling || w.stored.Status == gaea.RunCancelled
+			w.cancelled = w.stored.Verdict == gaea.RunCancelled
+			continue
+		}
+		if w.interfere() {
 			continue
 		}
 		if !w.steady && rapid.IntRange(0, 100).Draw(w.t, "flip") == 0 {
@@ -423,6 +439,10 @@ func (w *world) next() {
 		}
 	}
 	if len(due) == 0 || (!wake.IsZero() && !wake.After(w.now)) {
+		if soonest.IsZero() && w.m.Run().Status == gaea.RunPaused {
+			w.do(w.m.Step(machine.Resume{}, w.now))
+			return
+		}
 		if soonest.IsZero() {
 			w.t.Fatalf("nothing will ever happen again: %s, %v", w.m.Run().Status, w.m.Run().Minions)
 		}

@@ -76,7 +76,12 @@ func (d *diskCache) job(jid string, logger *slog.Logger) (*gaea.CachedJob, error
 	if job.Started = gaea.JIDTime(jid, d.zone).UTC(); job.Started.IsZero() {
 		job.Started = modified.UTC()
 	}
-	if job.Minions, err = d.minions(dir); err != nil {
+	if !saltclient.IsMasterFunction(job.Function) {
+		if job.Minions, err = d.minions(dir); err != nil {
+			return nil, err
+		}
+	}
+	if job.Batch, err = d.batch(dir, jid); err != nil {
 		return nil, err
 	}
 	cached := &gaea.CachedJob{Job: *job}
@@ -131,7 +136,19 @@ func (d *diskCache) minions(dir string) ([]string, error) {
 	return slices.Compact(all), nil
 }
 
-// jids lists the jobs that minions were told from a time on, by their ids or by when the master last wrote their file jid,
+// batch reads how a batch of Salt's own stands; nil where the job is none.
+func (d *diskCache) batch(dir, jid string) (*gaea.JobBatch, error) {
+	state, _, err := d.file(filepath.Join(dir, ".batch.p"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return saltclient.ParseBatchState(jid, state), nil
+}
+
+// jids lists the jobs that minions were told, and runners, from a time on, by their ids or by when the master last wrote their file jid,
 // which it does anew with each return.
 func (d *diskCache) jids(since time.Time, logger *slog.Logger) ([]string, error) {
 	tops, err := os.ReadDir(d.root)
@@ -167,7 +184,7 @@ func (d *diskCache) jids(since time.Time, logger *slog.Logger) ([]string, error)
 	return jids, nil
 }
 
-// jidSince reads which job lies in a directory; empty where it is too old, was no minion's, or is being cleaned away.
+// jidSince reads which job lies in a directory; empty where it is too old, repeats the job cache, or is being cleaned away.
 func (d *diskCache) jidSince(dir string, since time.Time) (string, error) {
 	path := filepath.Join(dir, "jid")
 	info, err := os.Stat(path)
@@ -192,7 +209,7 @@ func (d *diskCache) jidSince(dir string, since time.Time) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if job := saltclient.ParseLoad(load); job == nil || saltclient.IsMasterFunction(job.Function) {
+	if job := saltclient.ParseLoad(load); job == nil || saltclient.IsRedundantFunction(job.Function) {
 		return "", nil
 	}
 	return jid, nil

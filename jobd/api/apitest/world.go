@@ -372,7 +372,7 @@ func (r *Runs) Get(_ context.Context, id string) (*gaea.Run, error) {
 }
 
 // Cancel implements api.Runs.
-func (r *Runs) Cancel(ctx context.Context, id string) (*gaea.Run, error) {
+func (r *Runs) Cancel(ctx context.Context, id string, _ gaea.CancelRequest) (*gaea.Run, error) {
 	run, err := r.Get(ctx, id)
 	if err != nil || run.Status.Final() {
 		return run, err

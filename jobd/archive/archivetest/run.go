@@ -23,6 +23,8 @@ func Run(t *testing.T, open func(t *testing.T) archive.Store) {
 		{"pages", pageTests},
 		{"evidence", evidenceTests},
 		{"runs", runTests},
+		{"fields of runs", runFieldTests},
+		{"runs of runs", runFamilyTests},
 		{"definitions", definitionTests},
 		{"tokens, secrets and gaps", smallTests},
 		{"pruning", pruneTests},

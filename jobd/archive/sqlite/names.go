@@ -4,8 +4,8 @@ import (
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive/content"
 )
 
-// names remembers the numbers of rows that stand for texts, so that a batch looks up only what is new in it. Only the writer
-// uses it, in its turn; it is forgotten whenever it could be wrong.
+// names remembers the numbers of rows that stand for texts, so that a batch looks up only what is new in it, and what was
+// written of active runs. Only the writer uses it, in its turn; it is forgotten whenever it could be wrong.
 type names struct {
 	masters  *cache[string, int64]
 	minions  *cache[minionName, int64]
@@ -15,6 +15,7 @@ type names struct {
 	calls    *cache[[32]byte, int64]
 	contents *cache[content.Digest, int64]
 	jobs     *cache[jobName, *job]
+	runs     *cache[string, *savedRun]
 }
 
 type minionName struct {
@@ -48,6 +49,7 @@ func newNames() *names {
 		calls:    newCache[[32]byte, int64](rememberJobs),
 		contents: newCache[content.Digest, int64](rememberContents),
 		jobs:     newCache[jobName, *job](rememberJobs),
+		runs:     newCache[string, *savedRun](rememberFew),
 	}
 }
 
@@ -60,6 +62,7 @@ func (n *names) forget() {
 	n.calls.clear()
 	n.contents.clear()
 	n.jobs.clear()
+	n.runs.clear()
 }
 
 // number finds the number of something, or gives it one.

@@ -99,7 +99,7 @@ func (p *pruner) jobs() error {
 		var old []oldJob
 		err := p.each(`SELECT j.id, j.master_id, j.started, j.call_id, j.jid FROM jobs j
 			WHERE j.started < ?1 AND (j.started, j.id) > (?2, ?3)
-			AND NOT EXISTS (SELECT 1 FROM runs u WHERE u.id = j.run_id AND u.active)
+			AND NOT EXISTS (SELECT 1 FROM runs u LEFT JOIN runs p ON p.id = u.parent AND u.kind = 'action' WHERE u.id = j.run_id AND (u.active OR p.active))
 			AND NOT EXISTS (SELECT 1 FROM returns r WHERE r.job_id = j.id AND r.stamp >= ?1)
 			ORDER BY j.started, j.id LIMIT ?4`, func(row scanner) error {
 			var j oldJob
@@ -208,32 +208,6 @@ func (p *pruner) events() error {
 			p.went(1)
 			return err
 		}, p.before, p.left)
-}
-
-// runs deletes runs that have ended, but not the newest of each kind of an assignment. Their minions count as rows, not as
-// things.
-func (p *pruner) runs() error {
-	var old []string
-	err := p.each(`SELECT u.id FROM runs u WHERE u.created < ?1 AND NOT u.active AND (u.assignment = '' OR EXISTS
-		(SELECT 1 FROM runs n WHERE n.assignment = u.assignment AND n.assignment <> '' AND n.kind = u.kind AND (n.created, n.id) > (u.created, u.id)))
-		ORDER BY u.created, u.id LIMIT ?2`, func(row scanner) error {
-		var id string
-		err := row.Scan(&id)
-		old = append(old, id)
-		return err
-	}, p.day, p.left)
-	for _, id := range old {
-		if err != nil || p.left <= 0 {
-			return err
-		}
-		var n int64
-		if n, err = p.change(`DELETE FROM run_minions WHERE run_id = ?`, id); err == nil {
-			err = p.exec(`DELETE FROM runs WHERE id = ?`, id)
-		}
-		p.left -= int(n)
-		p.went(1)
-	}
-	return err
 }
 
 // leftovers deletes what only deleted things needed.

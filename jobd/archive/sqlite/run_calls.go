@@ -35,13 +35,22 @@ func (s *Store) open(sealed []byte) (*gaea.Call, error) {
 	if err := dec.Decode(&c); err != nil {
 		return nil, gaea.Wrap(err, gaea.CodeInternal, "a run's call is damaged in the archive")
 	}
-	for i := range c.Args {
-		c.Args[i] = plainNumbers(c.Args[i])
-	}
-	for k := range c.Kwargs {
-		c.Kwargs[k] = plainNumbers(c.Kwargs[k])
+	plainArguments(c.Args, c.Kwargs)
+	for _, actions := range [][]gaea.JobAction{c.Pre, c.Post} {
+		for i := range actions {
+			plainArguments(actions[i].Args, actions[i].Kwargs)
+		}
 	}
 	return &c, nil
+}
+
+func plainArguments(args []any, kwargs map[string]any) {
+	for i := range args {
+		args[i] = plainNumbers(args[i])
+	}
+	for k := range kwargs {
+		kwargs[k] = plainNumbers(kwargs[k])
+	}
 }
 
 func plainNumbers(v any) any {

@@ -2,67 +2,21 @@ package sqlite
 
 import (
 	"encoding/json"
-	"hash/maphash"
-	"sync"
+	"slices"
 	"time"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
 )
 
-// savedSlices remembers what was written of each active run's slices: a run is saved at each return, and its slices, which
+// saveSlices writes the slices that differ from what was written before: a run is saved at each return, and its slices, which
 // name every minion, change a few times only.
-type savedSlices struct {
-	seed maphash.Seed
-	mu   sync.Mutex
-	runs map[string][]uint64
-}
-
-func newSavedSlices() *savedSlices {
-	return &savedSlices{seed: maphash.MakeSeed(), runs: map[string][]uint64{}}
-}
-
-func (s *savedSlices) of(run string) ([]uint64, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	hashes, ok := s.runs[run]
-	return hashes, ok
-}
-
-func (s *savedSlices) put(run string, hashes []uint64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.runs[run] = hashes
-}
-
-func (s *savedSlices) forget(run string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.runs, run)
-}
-
-func (s *savedSlices) hash(sl *gaea.Slice) uint64 {
-	var h maphash.Hash
-	h.SetSeed(s.seed)
-	maphash.WriteComparable(&h, [3]int64{int64(sl.Index), micros(sl.Started), micros(sl.Ended)})
-	h.WriteString(sl.JID)
-	for _, m := range sl.Minions {
-		h.WriteByte(0)
-		h.WriteString(m)
-	}
-	return h.Sum64()
-}
-
-// saveSlices writes the slices that differ from what was written before. What is remembered is right when the transaction is
-// committed; the caller forgets it otherwise.
-func (s *Store) saveSlices(tx *tx, r *gaea.Run) error {
-	was, known := s.saved.of(r.ID)
-	hashes := make([]uint64, len(r.Slices))
+func saveSlices(tx *tx, r *gaea.Run, was *savedRun, known bool) error {
 	for i := range r.Slices {
-		hashes[i] = s.saved.hash(&r.Slices[i])
-		if i < len(was) && was[i] == hashes[i] {
+		sl := &r.Slices[i]
+		if i < len(was.slices) && sameSlice(sl, &was.slices[i]) {
 			continue
 		}
-		b, err := marshal(trimmed(r.Slices[i]))
+		b, err := marshal(trimmed(*sl))
 		if err != nil {
 			return gaea.Wrap(err, gaea.CodeInvalid, "slice %d of run %s cannot be stored as JSON", i, r.ID)
 		}
@@ -70,20 +24,56 @@ func (s *Store) saveSlices(tx *tx, r *gaea.Run) error {
 		if err != nil {
 			return err
 		}
-	}
-	if !known || len(was) > len(r.Slices) {
-		if err := tx.exec(`DELETE FROM run_slices WHERE run_id = ? AND place >= ?`, r.ID, int64(len(r.Slices))); err != nil {
-			return err
+		if i < len(was.slices) {
+			was.slices[i] = copied(sl)
+		} else {
+			was.slices = append(was.slices, copied(sl))
 		}
 	}
-	s.saved.put(r.ID, hashes)
-	return nil
+	if known && len(was.slices) <= len(r.Slices) {
+		return nil
+	}
+	was.slices = was.slices[:len(r.Slices)]
+	return tx.exec(`DELETE FROM run_slices WHERE run_id = ? AND place >= ?`, r.ID, int64(len(r.Slices)))
+}
+
+// sameSlice compares every field. Most names are the very same texts as before, which costs next to nothing.
+func sameSlice(a, b *gaea.Slice) bool {
+	return a.Index == b.Index && a.JID == b.JID && a.Canary == b.Canary && a.Again == b.Again &&
+		a.Started.Equal(b.Started) && a.Ended.Equal(b.Ended) &&
+		slices.Equal(a.Minions, b.Minions) && slices.EqualFunc(a.Actions, b.Actions, sameAction)
+}
+
+func sameAction(a, b gaea.RunAction) bool {
+	return a.Name == b.Name && a.What == b.What && a.Phase == b.Phase && a.Status == b.Status && a.Attempts == b.Attempts && a.Message == b.Message &&
+		a.Started.Equal(b.Started) && a.Ended.Equal(b.Ended) && a.Next.Equal(b.Next) && slices.Equal(a.Runs, b.Runs)
+}
+
+// copied is a slice that shares no list with the original.
+func copied(sl *gaea.Slice) gaea.Slice {
+	c := *sl
+	c.Minions, c.Actions = slices.Clone(sl.Minions), slices.Clone(sl.Actions)
+	for i := range c.Actions {
+		c.Actions[i].Runs = slices.Clone(c.Actions[i].Runs)
+	}
+	return c
 }
 
 // trimmed is a slice with its times as the archive keeps times.
 func trimmed(sl gaea.Slice) gaea.Slice {
 	sl.Started, sl.Ended = trim(sl.Started), trim(sl.Ended)
+	sl.Actions = trimmedActions(sl.Actions)
 	return sl
+}
+
+// trimmedActions are actions with their times as the archive keeps times.
+func trimmedActions(actions []gaea.RunAction) []gaea.RunAction {
+	list := slices.Clone(actions)
+	for i := range list {
+		a := &list[i]
+		a.Started, a.Ended, a.Next = trim(a.Started), trim(a.Ended), trim(a.Next)
+	}
+	return list
 }
 
 func trim(t time.Time) time.Time { return timeOf(micros(t)) }

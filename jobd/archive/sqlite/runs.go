@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
-	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive"
 )
 
 // keyLife is how long an idempotency key stands for the run it made.
@@ -17,11 +16,12 @@ const keyLife = 24 * time.Hour
 // CreateRun implements [gaea.RunStore]. The 24 hours are counted between the two runs' Created. CodeConflict also where
 // another run has the id.
 func (s *Store) CreateRun(ctx context.Context, r *gaea.Run, key, digest string) (stored *gaea.Run, created bool, err error) {
-	row, err := s.rowOf(r)
+	row, err := rowOf(r)
 	if err != nil {
 		return nil, false, err
 	}
-	if row.call, err = s.seal(r.Call); err != nil {
+	call, err := s.seal(r.Call)
+	if err != nil {
 		return nil, false, err
 	}
 	err = s.write(ctx, func(tx *tx) error {
@@ -41,10 +41,12 @@ func (s *Store) CreateRun(ctx context.Context, r *gaea.Run, key, digest string) 
 				return err
 			}
 		}
-		if err := s.saveSlices(tx, r); err != nil {
+		was, err := insertRequest(tx, r, call)
+		if err != nil {
 			return err
 		}
-		if err := saveMinions(tx, r, nil); err != nil {
+		tx.names.runs.put(r.ID, was)
+		if err = saveParts(tx, row, nil); err != nil {
 			return err
 		}
 		stored, err = s.getRun(tx, r.ID)
@@ -52,7 +54,6 @@ func (s *Store) CreateRun(ctx context.Context, r *gaea.Run, key, digest string) 
 		return err
 	})
 	if err != nil {
-		s.saved.forget(r.ID)
 		return nil, false, err
 	}
 	return stored, created, nil
@@ -81,16 +82,28 @@ type runRow struct {
 	*gaea.Run
 	active bool
 	head   string
-	call   any
 }
 
-func (s *Store) rowOf(r *gaea.Run) (runRow, error) {
+// rowOf makes a run's row. The head is what a save writes each time, so nothing is in it that grows with the run, or that
+// never changes and may be large.
+func rowOf(r *gaea.Run) (runRow, error) {
 	if r.ID == "" {
 		return runRow{}, gaea.Invalid("id", "a run needs an id")
 	}
 	head := *r
-	head.Slices, head.Minions, head.Counts = nil, nil, nil
+	head.Slices, head.Minions, head.Counts, head.Args, head.Target = nil, nil, nil, nil, gaea.Target{}
 	head.Created, head.Started, head.Ended = trim(r.Created), trim(r.Started), trim(r.Ended)
+	head.Actions = trimmedActions(r.Actions)
+	if r.Blocked != nil {
+		blocked := *r.Blocked
+		blocked.Since = trim(blocked.Since)
+		head.Blocked = &blocked
+	}
+	if r.Pause != nil {
+		pause := *r.Pause
+		pause.Asked, pause.Since = trim(pause.Asked), trim(pause.Since)
+		head.Pause = &pause
+	}
 	b, err := marshal(head)
 	if err != nil {
 		return runRow{}, gaea.Wrap(err, gaea.CodeInvalid, "run %s cannot be stored as JSON", r.ID)
@@ -99,8 +112,8 @@ func (s *Store) rowOf(r *gaea.Run) (runRow, error) {
 }
 
 func insertRun(tx *tx, r runRow) error {
-	err := tx.exec(`INSERT INTO runs (id, created, kind, status, assignment, user, active, head, call, allow_empty) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		r.ID, micros(r.Created), string(r.Kind), string(r.Status), r.Assignment, r.User, truth(r.active), r.head, r.call, truth(r.AllowEmpty))
+	err := tx.exec(`INSERT INTO runs (id, created, kind, status, assignment, user, parent, retry_of, active, head, allow_empty) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		r.ID, micros(r.Created), string(r.Kind), string(r.Status), r.Assignment, r.User, r.Parent, r.RetryOf, truth(r.active), r.head, truth(r.AllowEmpty))
 	if taken(err) {
 		return gaea.Wrap(err, gaea.CodeConflict, "there is a run %s already", r.ID)
 	}
@@ -110,28 +123,42 @@ func insertRun(tx *tx, r runRow) error {
 // SaveRun implements [gaea.RunStore]. The Call stays as it was created. A minion that is named and not in r.Minions is taken
 // out of the run; where none is named, so is every one that r.Minions does not have. CodeNotFound.
 func (s *Store) SaveRun(ctx context.Context, r *gaea.Run, minions ...string) error {
-	row, err := s.rowOf(r)
+	row, err := rowOf(r)
 	if err != nil {
 		return err
 	}
-	err = s.write(ctx, func(tx *tx) error {
-		n, err := tx.change(`UPDATE runs SET created = ?, kind = ?, status = ?, assignment = ?, user = ?, active = ?, head = ?, allow_empty = ? WHERE id = ?`,
-			micros(r.Created), string(r.Kind), string(r.Status), r.Assignment, r.User, truth(row.active), row.head, truth(r.AllowEmpty), r.ID)
-		if err == nil && n == 0 {
-			err = gaea.Errorf(gaea.CodeNotFound, "there is no run %s", r.ID)
+	return s.write(ctx, func(tx *tx) error {
+		n, err := tx.change(`UPDATE runs SET created = ?, kind = ?, status = ?, assignment = ?, user = ?, parent = ?, retry_of = ?, active = ?, head = ?, allow_empty = ?
+			WHERE id = ?`, micros(r.Created), string(r.Kind), string(r.Status), r.Assignment, r.User, r.Parent, r.RetryOf, truth(row.active), row.head,
+			truth(r.AllowEmpty), r.ID)
+		if err != nil {
+			return err
 		}
-		if err == nil {
-			err = s.saveSlices(tx, r)
+		if n == 0 {
+			return gaea.Errorf(gaea.CodeNotFound, "there is no run %s", r.ID)
 		}
-		if err == nil {
-			err = saveMinions(tx, r, minions)
-		}
-		return err
+		return saveParts(tx, row, minions)
 	})
-	if err != nil || !row.active {
-		s.saved.forget(r.ID)
+}
+
+// saveParts writes what differs from what was written before of a run that has a row.
+func saveParts(tx *tx, r runRow, minions []string) error {
+	was, known := tx.names.runs.get(r.ID)
+	if !known {
+		was = &savedRun{}
 	}
-	return err
+	if err := saveRequest(tx, r.Run, was, known); err != nil {
+		return err
+	}
+	if err := saveSlices(tx, r.Run, was, known); err != nil {
+		return err
+	}
+	if r.active {
+		tx.names.runs.put(r.ID, was)
+	} else {
+		tx.names.runs.drop(r.ID)
+	}
+	return saveMinions(tx, r.Run, minions)
 }
 
 func saveMinions(tx *tx, r *gaea.Run, minions []string) error {
@@ -167,10 +194,10 @@ func saveMinion(tx *tx, r *gaea.Run, minion string) error {
 	if m.Retcode != nil {
 		retcode = int64(*m.Retcode)
 	}
-	return tx.exec(`INSERT INTO run_minions (run_id, minion, outcome, jid, slice, retcode, message, late, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+	return tx.exec(`INSERT INTO run_minions (run_id, minion, outcome, jid, slice, retcode, message, late, at, processes, seq) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT DO UPDATE SET outcome = excluded.outcome, jid = excluded.jid, slice = excluded.slice, retcode = excluded.retcode,
-			message = excluded.message, late = excluded.late, at = excluded.at`,
-		r.ID, minion, outcome, m.JID, int64(m.Slice), retcode, m.Message, truth(m.Late), micros(m.At))
+			message = excluded.message, late = excluded.late, at = excluded.at, processes = excluded.processes, seq = excluded.seq`,
+		r.ID, minion, outcome, m.JID, int64(m.Slice), retcode, m.Message, truth(m.Late), micros(m.At), m.Processes, m.Seq)
 }
 
 // GetRun implements [gaea.RunStore].
@@ -188,14 +215,14 @@ func (s *Store) GetRun(ctx context.Context, id string) (*gaea.Run, error) {
 }
 
 func (s *Store) getRun(q query, id string) (*gaea.Run, error) {
-	var head string
 	var sealed []byte
-	r := &gaea.Run{}
-	err := q.row(`SELECT head, call, allow_empty FROM runs WHERE id = ?`, id).Scan(&head, &sealed, &r.AllowEmpty)
+	row := runScan{sealed: &sealed}
+	err := q.row(`SELECT `+runColumns+`, q.call FROM runs u LEFT JOIN run_requests q ON q.run_id = u.id WHERE u.id = ?`, id).Scan(row.into()...)
 	if err != nil {
 		return nil, missing(err, "there is no run %s", id)
 	}
-	if err = json.Unmarshal([]byte(head), r); err != nil {
+	r, err := row.run()
+	if err != nil {
 		return nil, gaea.Wrap(err, gaea.CodeInternal, "run %s is damaged in the archive", id)
 	}
 	if r.Call, err = s.open(sealed); err != nil {
@@ -205,81 +232,42 @@ func (s *Store) getRun(q query, id string) (*gaea.Run, error) {
 		return nil, err
 	}
 	r.Minions = map[string]gaea.RunMinion{}
-	err = q.each(`SELECT minion, outcome, jid, slice, retcode, message, late, at FROM run_minions WHERE run_id = ?`, func(row scanner) error {
+	err = q.each(`SELECT minion, outcome, jid, slice, retcode, message, late, at, processes, seq FROM run_minions WHERE run_id = ?`, func(row scanner) error {
 		var name string
 		var m gaea.RunMinion
 		var outcome, at int64
-		err := row.Scan(&name, &outcome, &m.JID, &m.Slice, &m.Retcode, &m.Message, &m.Late, &at)
+		err := row.Scan(&name, &outcome, &m.JID, &m.Slice, &m.Retcode, &m.Message, &m.Late, &at, &m.Processes, &m.Seq)
 		m.Outcome, m.At = outcomeOf(outcome), timeOf(at)
 		r.Minions[name] = m
 		return err
 	}, id)
 	r.Counts = r.Tally()
-	return r, err
+	return &r, err
 }
 
-// ListRuns implements [gaea.RunStore]. The runs have neither slices nor Call: a list would name every minion of each.
-func (s *Store) ListRuns(ctx context.Context, f gaea.RunFilter, p gaea.PageRequest) (gaea.Page[gaea.Run], error) {
-	after, limit, err := archive.ParsePage(p, "runs", 1, 1)
-	if err != nil {
-		return gaea.Page[gaea.Run]{}, err
-	}
-	c := runConditions(f)
-	c.after(after, "created", "id")
-	page := pager[gaea.Run]{list: "runs", limit: limit}
-	err = s.read(ctx, func(q query) error {
-		var runs []gaea.Run
-		err := q.each(`SELECT head, allow_empty FROM runs`+c.where()+` ORDER BY created DESC, id DESC LIMIT ?`, func(row scanner) error {
-			var head string
-			var r gaea.Run
-			if err := row.Scan(&head, &r.AllowEmpty); err != nil {
-				return err
-			}
-			err := json.Unmarshal([]byte(head), &r)
-			runs = append(runs, r)
-			return err
-		}, append(c.args, limit+1)...)
-		for i := range runs {
-			r := &runs[i]
-			if err == nil && i < limit {
-				r.Counts, err = countsOf(q, r.ID)
-			}
-			page.add(*r, archive.Cursor{Numbers: []int64{micros(r.Created)}, Texts: []string{r.ID}})
-		}
-		return err
-	})
-	return page.done(err)
+// runColumns are the columns that runScan reads, of runs as u and run_requests as q.
+const runColumns = `u.head, u.allow_empty, ifnull(q.args, ''), ifnull(q.target, '{}')`
+
+// runScan reads a run without its parts.
+type runScan struct {
+	head, target string
+	args         rawText
+	allowEmpty   bool
+	sealed       *[]byte // where the call goes, if it is asked for after the other columns
 }
 
-func runConditions(f gaea.RunFilter) conditions {
-	var c conditions
-	if f.Status != "" {
-		c.add("status = ?", string(f.Status))
+func (s *runScan) into() []any {
+	places := []any{&s.head, &s.allowEmpty, &s.args, &s.target}
+	if s.sealed != nil {
+		places = append(places, s.sealed)
 	}
-	if f.Kind != "" {
-		c.add("kind = ?", string(f.Kind))
-	}
-	if f.Assignment != "" {
-		c.add("assignment = ? AND assignment <> ''", f.Assignment)
-	}
-	if f.User != "" {
-		c.add("user = ?", f.User)
-	}
-	c.between("created", f.Since, f.Until)
-	if f.Active {
-		c.add("active")
-	}
-	return c
+	return places
 }
 
-func countsOf(q query, id string) (map[gaea.Outcome]int, error) {
-	counts := map[gaea.Outcome]int{}
-	err := q.each(`SELECT outcome, count(*) FROM run_minions WHERE run_id = ? GROUP BY outcome`, func(row scanner) error {
-		var outcome int64
-		var n int
-		err := row.Scan(&outcome, &n)
-		counts[outcomeOf(outcome)] = n
-		return err
-	}, id)
-	return counts, err
+func (s *runScan) run() (r gaea.Run, err error) {
+	if err = json.Unmarshal([]byte(s.head), &r); err != nil {
+		return r, err
+	}
+	r.Args, r.AllowEmpty, r.Target = json.RawMessage(s.args), s.allowEmpty, gaea.Target{}
+	return r, json.Unmarshal([]byte(s.target), &r.Target)
 }

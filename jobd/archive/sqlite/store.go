@@ -44,7 +44,6 @@ type Store struct {
 	readers *sql.DB
 	writer  *writer
 	names   *names
-	saved   *savedSlices
 	asked   *askedKeys
 
 	closing sync.Once
@@ -58,7 +57,7 @@ var _ archive.Store = (*Store)(nil)
 // Secrets are sealed with the sealer. CodeUnavailable, with the path and what it needs, where that cannot be done, and where
 // the file was written by a newer jobd.
 func Open(ctx context.Context, path string, sealer archive.Sealer, opts Options) (*Store, error) {
-	s := &Store{path: path, sealer: sealer, logger: opts.Logger, now: opts.Now, slow: opts.SlowWrite, saved: newSavedSlices(), asked: newAskedKeys()}
+	s := &Store{path: path, sealer: sealer, logger: opts.Logger, now: opts.Now, slow: opts.SlowWrite, asked: newAskedKeys()}
 	if s.logger == nil {
 		s.logger = slog.New(slog.DiscardHandler)
 	}

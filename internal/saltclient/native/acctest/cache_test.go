@@ -54,6 +54,10 @@ func TestTheJobCacheTellsTheSameOnDiskAndThroughARunner(t *testing.T) {
 					t.Errorf("the cache has %+v, the bus told %+v", got, event)
 				}
 			}
+			if onDisk.Job.Origin != gaea.OriginPublish || byRunner.Job.Origin != "" {
+				t.Errorf("the origin is %q on disk, and %q by the runner, which does not tell it", onDisk.Job.Origin, byRunner.Job.Origin)
+			}
+			onDisk.Job.Origin = ""
 			if !reflect.DeepEqual(plain(t, onDisk), plain(t, byRunner)) {
 				t.Errorf("on disk: %+v\nby runner: %+v", onDisk, byRunner)
 			}
