@@ -2,7 +2,6 @@ package enginetest
 
 import (
 	"encoding/json"
-	"fmt"
 	"time"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
@@ -30,12 +29,17 @@ type Minion struct {
 	Late        time.Duration // its returns need so much longer, while it says that it runs nothing
 	Deaf        bool          // answers no question, but runs jobs
 	Unstoppable bool          // a kill has no effect
+
+	Children []Child // that each job starts
+	Blind    string  // what it says in the place of the processes of a job
+	Threads  bool    // jobs run inside the minion's daemon
 }
 
 // job is a job on a minion.
 type job struct {
 	publication gaea.Publication
 	killed      bool
+	pid         int
 }
 
 // minion is a scripted minion with what goes on there.
@@ -48,6 +52,9 @@ type minion struct {
 	ran     []string        // jids that it ran, in order
 	current int             // state runs going on
 	most    int             // the most there were at once
+
+	processes map[int]process // of its jobs, by pid
+	forks     int
 }
 
 // receive is a publication that reached the minion. The master's lock is held.
@@ -68,6 +75,14 @@ func (s *Salt) receive(m *minion, p gaea.Publication) {
 	case "saltutil.is_running":
 		s.answer(m, p, m.runningJobs())
 		return
+	case "cmd.run":
+		if p.Metadata["gaea_purpose"] != nil {
+			s.answer(m, p, s.look(m, p))
+			return
+		}
+	case "saltutil.term_job":
+		s.answer(m, p, s.term(m, p.Args[0]))
+		return
 	case "saltutil.kill_job":
 		s.answer(m, p, s.kill(m, p.Args[0]))
 		return
@@ -77,9 +92,9 @@ func (s *Salt) receive(m *minion, p gaea.Publication) {
 
 // findJob is what saltutil.find_job says.
 func (m *minion) findJob(jid any) any {
-	for id := range m.jobs {
+	for id, j := range m.jobs {
 		if id == jid {
-			return map[string]any{"jid": id, "pid": 4711}
+			return map[string]any{"jid": id, "pid": j.pid}
 		}
 	}
 	return map[string]any{}
@@ -94,22 +109,6 @@ func (m *minion) runningJobs() any {
 		}
 	}
 	return jobs
-}
-
-func (s *Salt) kill(m *minion, jid any) any {
-	id, ok := jid.(string)
-	if !ok {
-		return ""
-	}
-	j := m.jobs[id]
-	if j == nil {
-		return ""
-	}
-	if !m.Unstoppable {
-		j.killed = true
-		s.end(m, id)
-	}
-	return fmt.Sprintf("Signal 9 sent to job %s at pid 4711", id)
 }
 
 func (s *Salt) answer(m *minion, p gaea.Publication, body any) {
@@ -165,6 +164,7 @@ func (s *Salt) run(m *minion, p gaea.Publication) {
 	m.ran = append(m.ran, p.JID)
 	j := &job{publication: p}
 	m.jobs[p.JID] = j
+	m.spawn(p.JID)
 	if isState(p.Function) {
 		m.current++
 		m.most = max(m.most, m.current)
@@ -176,6 +176,7 @@ func (s *Salt) run(m *minion, p gaea.Publication) {
 		if j.killed {
 			return
 		}
+		m.exited(p.JID, j.pid)
 		s.end(m, p.JID)
 		if !m.Dies {
 			s.after(m.Late, func() { s.deliver(m, ret) })

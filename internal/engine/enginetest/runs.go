@@ -173,6 +173,11 @@ func copyRun(r *gaea.Run) *gaea.Run {
 		panic(err)
 	}
 	c.AllowEmpty = r.AllowEmpty
+	for name, rm := range r.Minions {
+		kept := c.Minions[name]
+		kept.Processes = rm.Processes
+		c.Minions[name] = kept
+	}
 	if r.Call != nil {
 		call := *r.Call
 		c.Call = &call

@@ -45,7 +45,7 @@ func (s *Salt) Set(name string, behaviour Minion) {
 	defer s.mu.Unlock()
 	m := s.minions[name]
 	if m == nil {
-		m = &minion{name: name, known: map[string]bool{}, jobs: map[string]*job{}}
+		m = &minion{name: name, known: map[string]bool{}, jobs: map[string]*job{}, processes: map[int]process{}}
 		s.minions[name] = m
 	}
 	m.Minion, m.busy = behaviour, behaviour.Busy
