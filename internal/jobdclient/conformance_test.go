@@ -144,7 +144,7 @@ func runsConform(t *testing.T, j *jobd, c *jobdclient.Client) {
 	if got := must[*gaea.Run](t)(c.GetRun(ctx, run.ID)); got.Status != gaea.RunRunning || got.Timeouts.Gather != gaea.Duration(time.Second) {
 		t.Errorf("got %+v", got)
 	}
-	if got := must[*gaea.Run](t)(c.CancelRun(ctx, run.ID)); got.Status != gaea.RunCancelling {
+	if got := must[*gaea.Run](t)(c.CancelRun(ctx, run.ID, gaea.CancelRequest{})); got.Status != gaea.RunCancelling {
 		t.Errorf("cancelled %+v", got)
 	}
 	j.Runs.End(run.ID, gaea.RunCancelled, gaea.OutcomeKilled)

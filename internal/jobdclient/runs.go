@@ -79,12 +79,12 @@ func (c *Client) WaitRun(ctx context.Context, id string, progress func(*gaea.Run
 
 // CancelRun stops a run: nothing more is published, what runs is killed, and each kill is verified. It returns at once;
 // [Client.WaitRun] tells when it is done.
-func (c *Client) CancelRun(ctx context.Context, id string) (*gaea.Run, error) {
+func (c *Client) CancelRun(ctx context.Context, id string, req gaea.CancelRequest) (*gaea.Run, error) {
 	s, err := segment("id", id)
 	if err != nil {
 		return nil, err
 	}
-	return send[gaea.Run](ctx, c, call{method: http.MethodPost, path: "/v1/runs/" + s + "/cancel"})
+	return send[gaea.Run](ctx, c, call{method: http.MethodPost, path: "/v1/runs/" + s + "/cancel", body: req})
 }
 
 // ListRuns lists runs without their minions, newest first.

@@ -105,13 +105,22 @@ func (a *API) runs() {
 		id: "cancel-run", method: http.MethodPost, path: "/v1/runs/{id}/cancel", tag: tag, action: gaea.ActionCancel, status: http.StatusAccepted,
 		summary: "Stop a run",
 		about:   "Nothing more is published, what runs is killed, and each kill is verified. Answers at once; a run that has ended stays as it is.",
-	}, func(ctx context.Context, in *RunInput) (*accepted, error) {
-		run, err := a.deps.Runs.Cancel(ctx, in.ID, gaea.CancelRequest{})
+	}, func(ctx context.Context, in *cancelInput) (*accepted, error) {
+		var req gaea.CancelRequest
+		if in.Body != nil {
+			req = *in.Body
+		}
+		run, err := a.deps.Runs.Cancel(ctx, in.ID, req)
 		if err != nil {
 			return nil, err
 		}
 		return newAccepted(run), nil
 	})
+}
+
+type cancelInput struct {
+	RunInput
+	Body *gaea.CancelRequest
 }
 
 func (a *API) createRun(ctx context.Context, in *createRunInput) (*accepted, error) {

@@ -140,7 +140,7 @@ func (c *cancelCommand) Run(w *world) error {
 		return err
 	}
 	defer client.Close()
-	run, err := client.CancelRun(w.ctx, c.ID)
+	run, err := client.CancelRun(w.ctx, c.ID, gaea.CancelRequest{})
 	if err != nil {
 		return err
 	}
