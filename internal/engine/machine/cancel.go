@@ -36,6 +36,7 @@ type stoppingOf struct {
 	left    processes // of the noted ones and what they have started: those that lived at the last look
 	clean   bool      // none lived at the last look
 	grown   *round    // the question under way when some were noted last: it does not ask about those
+	ended   bool      // the job itself was gone at the last look, as Salt's kill finds nothing then
 	killing bool      // a kill was sent
 }
 
@@ -137,16 +138,16 @@ func (m *Machine) nextStop(g *group, now time.Time) {
 	}
 }
 
-// signal has a job told to end, or killed, on the minions where that does not end the minion's daemon.
+// signal has a job told to end, or killed, on the minions where there is one and that does not end the minion's daemon.
 func (m *Machine) signal(g *group, p Purpose, now time.Time) {
-	names := g.names(func(w *wait) bool { return !w.stop.thread })
+	names := g.names(func(w *wait) bool { return !w.stop.thread && !w.stop.ended })
 	if len(names) == 0 {
 		m.afterSignal(g, &round{purpose: p, sent: now}, now)
+		m.nextStop(g, now)
 		return
 	}
 	for _, name := range names {
-		w := g.waiting[name]
-		w.stop.killing = w.stop.killing || p == PurposeKill
+		g.waiting[name].stop.killing = p == PurposeKill
 	}
 	m.startRound(g, p, names)
 }

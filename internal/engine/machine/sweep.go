@@ -36,7 +36,9 @@ func (m *Machine) askSweep(g *group, r *round, names []string) {
 		list, size = map[string]string{}, 0
 	}
 	for _, name := range names {
-		noted := g.waiting[name].stop.noted.String()
+		w := g.waiting[name]
+		w.stop.killing = w.stop.killing || !r.inGrace
+		noted := w.stop.noted.String()
 		if size += len(name) + len(noted); size > maxNotedAtOnce {
 			flush()
 			size = len(name) + len(noted)
@@ -143,7 +145,7 @@ func (m *Machine) swept(g *group, name string, w *wait, body json.RawMessage, no
 	}
 	w.stop.blind = ""
 	w.running, w.behind = l.job == jobRunning, false
-	w.stop.left = l.processes
+	w.stop.ended, w.stop.left = l.job == jobGone, l.processes
 	m.keep(g, name, w, l.processes)
 	if l.job == jobRunning && l.pid > 0 && !w.stop.noted.has(l.pid) {
 		w.stop.asked = false // it has begun anew
