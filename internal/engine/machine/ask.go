@@ -193,6 +193,9 @@ func (m *Machine) roundAnswered(a *ask, in Answered, now time.Time) {
 	if r.purpose == PurposeTree {
 		m.tree(g, in.Minion, w, in.Body) // also when it comes late: what is noted can be killed
 	}
+	if r.purpose == PurposeKill || r.purpose == PurposeTerm {
+		w.signalled = w.signalled || strings.HasPrefix(text(in.Body), "Signal ") // also when it comes late
+	}
 	if g.round != r {
 		return // about an earlier moment than what is being asked now
 	}
@@ -210,7 +213,6 @@ func (m *Machine) roundAnswered(a *ask, in Answered, now time.Time) {
 	case PurposeSweep:
 		m.swept(g, in.Minion, w, in.Body, now)
 	case PurposeKill, PurposeTerm:
-		w.signalled = w.signalled || strings.HasPrefix(text(in.Body), "Signal ")
 		w.gone = 0
 	case PurposeMatch:
 		m.settle(g, in.Minion, gaea.OutcomeNoReturn, "the minion answers and is in the target, but does not run the job and sent no return; it may have been down when the job was published", now)

@@ -238,8 +238,9 @@ func (m *Machine) verified(g *group, now time.Time) {
 		switch {
 		case w.stopped():
 			m.settle(g, name, gaea.OutcomeKilled, stoppedWords(w), now)
-		case w.gone > 1 && w.unseen():
-			// Nothing was there to be stopped: the job may have ended by itself, and its return been lost.
+		case w.gone > 1 && w.unseen(), w.gone == 1 && noted(w) && w.stop.clean:
+			// It is not known that it was stopped: the job may have ended by itself, and its return been lost. Where no process
+			// of it was ever seen, it may not have been there yet when it was asked about for the first time.
 			w.judged = true
 			lookUp = true
 		case w.running || w.behind || len(w.stop.left) > 0:
@@ -272,7 +273,7 @@ func (m *Machine) verified(g *group, now time.Time) {
 		g.killAt = now.Add(g.verifyGap)
 		return
 	}
-	if len(g.names(func(w *wait) bool { return w.gone == 1 })) > 0 {
+	if len(g.names(func(w *wait) bool { return w.gone == 1 && !noted(w) })) > 0 {
 		// Its process may not have been there yet when it was asked.
 		g.probeAt = now.Add(max(g.verifyGap, killVerifyMax))
 		return
@@ -289,6 +290,8 @@ func (w *wait) unseen() bool { return !noted(w) || w.stop.clean }
 func stoppedWords(w *wait) string {
 	words := "ended when it was told to; the minion confirms that the job is gone"
 	switch {
+	case !w.signalled && noted(w):
+		return "the minion confirms that the job is gone with its processes: it was killed, or had just ended"
 	case !w.signalled:
 		return "the minion confirms that the job is not running; there was nothing left to kill"
 	case w.stop.killing:
