@@ -58,7 +58,8 @@ func (r *rig) cancelled(t *testing.T, id string, grace time.Duration) (*gaea.Run
 	return run, time.Since(begin)
 }
 
-// These tests measure times and freeze a minion, so none of them runs in parallel with others.
+// These tests tell how long a cancel takes and freeze a minion, so none of them runs in parallel with others. What a cancel
+// may take is held by the benchmarks: here others may be at work on the machine.
 
 func TestAccACancelEndsEveryProcessOfAStateOnEveryMinion(t *testing.T) {
 	for name, grace := range map[string]time.Duration{"at once": 0, "after a grace": 2 * time.Second} {
@@ -93,12 +94,12 @@ func TestAccACancelEndsEveryProcessOfAStateOnEveryMinion(t *testing.T) {
 
 			ended, took := r.cancelled(t, run.ID, grace)
 			t.Logf("from the cancel to the end of the run on %d minions with a grace of %s: %s", len(minions), grace, took)
-			if ended.Status != gaea.RunCancelled || took < grace || took > grace+3*time.Second {
+			if ended.Status != gaea.RunCancelled || took < grace || took > grace+30*time.Second {
 				t.Errorf("the run ended as %s after %s", ended.Status, took)
 			}
 			for _, minion := range minions {
 				m := ended.Minions[minion]
-				if m.Outcome != gaea.OutcomeKilled || m.Message != "killed; the minion confirms that the job is gone with its processes" {
+				if m.Outcome != gaea.OutcomeKilled || !strings.Contains(m.Message, "the minion confirms that the job is gone with its processes") {
 					t.Errorf("%s ended as %+v", minion, m)
 				}
 				for _, pid := range started[minion] {

@@ -46,6 +46,20 @@
 // the minion, the job may be in that queue, and is waited for. The first question comes after 3 s, for no state run is
 // done sooner.
 //
+// # Stopping
+//
+// A job is gone when the minion says so, and that tells nothing of what it has started. So the processes of a job are noted
+// before anything is done to them, and stored:
+//
+//	tree    each minion lists the job's own process and all that descend from it, each with the time it started
+//	term    with a grace only: saltutil.term_job. From there it is looked with growing gaps whether all is gone
+//	kill    saltutil.kill_job, without a grace or when it has passed, where the job is not gone
+//	sweep   what lives of the noted processes, and of what they have started, is killed, until none of it is left
+//
+// Only then a minion's outcome is killed. One that does not answer is unreachable. Where processes cannot be looked at, the
+// job alone is asked about, and the message says so. A job that a minion runs inside its daemon is not signalled at all.
+// A run that is taken up goes on with the processes that were noted, and gives the grace anew.
+//
 // # Limits
 //
 //	job     ├──────────────────────────────────────────────────────┤            from the first publish or pre-action
@@ -58,5 +72,5 @@
 // neither the wait for other runs nor a pause is counted. When it passes nothing more is published, nothing is killed, and
 // what is still silent becomes no_return. Post-actions are bounded by their own limits only. When a slice's limit passes,
 // its silent minions become no_return, and the run goes on. A run that is taken up after its timeout gets half a minute
-// and gather to learn what became of its jobs. Cancelling is bounded by two minutes.
+// and gather to learn what became of its jobs. Cancelling is bounded by two minutes and the grace.
 package machine

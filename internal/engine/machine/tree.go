@@ -292,8 +292,9 @@ echo end
 `
 
 // sweepBody: what is to be killed is stopped first, again and again until nothing new has come: it can start nothing more
-// then, and what it has started cannot get away.
-const sweepBody = `living() {
+// then, and what it has started cannot get away. Function remaining sets alive to the noted processes that live, living
+// also to what has descended from them; only that goes through all processes of the minion.
+const sweepBody = `remaining() {
 	alive= files=
 	for one in $noted; do files="$files /proc/${one%%:*}/stat"; done
 	scan $files
@@ -307,6 +308,9 @@ const sweepBody = `living() {
 			;;
 		esac
 	done
+}
+living() {
+	remaining
 	if [ -n "$alive" ]; then
 		scan /proc/[0-9]*/stat
 		grow
@@ -340,11 +344,11 @@ if [ -n "$alive" ] && [ "$signal" = KILL ]; then
 	done
 	for entry in $alive; do kill -KILL "${entry%%:*}"; done
 	round=0
-	living
+	remaining
 	while [ -n "$alive" ] && [ "$round" -lt 5 ]; do
 		round=$((round + 1))
 		sleep 0.05 || sleep 1
-		living
+		remaining
 	done
 fi
 job=gone
