@@ -2,6 +2,8 @@ package machine
 
 import (
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
@@ -259,6 +261,11 @@ func (m *Machine) verified(g *group, now time.Time) {
 	if begun {
 		g.stop.treeAt = now.Add(killVerify) // it has begun, or begun anew, since its processes were noted
 	}
+	m.planCheck(g, running, now)
+}
+
+// planCheck says when it is looked again whether a job is gone, or when what is left of it is killed again.
+func (m *Machine) planCheck(g *group, running bool, now time.Time) {
 	if g.inGrace(now) {
 		g.probeAt = now.Add(g.stop.lookGap)
 		g.stop.lookGap = min(2*g.stop.lookGap, lookMost)
@@ -314,17 +321,14 @@ func (s *stoppingOf) living() string {
 	if len(s.left) == 0 {
 		return ""
 	}
-	words := "; of the job's processes there were left: "
-	for i, p := range s.left[:min(len(s.left), namedAtMost)] {
-		if i > 0 {
-			words += ", "
-		}
-		words += fmt.Sprint(p.pid)
+	var pids []string
+	for _, p := range s.left[:min(len(s.left), namedAtMost)] {
+		pids = append(pids, strconv.Itoa(p.pid))
 	}
 	if len(s.left) > namedAtMost {
-		words += ", …"
+		pids = append(pids, "…")
 	}
-	return words
+	return "; of the job's processes there were left: " + strings.Join(pids, ", ")
 }
 
 // unverified settles the minions of which it could not be learned in time whether the job is gone.

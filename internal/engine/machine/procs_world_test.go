@@ -158,7 +158,7 @@ func notedIn(script string) (noted map[string]string, kill bool, err error) {
 // living are those of a list of noted processes that live.
 func (p *procs) living(noted string) string {
 	var alive []string
-	for _, word := range strings.Fields(noted) {
+	for word := range strings.FieldsSeq(noted) {
 		if pid, ok := p.alive(word); ok {
 			alive = append(alive, fmt.Sprint(pid))
 		}
@@ -212,7 +212,7 @@ func (w *world) processBody(s *sim, a machine.Ask) json.RawMessage {
 	}
 	stored := strings.Fields(w.stored.Minions[s.name].Processes)
 	var roots []int
-	for _, word := range strings.Fields(noted[s.name]) {
+	for word := range strings.FieldsSeq(noted[s.name]) {
 		if !slices.Contains(stored, word) {
 			w.t.Fatalf("%s is asked to look at %s, which is not stored", s.name, word)
 		}

@@ -41,7 +41,7 @@ func startJob(t *testing.T) *exec.Cmd {
 		t.Fatal(err)
 	}
 	odd := filepath.Join(t.TempDir(), "a) Z 1 (\nb")
-	if err := os.WriteFile(odd, program, 0o700); err != nil { //nolint:gosec // a program
+	if err := os.WriteFile(odd, program, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(t.Context(), "/bin/sh", "-c", `trap '' TERM; "$0" 600 & echo begun; wait`, odd)
