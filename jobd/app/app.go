@@ -132,7 +132,7 @@ func (a *App) wire(salt *native.Client, sealer archive.Sealer) {
 	})
 	a.late = newLateReturns(a.noteLate, a.log)
 	a.ingest = ingest.New(ingest.Options{
-		Master: a.master, Bus: salt, Cache: salt, Store: ingestStore{store: a.store, master: a.master}, Hub: a.hub,
+		Master: a.master, MasterID: salt.Master(), Bus: salt, Cache: salt, Store: ingestStore{store: a.store, master: a.master}, Hub: a.hub,
 		Fingerprint: fingerprinter.Job, OnStored: a.late.take,
 		Registry: a.registry, Logger: a.log, QueueBytes: a.o.QueueBytes, Keep: a.o.Retention,
 	})
