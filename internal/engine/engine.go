@@ -37,6 +37,9 @@ type Deps struct {
 	// HTTP makes the requests of actions. It must not follow redirects; its timeout, if any, counts beside the action's. Nil:
 	// such an action fails.
 	HTTP *http.Client
+	// Keep archives what the runner or the request of an action answered, as an event (see [gaea.ActionTag]). Nil: only the
+	// run's own words about it are kept.
+	Keep func(ctx context.Context, ev gaea.Event) error
 	// OnEnd is told of every run that has ended and is stored, before Stop returns. The run is the callee's own. It may
 	// call the engine's methods. May be nil.
 	OnEnd func(*gaea.Run)
@@ -44,8 +47,9 @@ type Deps struct {
 
 // Engine runs runs. Make it with [New], then Start; every goroutine of it has ended when Stop returns nil.
 type Engine struct {
-	deps  Deps
-	locks *lockTable
+	deps   Deps
+	locks  *lockTable
+	claims *claimTable
 
 	resolutions *resolutions
 	witness     *witness
@@ -89,7 +93,7 @@ func New(deps Deps) *Engine {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	return &Engine{
-		deps: deps, locks: newLockTable(), resolutions: newResolutions(), witness: newWitness(), ctx: ctx, cancel: cancel,
+		deps: deps, locks: newLockTable(), claims: newClaimTable(), resolutions: newResolutions(), witness: newWitness(), ctx: ctx, cancel: cancel,
 		publishing: make(chan struct{}, publishAtOnce), lookingUp: make(chan struct{}, lookUpAtOnce),
 		active: map[string]*runner{}, watchers: map[string][]*watcher{},
 	}
@@ -115,6 +119,9 @@ func (e *Engine) Start(ctx context.Context) error {
 		r := e.newRunner(run)
 		minions, every := r.m.Held()
 		e.locks.force(r.id, minions, every)
+		if lock, minions := claimed(run); lock != "" {
+			e.claims.force(lock, r.id, minions)
+		}
 		runners = append(runners, r)
 	}
 	for _, r := range runners {

@@ -35,9 +35,10 @@ type runner struct {
 	done   chan struct{} // closed when the loop has ended
 	helper sync.WaitGroup
 
-	inbox chan machine.Input
-	locks chan machine.Input // the answer to the one lock that is asked for
-	calls chan func()        // each is run in the run's goroutine
+	inbox  chan machine.Input
+	locks  chan machine.Input // the answer to the one lock that is asked for
+	claims chan machine.Input // the last answer to a claim
+	calls  chan func()        // each is run in the run's goroutine
 
 	unsaved map[string]struct{} // minions with changes that are not stored
 	dirty   bool                // something is not stored
@@ -48,6 +49,7 @@ type runner struct {
 
 	mu      sync.Mutex
 	follows map[string]context.CancelFunc // by jid
+	tries   map[machine.ActionKey]*trying // of actions
 }
 
 func (e *Engine) newRunner(run *gaea.Run) *runner {
@@ -56,8 +58,8 @@ func (e *Engine) newRunner(run *gaea.Run) *runner {
 		e: e, id: run.ID, log: e.deps.Logger.With("run", run.ID),
 		m:   machine.New(run, e.deps.JIDs.Next, e.witness.last),
 		ctx: ctx, cancel: cancel, done: make(chan struct{}),
-		inbox: make(chan machine.Input, inboxSize), locks: make(chan machine.Input, 1), calls: make(chan func()),
-		unsaved: map[string]struct{}{}, follows: map[string]context.CancelFunc{},
+		inbox: make(chan machine.Input, inboxSize), locks: make(chan machine.Input, 1), claims: make(chan machine.Input, 1),
+		calls: make(chan func()), unsaved: map[string]struct{}{}, follows: map[string]context.CancelFunc{}, tries: map[machine.ActionKey]*trying{},
 	}
 }
 
@@ -79,6 +81,8 @@ func (r *runner) loop() {
 			r.step(in)
 			r.drain()
 		case in := <-r.locks:
+			r.step(in)
+		case in := <-r.claims:
 			r.step(in)
 		case call := <-r.calls:
 			call()
@@ -145,6 +149,19 @@ func (r *runner) do(effect machine.Effect) bool {
 	case machine.Unlock:
 		r.resolved(nil)
 		r.e.locks.release(r.id)
+	case machine.Free:
+		r.e.locks.free(r.id, effect.Minions)
+	case machine.Claim:
+		r.claim(effect)
+	case machine.Disclaim:
+		r.e.claims.release(r.id)
+	case machine.Act:
+		if r.flush() != nil {
+			return false
+		}
+		r.act(effect)
+	case machine.EndAct:
+		r.endAct(effect.Key)
 	case machine.Follow:
 		r.follow(effect.JID, true)
 	case machine.Forget:
@@ -240,6 +257,7 @@ func (r *runner) end() {
 		return
 	}
 	r.e.locks.release(r.id)
+	r.e.claims.release(r.id)
 	r.e.leave(r)
 	r.log.Info("run ended", "status", run.Status, "message", run.Message, "took", run.Ended.Sub(run.Created).Round(time.Millisecond))
 	r.e.deliver(Clone(run))
