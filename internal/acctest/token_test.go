@@ -112,7 +112,7 @@ func TestAccEachRoleMayDoWhatItSaysAndNothingMore(t *testing.T) {
 				_, err := c.CreateRun(ctx, gaea.RunRequest{Function: "test.ping", Target: gaea.ListTarget([]string{"db1"})}, r.name+string(role))
 				return err
 			}},
-			{"cancel", gaea.RoleApply, func(ctx context.Context) error { _, err := c.CancelRun(ctx, run.ID); return err }},
+			{"cancel", gaea.RoleApply, func(ctx context.Context) error { _, err := c.CancelRun(ctx, run.ID, gaea.CancelRequest{}); return err }},
 			{"list tokens", gaea.RoleAdmin, func(ctx context.Context) error { _, err := c.Tokens(ctx); return err }},
 			{"make tokens", gaea.RoleAdmin, func(ctx context.Context) error {
 				_, err := c.CreateToken(ctx, gaea.TokenRequest{Name: r.name, Role: gaea.RoleRead, TTL: gaea.DefaultMaxAge})

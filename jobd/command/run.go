@@ -140,7 +140,7 @@ func (c *cancelCommand) Run(w *world) error {
 		return err
 	}
 	defer client.Close()
-	run, err := client.CancelRun(w.ctx, c.ID)
+	run, err := client.CancelRun(w.ctx, c.ID, gaea.CancelRequest{})
 	if err != nil {
 		return err
 	}
@@ -183,7 +183,7 @@ func (c *runsCommand) Run(w *world) error {
 		return err
 	}
 	defer client.Close()
-	page, err := client.ListRuns(w.ctx, gaea.RunFilter{Active: c.Active, Assignment: c.Assignment}, gaea.PageRequest{Limit: c.Limit})
+	page, err := client.ListRuns(w.ctx, gaea.RunFilter{Active: c.Active, Assignment: c.Assignment, NoActions: true}, gaea.PageRequest{Limit: c.Limit})
 	if err != nil {
 		return err
 	}
