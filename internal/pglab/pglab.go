@@ -135,7 +135,7 @@ func (s *Server) initialize(ctx context.Context) error {
 func (s *Server) start(ctx context.Context) error {
 	s.log, s.exited = &bytes.Buffer{}, make(chan struct{})
 	// What a test leaves is thrown away, so nothing is forced to the disk.
-	s.cmd = exec.Command(filepath.Join(s.bin, "postgres"), "-D", s.data(), "-h", "127.0.0.1", "-p", strconv.Itoa(s.port), //nolint:noctx // it outlives the call
+	s.cmd = exec.Command(filepath.Join(s.bin, "postgres"), "-D", s.data(), "-h", "127.0.0.1", "-p", strconv.Itoa(s.port),
 		"-k", "", "-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off", "-c", "shared_buffers=16MB", "-c", "max_connections=60")
 	s.cmd.Dir, s.cmd.Stdout, s.cmd.Stderr, s.cmd.SysProcAttr = s.dir, s.log, s.log, own(s.owner)
 	if err := s.cmd.Start(); err != nil {

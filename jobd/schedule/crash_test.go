@@ -35,7 +35,7 @@ func beforeTheCrash() {
 	for len(w.lookedAt("web")) == 0 {
 		<-tick.C
 	}
-	fmt.Println("under way")
+	fmt.Fprintln(os.Stdout, "under way")
 	select {}
 }
 

@@ -37,13 +37,13 @@ func TestWhatRiverSaysOverAndOverIsSaidOnceAMinuteAndWhatIsOfNoInterestNot(t *te
 		p := &page{}
 		log := slog.New(schedule.RiverLog(slog.NewTextHandler(p, nil))).With("client_id", "c").WithGroup("g")
 		for range 90 {
-			log.Error("Error fetching jobs", "err", "the disk is gone")
-			log.Info("Job errored; retrying")
+			log.Error("error fetching jobs", "err", "the disk is gone")
+			log.Info("job errored; retrying")
 			<-time.After(time.Second)
 		}
-		log.Error("Error keeping leadership", "err", context.Canceled.Error())
+		log.Error("error keeping leadership", "err", context.Canceled.Error())
 		lines := p.lines()
-		if len(lines) != 2 || !strings.Contains(lines[1], "queue: Error fetching jobs") || !strings.Contains(lines[1], "client_id=c") || !strings.Contains(lines[1], "g.err=") {
+		if len(lines) != 2 || !strings.Contains(lines[1], "queue: error fetching jobs") || !strings.Contains(lines[1], "client_id=c") || !strings.Contains(lines[1], "g.err=") {
 			t.Errorf("%s", strings.Join(lines, "\n"))
 		}
 	})
