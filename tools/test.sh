@@ -43,15 +43,15 @@ name_terraform() {
 	export TF_ACC_TERRAFORM_PATH CHECKPOINT_DISABLE=1
 }
 
-# The provider's unit tests run a real Terraform on a jobd in memory, and those of the queue a real PostgreSQL; no other unit
-# test needs one.
+# The provider's unit tests run a real Terraform on a jobd in memory, and those of the queue, and of jobd with it, a
+# real PostgreSQL; no other unit test needs one.
 unit_packages() {
 	packages unit
 	case $packages in
 	*/internal/provider*) name_terraform ;;
 	esac
 	case $packages in
-	*/jobd/schedule* | */internal/pglab*)
+	*/jobd/schedule* | */jobd/app* | */internal/pglab*)
 		postgres=$(tools/postgres.sh)
 		export PATH="$PATH:$postgres"
 		;;

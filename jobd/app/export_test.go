@@ -6,9 +6,6 @@ func (a *App) BreakListener() error { return a.listener.Close() }
 // BreakArchive closes the archive as a fault would.
 func (a *App) BreakArchive() error { return a.store.Close() }
 
-// BreakQueue closes the queue's database as a fault would.
-func (a *App) BreakQueue() error { return a.queue.Close() }
-
 // NewLateReturns and its methods are tested by themselves: a burst that is larger than the queue cannot be had from outside.
 var NewLateReturns = newLateReturns
 

@@ -86,7 +86,7 @@ func (a *App) stop(ctx context.Context) error {
 	}
 	_ = step(stopServing, a.shutdown)
 	return errors.Join(
-		step(stopWorking, a.queue.Stop),
+		step(stopWorking, a.stopQueue),
 		step(stopWorking, func(ctx context.Context) error {
 			if err := errors.Join(a.enforce.Stop(ctx), a.engine.Stop(ctx)); err != nil {
 				return gaea.Wrap(err, gaea.CodeTimeout, "the runs that go on did not let go in time; the next start takes them up as they are stored")

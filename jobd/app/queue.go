@@ -52,6 +52,15 @@ func (a *App) openQueue(ctx context.Context) error {
 	return err
 }
 
+// stopQueue ends what is done by the clock. Where the queue's database does not answer, River takes longer to believe it: the
+// rest of the stop goes on meanwhile, and the queue is closed last.
+func (a *App) stopQueue(ctx context.Context) error {
+	if err := a.queue.Stop(ctx); err != nil {
+		a.log.Warn("the queue did not stop in time; the stop goes on", "err", err)
+	}
+	return nil
+}
+
 // queuedRuns is the engine, which puts each run that it accepts into the queue.
 type queuedRuns struct {
 	*engine.Engine

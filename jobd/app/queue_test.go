@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
+	"github.com/gaea-salt/terraform-provider-gaea/internal/pglab"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/app"
 )
 
@@ -41,18 +42,38 @@ func TestTheQueueIsAFileBesideTheArchiveUnlessItIsSet(t *testing.T) {
 
 func TestNotReadyWhileTheQueueDoesNotAnswer(t *testing.T) {
 	t.Parallel()
+	postgres, err := pglab.Start(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := postgres.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
 	s := newSalt(t)
+	o := options(t, s)
+	if o.QueueDatabase, err = postgres.Database(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	s.openBus()
-	j := run(t, options(t, s))
+	j := run(t, o)
 	s.accept()
-	eventually(t, "ready", func() bool { status, _ := j.get("/readyz"); return status == http.StatusOK })
-	if err := j.BreakQueue(); err != nil {
+	ready := func() bool { status, _ := j.get("/readyz"); return status == http.StatusOK }
+	eventually(t, "ready", ready)
+	if err := postgres.Halt(); err != nil {
 		t.Fatal(err)
 	}
 	if status, body := j.get("/readyz"); status != http.StatusServiceUnavailable || !strings.Contains(body, "queue") {
 		t.Errorf("readyz answers %d: %s", status, body)
 	}
-	_ = j.stop()
+	if err := postgres.Resume(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "ready again", ready)
+	if err := j.stop(); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestAQueueThatCannotBeIsRefusedAndLeavesNothingBehind(t *testing.T) {

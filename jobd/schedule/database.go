@@ -40,7 +40,6 @@ type database struct {
 	exec      riverdriver.Executor
 	newClient func(*river.Config) (client, error)
 	migrate   func(context.Context, *slog.Logger) error
-	ping      func(context.Context) error
 	close     func() error
 }
 
@@ -106,7 +105,7 @@ func openSQLite(path string) (*database, error) {
 	}
 	db.SetMaxOpenConns(1)
 	d := using(riversqlite.New(db))
-	d.ownFile, d.ping, d.close = true, db.PingContext, db.Close
+	d.ownFile, d.close = true, db.Close
 	return d, nil
 }
 
@@ -129,7 +128,6 @@ func openPostgres(address string) (*database, error) {
 		return nil, gaea.Wrap(err, gaea.CodeUnavailable, "the queue in PostgreSQL cannot be opened")
 	}
 	d := using(riverpgxv5.New(pool))
-	d.ping = pool.Ping
 	d.close = func() error { pool.Close(); return nil }
 	migrate := d.migrate
 	d.migrate = func(ctx context.Context, logger *slog.Logger) error {

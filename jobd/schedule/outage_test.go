@@ -36,9 +36,7 @@ func TestAQueueWhosePostgresWasAwayGoesOnByItself(t *testing.T) {
 	if err := server.Resume(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if problems := q.Problems(t.Context()); len(problems) != 0 {
-		t.Errorf("%v", problems)
-	}
+	eventually(t, "no problem is left", func() bool { return len(q.Problems(t.Context())) == 0 })
 	before := len(w.lookedAt("web"))
 	eventually(t, "it looks again", func() bool { return len(w.lookedAt("web")) > before })
 }

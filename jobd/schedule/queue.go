@@ -30,11 +30,12 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-// Queue holds what jobd does by the clock. Make it with [Open], then Start, Stop and Close it, each once. Every goroutine of
+// Queue holds what jobd does by the clock. Make it with [Open], then Start it once, Stop it, and Close it. Every goroutine of
 // it has ended when Stop returns nil.
 type Queue struct {
 	o      Options
 	log    *slog.Logger
+	said   *said  // in the log
 	name   string // of the master's queue in River
 	seat   string // what the ids of this place's clients begin with
 	db     *database
@@ -44,6 +45,8 @@ type Queue struct {
 	ctx      context.Context //nolint:containedctx // the life of the queue's goroutines
 	cancel   context.CancelFunc
 	running  sync.WaitGroup
+	ending   sync.Once
+	ended    chan struct{} // closed when all goroutines have ended
 	accepted chan string   // runs whose jobs are not in the queue yet
 	changed  chan struct{} // what should be in the queue is to be compared now
 
@@ -53,6 +56,10 @@ type Queue struct {
 const (
 	migrateTimeout = time.Minute
 	pingTimeout    = 2 * time.Second
+	// failedLately is how long what River could not do is a problem: it tries all it does again within ten seconds.
+	failedLately = 15 * time.Second
+	// closeTimeout is for River, which gives up its office in three tries where the database does not answer.
+	closeTimeout = 15 * time.Second
 	// jobTimeout bounds one look of a job, which waits for the archive and for nothing else.
 	jobTimeout = time.Minute
 	// rescueAfter is when a job under way is taken for one whose process died. That of this seat is known at its start.
@@ -74,8 +81,9 @@ func Open(ctx context.Context, o Options) (*Queue, error) {
 	if err != nil {
 		return nil, err
 	}
+	log := newRiverLog(o.Logger.Handler())
 	q := &Queue{
-		o: o, db: db, log: slog.New(newRiverLog(o.Logger.Handler())),
+		o: o, db: db, log: slog.New(log), said: log.said, ended: make(chan struct{}),
 		name: "gaea-" + digest(o.Master), seat: "gaea-" + digest(o.Master, o.Seat) + "-",
 		keep: newRetention(o.Store, o.Keep, o.Logger), tended: map[string]string{},
 		accepted: make(chan string, acceptedMost), changed: make(chan struct{}, 1),
@@ -132,24 +140,33 @@ func (q *Queue) Start(ctx context.Context) error {
 }
 
 // Stop ends the work, and leaves what is in the queue to the next Start. It waits for the queue's goroutines, and returns
-// ctx's error where they do not end in time.
+// ctx's error where they do not end in time. It may be called again, and without Start.
 func (q *Queue) Stop(ctx context.Context) error {
-	q.cancel()
-	stopped := make(chan error, 1)
-	go func() { // ends with the last of the queue's goroutines
-		q.running.Wait()
-		stopped <- q.client.Stop(ctx)
-	}()
+	q.ending.Do(func() {
+		q.cancel()
+		go func() { // ends with the last of the queue's goroutines
+			defer close(q.ended)
+			q.running.Wait()
+			_ = q.client.Stop(context.WithoutCancel(ctx)) // the error is the context's
+		}()
+	})
 	select {
-	case err := <-stopped:
-		return err
+	case <-q.ended:
+		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 }
 
-// Close lets go of the database.
-func (q *Queue) Close() error { return q.db.close() }
+// Close stops the queue where it is not, and lets go of the database.
+func (q *Queue) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	if err := q.Stop(ctx); err != nil {
+		return gaea.Wrap(err, gaea.CodeTimeout, "the queue did not let go of its database in time; the next start takes up what it left")
+	}
+	return q.db.close()
+}
 
 // Changed has the queue look at once at which assignments are to be checked. It does not wait.
 func (q *Queue) Changed() {
@@ -163,9 +180,13 @@ func (q *Queue) Changed() {
 func (q *Queue) Problems(ctx context.Context) []string {
 	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
 	defer cancel()
-	if err := q.db.ping(ctx); err != nil {
+	_, err := q.client.JobList(ctx, river.NewJobListParams().Queues(q.name).First(1))
+	switch {
+	case err != nil:
 		q.o.Logger.Debug("the queue's database does not answer", "err", err)
 		return []string{"the queue's database does not answer: interval checks and retention wait for it, runs do not"}
+	case q.said.failedSince(time.Now().Add(-failedLately)):
+		return []string{"the queue's database does not take what is to be written (the log says why): interval checks and retention wait for it, runs do not"}
 	}
 	return nil
 }

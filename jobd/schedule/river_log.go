@@ -20,8 +20,9 @@ type riverLog struct {
 
 // said is when which lines were logged.
 type said struct {
-	mu   sync.Mutex
-	last map[string]time.Time
+	mu     sync.Mutex
+	last   map[string]time.Time
+	failed time.Time // when River last said that it could not do something
 }
 
 func newRiverLog(h slog.Handler) *riverLog {
@@ -44,6 +45,9 @@ func ours(level slog.Level) slog.Level {
 // Handle implements [slog.Handler].
 func (l *riverLog) Handle(ctx context.Context, r slog.Record) error {
 	level := ours(r.Level)
+	if r.Level >= slog.LevelError && !cancelled(r) {
+		l.said.fails(r.Time)
+	}
 	if level > slog.LevelDebug && (cancelled(r) || !l.said.fresh(r.Message, r.Time)) {
 		level = slog.LevelDebug
 	}
@@ -76,6 +80,18 @@ func (s *said) fresh(line string, now time.Time) bool {
 	}
 	s.last[line] = now
 	return true
+}
+
+func (s *said) fails(now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.failed = now
+}
+
+func (s *said) failedSince(from time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.failed.After(from)
 }
 
 // WithAttrs implements [slog.Handler].
