@@ -1,6 +1,9 @@
 package provider_test
 
 import (
+	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -172,5 +175,35 @@ resource "gaea_job_template" "rolling" {
 	}
 	if code, out := tf.plan(); code != 0 {
 		t.Error(out)
+	}
+}
+
+// What an earlier version of the provider left in a state has none of the attributes that came since.
+func TestAStateOfAnEarlierVersionPlansNothing(t *testing.T) {
+	config := strings.Replace(motd, "states", "job_template = gaea_job_template.rolling.ref\n  states", 1) + `
+resource "gaea_job_template" "rolling" {
+  name     = "rolling"
+  batch    = { size = "10%" }
+  timeouts = { job = "30m" }
+}
+`
+	tf := applied(t, newFakeJobd("web1"), config)
+	statefile := filepath.Join(tf.dir, "terraform.tfstate")
+	state, err := os.ReadFile(statefile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	later := regexp.MustCompile(`(?m)^\s*"(canary|canary_hold|max_failures|min_sample|mode|order|wait|slice|concurrency|pre_actions|post_actions|on_interrupt)": null,?\n`)
+	if n := len(later.FindAll(state, -1)); n != 12 {
+		t.Errorf("%d attributes came later, and not 12:\n%s", n, state)
+	}
+	older := regexp.MustCompile(`,(\s*\})`).ReplaceAll(later.ReplaceAll(state, nil), []byte("$1"))
+	if err := os.WriteFile(statefile, older, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{}, {"-refresh-only"}} {
+		if code, out := tf.plan(args...); code != 0 {
+			t.Errorf("plan %v ends with %d:\n%s", args, code, out)
+		}
 	}
 }

@@ -60,7 +60,7 @@ func (a *application) addLostCancel(run *gaea.Run, err error) {
 func runLog(ctx context.Context) func(*gaea.Run) {
 	var last string
 	return func(run *gaea.Run) {
-		message, waits := "the run is "+inWords(run.Status), false
+		message, waits := "the run goes on: "+inWords(run.Status), false
 		switch {
 		case run.Status == gaea.RunPaused:
 			message, waits = fmt.Sprintf("the run is paused: %s; `jobd resume %s` lets it go on, `jobd cancel %s` stops it", pauseReason(run), run.ID, run.ID), true
