@@ -52,9 +52,9 @@ func (c *serveCommand) Run(w *world) error {
 	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
 		return gaea.Invalid("log_level", "%q is none of debug, info, warn and error", c.LogLevel)
 	}
-	var handler slog.Handler = slog.NewTextHandler(w.stderr, &slog.HandlerOptions{Level: level})
+	var handler slog.Handler = slog.NewTextHandler(w.Stderr, &slog.HandlerOptions{Level: level})
 	if c.LogFormat == "json" {
-		handler = slog.NewJSONHandler(w.stderr, &slog.HandlerOptions{Level: level})
+		handler = slog.NewJSONHandler(w.Stderr, &slog.HandlerOptions{Level: level})
 	}
 	for name, mib := range map[string]int{"--max-frame": c.MaxFrame, "--queue": c.Queue} {
 		if mib < 1 || mib > maxMiB {
@@ -65,7 +65,7 @@ func (c *serveCommand) Run(w *world) error {
 		Listen: c.Listen, SaltConfigDir: c.SaltConfigDir, SaltUser: c.SaltUser, MasterName: c.MasterName,
 		Database: c.Database, QueueDatabase: c.QueueDatabase, KeyFile: c.KeyFile, TLSCert: c.TLSCert, TLSKey: c.TLSKey,
 		Retention: time.Duration(c.Retention), MaxFrame: c.MaxFrame << 20, QueueBytes: c.Queue << 20,
-		Version: w.version, Logger: slog.New(handler),
+		Version: w.Version, Logger: slog.New(handler),
 	})
 	if w.ctx.Err() != nil && jobd == nil {
 		return nil // told to stop while it started: that is no failure
