@@ -172,19 +172,9 @@ func (e *Engine) adoptOnce(ctx context.Context, req Request) (found bool, err er
 		return false, err
 	case run.Kind != gaea.RunForAction || run.Parent != req.Parent:
 		return false, gaea.Errorf(gaea.CodeConflict, "there is another run %s", req.ID)
-	case run.Status.Final() || e.runner(req.ID) != nil:
-		return true, nil
 	}
-	// It was stored and never begun. Whether it has ended meanwhile is asked again, now that it is known not to go on.
-	if run, err = e.deps.Runs.GetRun(ctx, req.ID); err != nil || run.Status.Final() {
-		return true, err
-	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.state == engineStarted && e.active[req.ID] == nil {
-		e.launch(e.newRunner(run))
-	}
-	return true, nil
+	_, err = e.Ensure(ctx, req.ID)
+	return true, err
 }
 
 // storedRun reads a run. It tries until it can be read or ctx ends.

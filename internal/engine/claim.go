@@ -172,20 +172,6 @@ func sides(busy map[string]string) (runs, minions []string) {
 	return runs, slices.Sorted(maps.Keys(busy))
 }
 
-// claimed is what a stored run held under a lock when its process ended: the minions that were told, or are to be.
-func claimed(run *gaea.Run) (lock string, minions []string) {
-	if !run.Claimed {
-		return "", nil
-	}
-	for name, rm := range run.Minions {
-		if rm.JID != "" || !rm.Outcome.Final() {
-			minions = append(minions, name)
-		}
-	}
-	slices.Sort(minions)
-	return run.Concurrency.Lock, minions
-}
-
 // claim asks for the run's minions under its lock.
 func (r *runner) claim(c machine.Claim) {
 	r.e.claims.request(c.Lock, &claim{

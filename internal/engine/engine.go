@@ -117,11 +117,7 @@ func (e *Engine) Start(ctx context.Context) error {
 	runners := make([]*runner, 0, len(runs))
 	for _, run := range runs {
 		r := e.newRunner(run)
-		minions, every := r.m.Held()
-		e.locks.force(r.id, minions, every)
-		if lock, minions := claimed(run); lock != "" {
-			e.claims.force(lock, r.id, minions)
-		}
+		r.regain()
 		runners = append(runners, r)
 	}
 	for _, r := range runners {
@@ -220,7 +216,9 @@ func (e *Engine) Get(ctx context.Context, id string) (*gaea.Run, error) {
 func (e *Engine) Finish(ctx context.Context, id string, f func(*gaea.Run)) error {
 	if r := e.runner(id); r != nil {
 		err := r.call(ctx, func() error {
-			f(r.m.Run())
+			run := r.m.Run()
+			run.Seq++
+			f(run)
 			r.dirty, r.changed = true, true
 			return r.flush()
 		})
@@ -234,6 +232,7 @@ func (e *Engine) Finish(ctx context.Context, id string, f func(*gaea.Run)) error
 	if err != nil {
 		return err
 	}
+	run.Seq++
 	f(run)
 	if err := e.deps.Runs.SaveRun(ctx, run, headOnly(run)...); err != nil {
 		return err

@@ -42,8 +42,7 @@ func (e *Engine) takeUp(ctx context.Context, id string) (ended bool, err error) 
 		return err == nil, err
 	}
 	r := e.newRunner(run)
-	minions, every := r.m.Held()
-	e.locks.force(r.id, minions, every)
+	r.regain()
 	r.log.Warn("run taken up, because it was stored and nobody ran it", "status", run.Status)
 	e.launch(r)
 	return false, nil

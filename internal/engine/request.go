@@ -168,7 +168,9 @@ func (e *Engine) Submit(ctx context.Context, req Request) (run *gaea.Run, create
 	if e.state != engineStarted {
 		return snapshot, true, nil // stopped in between: the next Start takes it up
 	}
-	e.launch(e.newRunner(run))
+	if e.active[run.ID] == nil { // Ensure may have seen it first
+		e.launch(e.newRunner(run))
+	}
 	return snapshot, true, nil
 }
 

@@ -63,6 +63,15 @@ func (e *Engine) newRunner(run *gaea.Run) *runner {
 	}
 }
 
+// regain gives a stored run what it held when its process ended, before it goes on.
+func (r *runner) regain() {
+	minions, every := r.m.Held()
+	r.e.locks.force(r.id, minions, every)
+	if lock, minions := r.m.Claims(); lock != "" {
+		r.e.claims.force(lock, r.id, minions)
+	}
+}
+
 // loop is the run's goroutine.
 func (r *runner) loop() {
 	defer r.helper.Wait()

@@ -1,6 +1,7 @@
 package enginetest
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -20,6 +21,8 @@ type Minion struct {
 
 	Outcome gaea.Outcome // of its returns; where empty: succeeded, or in_sync for state functions
 	Message string       // of its returns
+	Body    string       // of its returns, as JSON; true where empty
+	Retcode *int         // of its returns
 
 	Busy        int           // so many jobs are refused, because another state run holds the minion
 	Queues      time.Duration // a state run of others goes on so long, and a job that says queue=True waits for it unseen
@@ -132,7 +135,7 @@ func (s *Salt) answer(m *minion, p gaea.Publication, body any) {
 func (s *Salt) run(m *minion, p gaea.Publication) {
 	ret := gaea.Return{
 		Master: s.master, JID: p.JID, Minion: m.name, Function: p.Function, Outcome: m.Outcome, Message: m.Message,
-		Source: gaea.SourceBus, Body: json.RawMessage(`true`),
+		Source: gaea.SourceBus, Body: json.RawMessage(cmp.Or(m.Body, "true")), Retcode: m.Retcode,
 	}
 	if id, ok := p.Metadata[gaea.MetadataRun].(string); ok {
 		ret.RunID = id
