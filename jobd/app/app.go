@@ -20,6 +20,7 @@ import (
 	"github.com/gaea-salt/terraform-provider-gaea/internal/drift"
 	"github.com/gaea-salt/terraform-provider-gaea/internal/enforce"
 	"github.com/gaea-salt/terraform-provider-gaea/internal/engine"
+	"github.com/gaea-salt/terraform-provider-gaea/internal/expect"
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
 	"github.com/gaea-salt/terraform-provider-gaea/internal/redact"
 	"github.com/gaea-salt/terraform-provider-gaea/internal/saltclient/native"
@@ -147,7 +148,8 @@ func (a *App) wire(salt *native.Client, sealer archive.Sealer) {
 	tokens := authn.New(a.store, time.Now)
 	a.api = api.New(api.Deps{
 		Archive: watchedArchive{a.store, func() { a.queue.Changed() }}, Runs: runs, Enforcer: a.enforce, Feed: a.hub, Authenticator: tokens, Policy: authz.Default(), Tokens: tokens,
-		Status: a.status, Ready: a.problems, Metrics: promhttp.HandlerFor(a.registry, promhttp.HandlerOpts{}), Logger: a.log,
+		CompileExpect: func(expr string) error { _, err := expect.Compile(expr); return err },
+		Status:        a.status, Ready: a.problems, Metrics: promhttp.HandlerFor(a.registry, promhttp.HandlerOpts{}), Logger: a.log,
 	})
 }
 

@@ -147,28 +147,35 @@ func allRows(t *testing.T, db *sql.DB) map[string][]map[string]any {
 	t.Helper()
 	found := map[string][]map[string]any{}
 	for _, table := range []string{"runs", "run_slices", "run_minions", "run_keys"} {
-		rows, err := db.QueryContext(t.Context(), `SELECT * FROM `+table+` ORDER BY 1, 2`)
-		check(t, err)
-		columns, err := rows.Columns()
-		check(t, err)
-		for rows.Next() {
-			row, values, into := map[string]any{}, make([]any, len(columns)), make([]any, len(columns))
-			for i := range values {
-				into[i] = &values[i]
-			}
-			check(t, rows.Scan(into...))
-			for i, name := range columns {
-				row[name] = values[i]
-			}
-			if text, ok := row["head"].(string); ok {
-				var head any
-				check(t, json.Unmarshal([]byte(text), &head))
-				row["head"] = head
-			}
-			found[table] = append(found[table], row)
-		}
-		check(t, rows.Err())
-		check(t, rows.Close())
+		found[table] = rowsOf(t, db, table)
 	}
 	return found
+}
+
+func rowsOf(t *testing.T, db *sql.DB, table string) []map[string]any {
+	t.Helper()
+	rows, err := db.QueryContext(t.Context(), `SELECT * FROM `+table+` ORDER BY 1, 2`)
+	check(t, err)
+	defer rows.Close()
+	columns, err := rows.Columns()
+	check(t, err)
+	var list []map[string]any
+	for rows.Next() {
+		row, values, into := map[string]any{}, make([]any, len(columns)), make([]any, len(columns))
+		for i := range values {
+			into[i] = &values[i]
+		}
+		check(t, rows.Scan(into...))
+		for i, name := range columns {
+			row[name] = values[i]
+		}
+		if text, ok := row["head"].(string); ok {
+			var head any
+			check(t, json.Unmarshal([]byte(text), &head))
+			row["head"] = head
+		}
+		list = append(list, row)
+	}
+	check(t, rows.Err())
+	return list
 }

@@ -20,7 +20,7 @@ func (s *Store) ListRuns(ctx context.Context, f gaea.RunFilter, p gaea.PageReque
 		return q.each(runsQuery(&c), func(row scanner) error {
 			var s runScan
 			counts := outcomeCounts{}
-			if err := row.Scan(append(s.into(), &counts)...); err != nil {
+			if err := row.Scan(append(s.into(), counts)...); err != nil {
 				return err
 			}
 			r, err := s.run()

@@ -101,11 +101,11 @@ func (c outcomeCounts) text() string {
 	return string(b)
 }
 
-// Scan implements [database/sql.Scanner].
-func (c *outcomeCounts) Scan(v any) error {
+// Scan implements [database/sql.Scanner]. It adds to counts that have been made.
+func (c outcomeCounts) Scan(v any) error {
 	s, ok := v.(string)
 	if !ok {
 		return fmt.Errorf("counts are a %T", v)
 	}
-	return json.Unmarshal([]byte(s), c)
+	return json.Unmarshal([]byte(s), &c)
 }

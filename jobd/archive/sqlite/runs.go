@@ -136,7 +136,7 @@ func (s *Store) SaveRun(ctx context.Context, r *gaea.Run, minions ...string) err
 	}
 	return s.write(ctx, func(tx *tx) error {
 		counts := outcomeCounts{}
-		if err := tx.row(`SELECT counts FROM runs WHERE id = ?`, r.ID).Scan(&counts); err != nil {
+		if err := tx.row(`SELECT counts FROM runs WHERE id = ?`, r.ID).Scan(counts); err != nil {
 			return missing(err, "there is no run %s", r.ID)
 		}
 		if err := saveParts(tx, row); err != nil {
