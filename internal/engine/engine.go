@@ -53,6 +53,7 @@ type Engine struct {
 
 	resolutions *resolutions
 	witness     *witness
+	functions   *functions
 
 	publishing chan struct{} // one element for each publish under way
 	lookingUp  chan struct{} // the same for look-ups
@@ -93,7 +94,7 @@ func New(deps Deps) *Engine {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	return &Engine{
-		deps: deps, locks: newLockTable(), claims: newClaimTable(), resolutions: newResolutions(), witness: newWitness(), ctx: ctx, cancel: cancel,
+		deps: deps, locks: newLockTable(), claims: newClaimTable(), resolutions: newResolutions(), witness: newWitness(), functions: newFunctions(), ctx: ctx, cancel: cancel,
 		publishing: make(chan struct{}, publishAtOnce), lookingUp: make(chan struct{}, lookUpAtOnce),
 		active: map[string]*runner{}, watchers: map[string][]*watcher{},
 	}

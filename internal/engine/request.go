@@ -149,6 +149,11 @@ func (e *Engine) Submit(ctx context.Context, req Request) (run *gaea.Run, create
 	if err := e.ready(req.Kind == gaea.RunForAction); err != nil {
 		return nil, false, err
 	}
+	if (req.Kind == "" || req.Kind == gaea.RunJob) && req.RetryOf == "" {
+		if err := e.checkFunction(ctx, req); err != nil {
+			return nil, false, err
+		}
+	}
 	run = e.newRun(req)
 	stored, created, err := e.deps.Runs.CreateRun(ctx, run, req.Key, e.digest(req, run))
 	if err != nil {

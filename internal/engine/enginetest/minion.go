@@ -24,6 +24,8 @@ type Minion struct {
 	Body    string       // of its returns, as JSON; true where empty
 	Retcode *int         // of its returns
 
+	Functions []string // what it says that it has, whatever module it is asked about; nil: sys.list_functions is one as any other
+
 	Busy        int           // so many jobs are refused, because another state run holds the minion
 	Queues      time.Duration // a state run of others goes on so long, and a job that says queue=True waits for it unseen
 	Dies        bool          // the job's process ends without a return
@@ -71,6 +73,11 @@ func (s *Salt) receive(m *minion, p gaea.Publication) {
 	case "saltutil.is_running":
 		s.answer(m, p, m.runningJobs())
 		return
+	case "sys.list_functions":
+		if m.Functions != nil {
+			s.answer(m, p, m.Functions)
+			return
+		}
 	case "saltutil.kill_job":
 		s.answer(m, p, s.kill(m, p.Args[0]))
 		return
