@@ -2,6 +2,7 @@ package provider
 
 import (
 	"bytes"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -32,7 +33,7 @@ func TestEachStateOfARunThatIsWaitedForIsLoggedOnceWithHowToGoOn(t *testing.T) {
 		if e["run_id"] != "run-1" || e["assignment"] != "motd" {
 			t.Errorf("the entry does not say of what: %v", e)
 		}
-		got = append(got, e["@level"].(string)+" "+e["@message"].(string))
+		got = append(got, fmt.Sprint(e["@level"], " ", e["@message"]))
 	}
 	want := []string{
 		`warn the run waits for minions that are busy under the lock "deploy" in run-0`,
