@@ -33,15 +33,13 @@ func after(req engine.Request, actions ...gaea.JobAction) engine.Request {
 // children are the runs that were made for a run's actions, in the order of their ids.
 func (w *world) children(id string) []*gaea.Run {
 	w.t.Helper()
-	page, err := w.runs.ListRuns(context.Background(), gaea.RunFilter{Kind: gaea.RunForAction}, gaea.PageRequest{})
+	page, err := w.runs.ListRuns(context.Background(), gaea.RunFilter{Parent: id}, gaea.PageRequest{Limit: 1000})
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	var found []*gaea.Run
 	for _, run := range page.Items {
-		if run.Parent == id {
-			found = append(found, w.stored(run.ID))
-		}
+		found = append(found, w.stored(run.ID))
 	}
 	slices.SortFunc(found, func(a, b *gaea.Run) int { return strings.Compare(a.ID, b.ID) })
 	return found
