@@ -39,6 +39,8 @@ type root struct {
 	Pause   pauseCommand   `cmd:"" help:"Let a run's slice end, and begin nothing more until it is resumed."`
 	Resume  resumeCommand  `cmd:"" help:"Let a paused run go on."`
 	Retry   retryCommand   `cmd:"" help:"Run again what went wrong in a run, on just those minions."`
+	Jobs    jobsCommand    `cmd:"" help:"List jobs, whoever started them."`
+	Job     jobCommand     `cmd:"" help:"Show a job: how each minion ended, and the jobs that belong to it."`
 	Check   checkCommand   `cmd:"" help:"Make a test run of an assignment now, and show its drift."`
 	Drift   driftCommand   `cmd:"" help:"Show the drift of assignments by what the archive knows."`
 	Version versionCommand `cmd:"" help:"Print jobd's version."`
