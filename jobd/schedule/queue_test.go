@@ -241,36 +241,33 @@ func TestAChangeWhileTheJobIsUnderWayIsNotMissed(t *testing.T) {
 }
 
 func TestTwoProcessesOfOneQueueNeverLookAtAnAssignmentTwiceAtOnce(t *testing.T) {
-	onEach(t, func(t *testing.T, p place, w *world) {
-		if strings.HasPrefix(p.address, "sqlite:") {
-			// One file has one process; a second queue on it is what a mistake would make.
-			w.watch("web", "web@1", time.Second)
-			p.start(p.options(w, "a"))
-			eventually(t, "three looks", func() bool { return len(w.lookedAt("web")) >= 3 })
-			return
-		}
+	t.Parallel()
+	address, err := postgres.Database(t.Context()) // a file has one process
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, w := place{t, address}, newWorld()
+	for i := range 5 {
+		w.watch(fmt.Sprintf("a%d", i), "1", time.Second)
+	}
+	a, _ := p.start(p.options(w, "a"))
+	p.start(p.options(w, "b"))
+	eventually(t, "each has been looked at three times", func() bool {
 		for i := range 5 {
-			w.watch(fmt.Sprintf("a%d", i), "1", time.Second)
-		}
-		a, _ := p.start(p.options(w, "a"))
-		p.start(p.options(w, "b"))
-		eventually(t, "each has been looked at three times", func() bool {
-			for i := range 5 {
-				if len(w.lookedAt(fmt.Sprintf("a%d", i))) < 3 {
-					return false
-				}
+			if len(w.lookedAt(fmt.Sprintf("a%d", i))) < 3 {
+				return false
 			}
-			return true
-		})
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		if w.atOnce != 1 {
-			t.Errorf("%d looks at one assignment at once", w.atOnce)
 		}
-		if n := rows(t, a, "drift_check"); n != 5 {
-			t.Errorf("%d jobs for 5 assignments", n)
-		}
+		return true
 	})
+	if n := rows(t, a, "drift_check"); n != 5 {
+		t.Errorf("%d jobs for 5 assignments", n)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.atOnce != 1 {
+		t.Errorf("%d looks at one assignment at once", w.atOnce)
+	}
 }
 
 func TestTheJobsOfTwoMastersAreKeptApart(t *testing.T) {
@@ -295,7 +292,7 @@ func TestTheJobsOfTwoMastersAreKeptApart(t *testing.T) {
 	})
 }
 
-func TestAnAcceptedRunIsLookedAfterAndLeftAloneWhenItHasEnded(t *testing.T) {
+func TestAnAcceptedRunHasOneJobThatLooksAfterIt(t *testing.T) {
 	onEach(t, func(t *testing.T, p place, w *world) {
 		q, _ := p.start(p.options(w, "a"))
 		for i := range 250 {
