@@ -185,7 +185,7 @@ func plainLines(before, run *gaea.Run, now time.Time) (lines []string) {
 		}
 		if len(wrong) > 0 { // the changes of minions stand together
 			lines = append(lines, wrongLines(wrong)...)
-			wrong = nil
+			clear(wrong)
 		}
 		if line := c.line(run, now); line != "" {
 			lines = append(lines, line)

@@ -22,6 +22,7 @@ func ofRun(err error, id string) error {
 		next = "jobd runs"
 	case gaea.CodeConflict:
 		next = "jobd show " + id
+	default:
 	}
 	if next == "" || strings.Contains(e.Message, next) {
 		return inFlags(err)

@@ -16,7 +16,7 @@ import (
 // hold everything, with the API's own words and times in UTC.
 type format struct {
 	Output string `short:"o" help:"table for people; json and tsv (with a header line) for scripts." enum:"table,json,tsv" default:"table"`
-	line   bool   `kong:"-"` // JSON on one line
+	line   bool   // JSON on one line
 }
 
 func (f format) tsv() bool { return f.Output == "tsv" }

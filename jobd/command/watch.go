@@ -95,10 +95,11 @@ func (v *watch) stay(run *gaea.Run) (*gaea.Run, error) {
 	defer asking.Wait()
 	defer stop()
 
+	id := run.ID
 	seen := make(chan *gaea.Run, 1)
 	ended := make(chan answer, 1)
 	asking.Go(func() {
-		last, err := v.client.WaitRun(ctx, run.ID, func(r *gaea.Run) { latest(seen, r) })
+		last, err := v.client.WaitRun(ctx, id, func(r *gaea.Run) { latest(seen, r) })
 		ended <- answer{last, err}
 	})
 	cancelled := make(chan answer, 1)
@@ -107,18 +108,22 @@ func (v *watch) stay(run *gaea.Run) (*gaea.Run, error) {
 	interrupted, accepted := v.w.ctx.Done(), false
 	d.hint(v.keys())
 	d.see(run)
+	look := func(r *gaea.Run) {
+		if r.Seq >= run.Seq { // the answer to a cancellation may be older
+			run = r
+			accepted = accepted || r.Status == gaea.RunCancelling || r.Verdict == gaea.RunCancelled
+			d.see(r)
+		}
+	}
 	for {
 		select {
 		case r := <-seen:
-			if r.Seq >= run.Seq { // the answer to a cancellation may be older
-				run = r
-				d.see(r)
-			}
+			look(r)
 		case <-tick.C:
 			d.tick()
 		case a := <-ended:
 			if a.err != nil {
-				return nil, v.lost(run.ID, a.err)
+				return nil, v.lost(id, a.err)
 			}
 			d.see(a.run)
 			return a.run, nil
@@ -126,24 +131,24 @@ func (v *watch) stay(run *gaea.Run) (*gaea.Run, error) {
 			interrupted = nil
 			if v.policy != interruptCancels {
 				d.end()
-				return nil, v.detach(run.ID)
+				return nil, v.detach(id)
 			}
 			d.say("Ctrl-C: the run is being cancelled; Ctrl-C again leaves it to jobd")
 			asking.Go(func() {
-				r, err := v.client.CancelRun(ctx, run.ID, gaea.CancelRequest{})
+				r, err := v.client.CancelRun(ctx, id, gaea.CancelRequest{})
 				cancelled <- answer{r, err}
 			})
 		case a := <-cancelled:
 			if a.err != nil {
 				d.end()
-				v.w.note("The run could not be cancelled, and goes on. Stop it with: jobd cancel %s\n", run.ID)
+				v.w.note("The run could not be cancelled, and goes on. Stop it with: jobd cancel %s\n", id)
 				return nil, a.err
 			}
 			accepted = true
-			latest(seen, a.run)
+			look(a.run)
 		case <-again:
 			d.end()
-			return nil, v.abandon(run.ID, accepted)
+			return nil, v.abandon(id, accepted)
 		}
 	}
 }
