@@ -154,6 +154,7 @@ func (e *Engine) adopt(ctx context.Context, req Request) (found bool, err error)
 		switch gaea.CodeOf(err) {
 		case "", gaea.CodeInvalid, gaea.CodeEmptyTarget, gaea.CodeConflict, gaea.CodeTooLarge:
 			return found, err
+		default:
 		}
 		e.deps.Logger.Warn("the run of an action was not made; trying again", "run", req.ID, "failures", failures, "err", err)
 		if wait(ctx, retryPause(failures)) != nil {

@@ -296,7 +296,7 @@ func (e *Engine) digestible(actions []gaea.JobAction) []gaea.JobAction {
 func newSeed() uint32 {
 	var b [4]byte
 	for {
-		rand.Read(b[:]) //nolint:errcheck // it never fails: see crypto/rand
+		rand.Read(b[:])
 		if seed := binary.BigEndian.Uint32(b[:]); seed != 0 {
 			return seed
 		}

@@ -150,20 +150,8 @@ func (r *runner) do(effect machine.Effect) bool {
 			r.unsaved[name] = struct{}{}
 		}
 		r.dirty, r.changed = true, true
-	case machine.Lock:
-		r.lock(effect.Minions)
-	case machine.Narrow:
-		r.resolved(effect.Minions)
-		r.e.locks.narrow(r.id, effect.Minions)
-	case machine.Unlock:
-		r.resolved(nil)
-		r.e.locks.release(r.id)
-	case machine.Free:
-		r.e.locks.free(r.id, effect.Minions)
-	case machine.Claim:
-		r.claim(effect)
-	case machine.Disclaim:
-		r.e.claims.release(r.id)
+	case machine.Lock, machine.Narrow, machine.Unlock, machine.Free, machine.Claim, machine.Disclaim:
+		r.hold(effect)
 	case machine.Act:
 		if r.flush() != nil {
 			return false
@@ -195,6 +183,26 @@ func (r *runner) do(effect machine.Effect) bool {
 		return r.flush() == nil
 	}
 	return true
+}
+
+// hold carries out an effect that is about which minions are the run's.
+func (r *runner) hold(effect machine.Effect) {
+	switch effect := effect.(type) {
+	case machine.Lock:
+		r.lock(effect.Minions)
+	case machine.Narrow:
+		r.resolved(effect.Minions)
+		r.e.locks.narrow(r.id, effect.Minions)
+	case machine.Unlock:
+		r.resolved(nil)
+		r.e.locks.release(r.id)
+	case machine.Free:
+		r.e.locks.free(r.id, effect.Minions)
+	case machine.Claim:
+		r.claim(effect)
+	case machine.Disclaim:
+		r.e.claims.release(r.id)
+	}
 }
 
 // flush stores what has changed. A store that fails is tried again until it works: nothing may happen in the world that
