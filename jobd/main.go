@@ -4,8 +4,6 @@ package main
 import (
 	"context"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/command"
 )
@@ -14,9 +12,8 @@ import (
 var version = "dev"
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // the first signal stops in order, a second one at once
-	code := command.Main(ctx, version, os.Args[1:], os.Stdout, os.Stderr, command.StderrIsTerminal())
-	stop()
+	ctx, interrupts := command.NotifyInterrupts(context.Background())
+	code := command.Main(ctx, command.ThisProcess(version, interrupts))
+	interrupts.Stop()
 	os.Exit(code)
 }

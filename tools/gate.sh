@@ -32,7 +32,7 @@ section() {
 	return "$section_status"
 }
 
-tools/need.sh go cc python3 terraform git make
+tools/need.sh go cc python3 terraform git make postgres
 section "tools" tools/go-tools.sh
 section "vet" go vet ./...
 section "format and lint" make lint

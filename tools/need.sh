@@ -80,6 +80,7 @@ need_cc() {
 for need; do
 	case $need in
 	go) need_go ;;
+	postgres) "$root/tools/postgres.sh" >/dev/null || missing=1 ;;
 	cc) need_cc ;;
 	python3) need_python ;;
 	'terraform|tofu' | 'tofu|terraform') need_terraform terraform tofu ;;

@@ -4,7 +4,8 @@
 #   tools/packages.sh unit|acceptance [PATTERN...]
 #
 # Tests that need a real Salt lie in directories named acctest (or below one), or in internal/saltlab. All others are unit
-# tests: they run anywhere, those of internal/provider where there is a Terraform. So no test ever has to skip itself.
+# tests: they run anywhere, those of internal/provider where there is a Terraform, and those of jobd/schedule and jobd/app where
+# there is a PostgreSQL. So no test ever has to skip itself.
 set -eu
 
 kind=$1

@@ -43,11 +43,18 @@ name_terraform() {
 	export TF_ACC_TERRAFORM_PATH CHECKPOINT_DISABLE=1
 }
 
-# The provider's unit tests run a real Terraform on a jobd in memory; no other unit test needs one.
+# The provider's unit tests run a real Terraform on a jobd in memory, and those of the queue, and of jobd with it, a
+# real PostgreSQL; no other unit test needs one.
 unit_packages() {
 	packages unit
 	case $packages in
 	*/internal/provider*) name_terraform ;;
+	esac
+	case $packages in
+	*/jobd/schedule* | */jobd/app* | */internal/pglab*)
+		postgres=$(tools/postgres.sh)
+		export PATH="$PATH:$postgres"
+		;;
 	esac
 }
 

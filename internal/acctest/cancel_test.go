@@ -20,8 +20,8 @@ sh -c 'trap "" TERM; echo $$ > child; while :; do sleep 1; done' &
 setsid sh -c 'trap "" TERM; sh -c "trap \"\" TERM; echo \$\$ > grandchild; while :; do sleep 1; done"' &
 while :; do sleep 1; done`
 
-// pids are those that a job has written into files, once it has.
-func (r *rig) pids(t *testing.T, minion string, files ...string) []int {
+// written are the pids that a job has written into files, once it has.
+func (r *rig) written(t *testing.T, minion string, files ...string) []int {
 	t.Helper()
 	var pids []int
 	for _, file := range files {
@@ -86,10 +86,10 @@ func TestAccACancelEndsEveryProcessOfAStateOnEveryMinion(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			bystander := r.pids(t, minions[0], "other")
+			bystander := r.written(t, minions[0], "other")
 			started := map[string][]int{}
 			for _, minion := range minions {
-				started[minion] = r.pids(t, minion, "shell", "child", "grandchild")
+				started[minion] = r.written(t, minion, "shell", "child", "grandchild")
 			}
 
 			ended, took := r.cancelled(t, run.ID, grace)
@@ -122,7 +122,7 @@ func TestAccACancelEndsEveryProcessOfAStateOnEveryMinion(t *testing.T) {
 func TestAccAJobThatIsKilledByHandInItsGraceIsNotWaitedFor(t *testing.T) {
 	r := newRig(t)
 	run := r.startCommand(t, "web1", stubborn, 0)
-	pids := r.pids(t, "web1", "shell", "child", "grandchild")
+	pids := r.written(t, "web1", "shell", "child", "grandchild")
 	if _, err := r.client.CancelRun(t.Context(), run.ID, gaea.CancelRequest{Grace: gaea.Duration(5 * time.Minute)}); err != nil {
 		t.Fatal(err)
 	}
@@ -145,7 +145,7 @@ func TestAccAMinionThatIsFrozenInTheGraceIsUnreachableAndThatIsSaid(t *testing.T
 	r := newRig(t)
 	frozen := r.processGroups(t, "db1")
 	run := r.startCommand(t, "db1", stubborn, gaea.Duration(2*time.Second))
-	pids := r.pids(t, "db1", "shell", "child", "grandchild")
+	pids := r.written(t, "db1", "shell", "child", "grandchild")
 	signal := func(what syscall.Signal) {
 		for _, group := range frozen {
 			_ = syscall.Kill(-group, what)

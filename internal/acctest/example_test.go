@@ -37,6 +37,7 @@ func TestAccEachExampleAppliesAndIsThenInSync(t *testing.T) {
 			}
 			f := r.newTerraformIn(work, "apply")
 			f.setenv("TF_VAR_session_key", "a-key-of-this-test")
+			f.setenv("TF_VAR_balancer_token", "a-token-of-this-test")
 			f.must(t, 0, "init")
 			f.must(t, 0, "fmt", "-check", "-diff")
 			f.apply(t)

@@ -141,14 +141,14 @@ func TestAccTheCommandLineShowsWhatIsAndTellsItByItsExitCode(t *testing.T) {
 		t.Errorf("as JSON the drift is %s", out)
 	}
 	wants(t, run(0, "run", "test.ping", "--target", "web1,db1", "--target-type", "list", "--watch"), "succeeded", "web1", "db1")
-	failed := run(3, "run", "cmd.run", "echo out of paper >&2; exit 4", "--target", "db1", "--watch")
+	failed := run(1, "run", "cmd.run", "echo out of paper >&2; exit 4", "--target", "db1", "--watch")
 	wants(t, failed, "failed", "db1", "out of paper")
 	id := failed[strings.Index(failed, "run-"):]
 	id = id[:strings.IndexAny(id, " \n")]
-	wants(t, run(3, "show", id), id, "cmd.run", "db1", "failed")
+	wants(t, run(1, "show", id), id, "cmd.run", "db1", "failed")
 	wants(t, run(0, "runs", "--assignment", r.name), "enforce", "check", "succeeded")
 	wants(t, run(1, "check", r.name+"-that-is-not"), r.name+"-that-is-not")
-	wants(t, run(3, "run", "test.ping", "--target", "nobody-*", "--watch"), "failed", "no minion")
+	wants(t, run(1, "run", "test.ping", "--target", "nobody-*", "--watch"), "failed", "no minion")
 	wants(t, run(2, "run"), "expected")
 }
 

@@ -22,7 +22,7 @@ import (
 )
 
 type options struct {
-	Only   []string `help:"Only these, with commas between: ${enum}." enum:"ping,lag,rate,plan,start" placeholder:"NAME"`
+	Only   []string `help:"Only these, with commas between: ${enum}." enum:"ping,lag,rate,plan,start,runs,engine" placeholder:"NAME"`
 	Rounds int      `help:"Rounds of what is compared command by command." default:"9"`
 	Output string   `help:"File that is given the table instead of standard output." placeholder:"FILE" type:"path"`
 }
@@ -74,7 +74,7 @@ func run(ctx context.Context, o options) (err error) {
 	b := &bench{jobd: binary, work: work, rounds: o.Rounds}
 	var figures []figure
 	for _, m := range []measurement{
-		{"start", measureStart}, {"lag", measureLag}, {"rate", measureRate}, {"ping", measurePing}, {"plan", measurePlan},
+		{"start", measureStart}, {"lag", measureLag}, {"rate", measureRate}, {"ping", measurePing}, {"plan", measurePlan}, {"runs", measureRuns}, {"engine", measureEngine},
 	} {
 		if len(o.Only) > 0 && !slices.Contains(o.Only, m.name) {
 			continue

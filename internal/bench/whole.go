@@ -1,12 +1,9 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -27,7 +24,7 @@ type whole struct {
 	client *jobdclient.Client
 }
 
-func (b *bench) withSalt(ctx context.Context, name string, states map[string]string, f func(*whole) error) (err error) {
+func (b *bench) withSalt(ctx context.Context, name string, minions int, states map[string]string, f func(*whole) error) (err error) {
 	dir, err := b.dir(name)
 	if err != nil {
 		return err
@@ -41,7 +38,7 @@ func (b *bench) withSalt(ctx context.Context, name string, states map[string]str
 			return err
 		}
 	}
-	lab, err := saltlab.Start(ctx, saltlab.Config{States: roots, Progress: say})
+	lab, err := saltlab.Start(ctx, saltlab.Config{Minions: minions, States: roots, Progress: say})
 	if err != nil {
 		return err
 	}
@@ -66,7 +63,7 @@ func (b *bench) withSalt(ctx context.Context, name string, states map[string]str
 // client, in turn.
 func measurePing(ctx context.Context, b *bench) ([]figure, error) {
 	var jobd, salt, api series
-	err := b.withSalt(ctx, "ping", nil, func(w *whole) error {
+	err := b.withSalt(ctx, "ping", 3, nil, func(w *whole) error {
 		token, err := saltAPILogin(ctx, w.lab)
 		if err != nil {
 			return err
@@ -90,7 +87,7 @@ func measurePing(ctx context.Context, b *bench) ([]figure, error) {
 			}
 			viaSalt := time.Since(start)
 			start = time.Now()
-			if err := saltAPIPing(ctx, w.lab, token); err != nil {
+			if err := saltAPIPing(ctx, w.lab, token, 3); err != nil {
 				return err
 			}
 			viaAPI := time.Since(start)
@@ -110,60 +107,6 @@ func measurePing(ctx context.Context, b *bench) ([]figure, error) {
 	}, nil
 }
 
-func saltAPILogin(ctx context.Context, lab *saltlab.Lab) (token string, err error) {
-	var answer struct {
-		Return []struct {
-			Token string `json:"token"`
-		} `json:"return"`
-	}
-	err = saltAPIPost(ctx, lab.APIURL()+"/login", "", map[string]any{
-		"username": lab.APIUser(), "password": lab.APIPassword(), "eauth": lab.APIEauth(), "sharedsecret": lab.APIPassword(),
-	}, &answer)
-	if err == nil && (len(answer.Return) == 0 || answer.Return[0].Token == "") {
-		err = errors.New("salt-api gives no token")
-	}
-	if err != nil {
-		return "", err
-	}
-	return answer.Return[0].Token, nil
-}
-
-func saltAPIPing(ctx context.Context, lab *saltlab.Lab, token string) error {
-	var answer struct {
-		Return []map[string]bool `json:"return"`
-	}
-	err := saltAPIPost(ctx, lab.APIURL()+"/", token, []map[string]any{{"client": "local", "tgt": "*", "fun": "test.ping"}}, &answer)
-	if err == nil && (len(answer.Return) != 1 || len(answer.Return[0]) != 3) {
-		err = fmt.Errorf("salt-api answers %v", answer)
-	}
-	return err
-}
-
-func saltAPIPost(ctx context.Context, url, token string, body, answer any) error {
-	text, err := json.Marshal(body)
-	if err != nil {
-		return err
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(text))
-	if err != nil {
-		return err
-	}
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("Accept", "application/json")
-	if token != "" {
-		req.Header.Set("X-Auth-Token", token)
-	}
-	got, err := (&http.Client{Timeout: time.Minute}).Do(req)
-	if err != nil {
-		return err
-	}
-	defer got.Body.Close()
-	if got.StatusCode != http.StatusOK {
-		return fmt.Errorf("salt-api answers %s", got.Status)
-	}
-	return json.NewDecoder(got.Body).Decode(answer)
-}
-
 const planned = 20 // assignments
 
 // measurePlan times terraform plan of assignments without drift: from the archive, and with a test run for each.
@@ -177,7 +120,7 @@ func measurePlan(ctx context.Context, b *bench) ([]figure, error) {
 		states[fmt.Sprintf("s%d", i)] = fmt.Sprintf("f%d:\n  file.managed:\n    - name: {{ grains['lab_root'] }}/f%d\n    - contents: text\n", i, i)
 	}
 	var archive, live series
-	err = b.withSalt(ctx, "plan", states, func(w *whole) error {
+	err = b.withSalt(ctx, "plan", 3, states, func(w *whole) error {
 		env := append(os.Environ(), "TF_CLI_CONFIG_FILE="+config, "GAEA_ENDPOINT="+w.jobd.Endpoint, "GAEA_TOKEN="+w.token, "CHECKPOINT_DISABLE=1")
 		dir, err := b.dir("plan-terraform")
 		if err != nil {

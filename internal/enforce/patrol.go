@@ -3,134 +3,90 @@ package enforce
 import (
 	"context"
 	"hash/fnv"
-	"sync"
 	"time"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
 )
 
 const (
-	lookEvery    = 10 * time.Second // how soon a new or changed assignment is noticed
 	tryAgain     = time.Minute      // after a check that could not be made
+	turnPause    = 5 * time.Second  // while as many checks go on as may
+	mostPause    = 10 * time.Second // while a run over the assignment goes on
 	checksAtOnce = 4                // interval checks that go on at the same time; the next ones wait their turn
 	spreadShare  = 10               // checks are spread over this part of their interval
 	spreadMost   = time.Minute      // and over no more than this
 )
 
-// patrol checks the assignments that have an interval. When an assignment is due follows from its newest run over the whole
-// target, whoever asked for that, so nothing more has to be kept.
-type patrol struct {
-	s     *Service
-	slots chan struct{} // one element for each check under way
-	ended chan checked
+// patrolUser is who the interval checks are made by.
+const patrolUser = "jobd"
 
-	beats map[string]beat // by assignment
-}
-
-// checked tells that an assignment's check has ended, or could not be made.
-type checked struct {
-	name string
-	made bool
-}
-
-// beat is when an assignment is due.
-type beat struct {
-	ref string // the version that this was worked out for
-	due time.Time
-	on  bool // a check is under way or waits for a slot
-}
-
-func newPatrol(s *Service) *patrol {
-	return &patrol{s: s, slots: make(chan struct{}, checksAtOnce), ended: make(chan checked), beats: map[string]beat{}}
-}
-
-// loop goes on until ctx ends, and returns when its checks have let go.
-func (p *patrol) loop(ctx context.Context) {
-	var checks sync.WaitGroup
-	defer checks.Wait()
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case c := <-p.ended:
-			if c.made {
-				delete(p.beats, c.name) // when it is due next the runs tell
-			} else {
-				p.beats[c.name] = beat{ref: p.beats[c.name].ref, due: p.s.now().Add(tryAgain)}
-			}
-			timer.Reset(0)
-		case <-timer.C:
-			next, err := p.round(ctx, func(name string) {
-				checks.Go(func() { p.check(ctx, name) })
-			})
-			if err != nil && ctx.Err() == nil {
-				p.s.deps.Logger.Warn("could not see which assignments are due for a check; trying again", "err", err)
-			}
-			timer.Reset(min(max(next.Sub(p.s.now()), 0), lookEvery))
-		}
-	}
-}
-
-// round starts the checks that are due, and tells when the next one is.
-func (p *patrol) round(ctx context.Context, start func(name string)) (next time.Time, err error) {
-	now := p.s.now()
-	next = now.Add(lookEvery)
-	seen := map[string]bool{}
+// Watched returns the assignments that are checked by interval: by name, the version that says so. The error is the store's.
+func (s *Service) Watched(ctx context.Context) (map[string]string, error) {
+	refs := map[string]string{}
 	page := gaea.PageRequest{Limit: 1000}
 	for {
-		found, err := p.s.deps.Assignments.List(ctx, page)
+		found, err := s.deps.Assignments.List(ctx, page)
 		if err != nil {
-			return next, err
+			return nil, err
 		}
 		for i := range found.Items {
-			v := &found.Items[i]
-			settings := v.Definition.DriftCheck.WithDefaults()
-			if v.Deleted || settings.Interval == 0 || settings.Mode == gaea.CheckOff {
-				continue
-			}
-			seen[v.Definition.Name] = true
-			if due := p.consider(ctx, v, now, start); due.Before(next) {
-				next = due
+			if v := &found.Items[i]; watched(v) {
+				refs[v.Definition.Name] = v.Ref
 			}
 		}
 		if found.Next == "" {
-			break
+			return refs, nil
 		}
 		page.Cursor = found.Next
 	}
-	for name, b := range p.beats {
-		if !seen[name] && !b.on {
-			delete(p.beats, name)
-		}
-	}
-	return next, nil
 }
 
-// consider starts an assignment's check if it is due, and says when to look at it again. Each assignment has its own place
-// in time, so that not all come at once.
-func (p *patrol) consider(ctx context.Context, v *gaea.Version[gaea.Assignment], now time.Time, start func(name string)) time.Time {
-	name, interval := v.Definition.Name, v.Definition.DriftCheck.Interval.Std()
-	b, known := p.beats[name]
-	if b.on {
-		return now.Add(lookEvery)
+func watched(v *gaea.Version[gaea.Assignment]) bool {
+	settings := v.Definition.DriftCheck.WithDefaults()
+	return !v.Deleted && settings.Interval > 0 && settings.Mode != gaea.CheckOff
+}
+
+// Look makes the interval check of an assignment if that is due, and says when to call it again; the zero time where the
+// assignment is not checked by interval (any more). It does not wait for the check's end. When a check is due follows from
+// what is stored, so it may be called at any time and by several processes in turn, but for one assignment by one at a time.
+// A check that cannot be made is logged and tried again later. The error is the store's.
+func (s *Service) Look(ctx context.Context, name string) (again time.Time, err error) {
+	v, err := s.deps.Assignments.Get(ctx, gaea.Ref{Name: name})
+	switch {
+	case gaea.CodeOf(err) == gaea.CodeNotFound:
+		return time.Time{}, nil
+	case err != nil:
+		return time.Time{}, err
+	case !watched(&v):
+		return time.Time{}, nil
 	}
-	if !known || b.ref != v.Ref {
-		b = beat{ref: v.Ref, due: now.Add(spread(name, interval))}
-	}
-	// Somebody may have looked at it since, or before this process began. Where that cannot be told, the check says why.
-	if !b.due.After(now) {
-		if last, err := p.lastLook(ctx, name); err == nil && last.Add(interval).After(now) {
-			b.due = last.Add(interval + spread(name, interval))
+	now, interval := s.now(), v.Definition.DriftCheck.Interval.Std()
+	last, err := s.lastLook(ctx, name)
+	switch {
+	case err != nil: // its target group or job template is gone: the check says so
+	case last != nil && !last.Complete():
+		return now.Add(min(max(interval/10, time.Second), mostPause)), nil
+	default:
+		if due := s.due(&v, last); due.After(now) {
+			return due, nil
 		}
 	}
-	if b.on = !b.due.After(now); b.on {
-		start(name)
-		b.due = now.Add(lookEvery)
+	return s.takeTurn(ctx, name, now.Add(interval+spread(name, interval)))
+}
+
+// due is when an assignment is to be checked. Each has its own place in time, so that not all come at once, neither after
+// they were defined together nor when this process was down for long.
+func (s *Service) due(v *gaea.Version[gaea.Assignment], last *gaea.Run) time.Time {
+	interval := v.Definition.DriftCheck.Interval.Std()
+	own := spread(v.Definition.Name, interval)
+	from := v.Created
+	if last != nil {
+		from = last.Created.Add(interval)
 	}
-	p.beats[name] = b
-	return b.due
+	if from.Before(s.started) {
+		from = s.started
+	}
+	return from.Add(own)
 }
 
 // spread is an assignment's own delay, from nothing up to a part of its interval.
@@ -141,44 +97,69 @@ func spread(name string, interval time.Duration) time.Duration {
 	return time.Duration(h.Sum64() % uint64(max(most, 1)))
 }
 
-// lastLook is when the newest run over an assignment's whole target was asked for, well ended or not; the zero time for none.
-func (p *patrol) lastLook(ctx context.Context, name string) (time.Time, error) {
-	sub, err := p.s.subject(ctx, name)
+// lastLook is the newest run over an assignment's whole target, well ended or not; nil for none.
+func (s *Service) lastLook(ctx context.Context, name string) (*gaea.Run, error) {
+	sub, err := s.subject(ctx, name)
 	if err != nil {
-		return time.Time{}, err
+		return nil, err
 	}
-	run, err := p.s.newestWhole(ctx, sub, func(*gaea.Run) bool { return true })
-	if err != nil || run == nil {
-		return time.Time{}, err
-	}
-	return run.Created, nil
+	return s.newestWhole(ctx, sub, func(*gaea.Run) bool { return true })
 }
 
-// check makes one interval check and waits for its end.
-func (p *patrol) check(ctx context.Context, name string) {
-	made := false
-	defer func() {
-		select {
-		case p.ended <- checked{name, made}:
-		case <-ctx.Done():
-		}
-	}()
-	select {
-	case p.slots <- struct{}{}:
-		defer func() { <-p.slots }()
-	case <-ctx.Done():
-		return
+// takeTurn makes a check that is due, unless as many go on as may. The time next is when to look again after it.
+func (s *Service) takeTurn(ctx context.Context, name string, next time.Time) (again time.Time, err error) {
+	s.patrol.Lock() // nobody counts between this count and the check that follows from it
+	defer s.patrol.Unlock()
+	going, err := s.intervalChecks(ctx)
+	switch {
+	case err != nil:
+		return time.Time{}, err
+	case going >= checksAtOnce:
+		return s.now().Add(turnPause), nil
 	}
-	run, err := p.s.Check(ctx, name, gaea.CheckRequest{})
-	if made = err == nil; made && run != nil {
-		run, err = p.s.deps.Engine.WaitComplete(ctx, run.ID)
-	}
-	log := p.s.deps.Logger.With("assignment", name)
+	run, err := s.Check(ctx, name, gaea.CheckRequest{})
 	switch {
 	case ctx.Err() != nil:
+		return time.Time{}, ctx.Err()
 	case err != nil:
-		log.Warn("the interval check could not be made", "err", err)
+		s.deps.Logger.Warn("the interval check could not be made", "assignment", name, "err", err)
+		return s.now().Add(tryAgain), nil
 	case run != nil:
-		log.Info("interval check ended", "run", run.ID, "status", run.Status, "counts", run.Tally())
+		s.spawn(func() { s.report(name, run.ID) })
+	}
+	return next, nil
+}
+
+// intervalChecks counts the interval checks that go on.
+func (s *Service) intervalChecks(ctx context.Context) (int, error) {
+	going, page := 0, gaea.PageRequest{Limit: 1000}
+	for {
+		found, err := s.deps.Runs.ListRuns(ctx, gaea.RunFilter{Active: true, Kind: gaea.RunCheck}, page)
+		if err != nil {
+			return 0, err
+		}
+		for i := range found.Items {
+			run := &found.Items[i]
+			if run.Master == s.deps.Master && run.User == patrolUser && run.Parent == "" && !run.Complete() {
+				going++
+			}
+		}
+		if found.Next == "" {
+			return going, nil
+		}
+		page.Cursor = found.Next
+	}
+}
+
+// report logs how an interval check ended.
+func (s *Service) report(assignment, id string) {
+	run, err := s.deps.Engine.WaitComplete(s.ctx, id)
+	log := s.deps.Logger.With("assignment", assignment, "run", id)
+	switch {
+	case s.ctx.Err() != nil: // the next process takes it up
+	case err != nil:
+		log.Warn("how the interval check ended is not known", "err", err)
+	default:
+		log.Info("interval check ended", "status", run.Status, "counts", run.Tally())
 	}
 }

@@ -144,3 +144,68 @@ func TestACheckThatCannotBeMadeIsNotTriedWithoutAPause(t *testing.T) {
 		}
 	})
 }
+
+func TestALookThatComesTwiceMakesOneCheck(t *testing.T) {
+	inWorld(t, three, func(t *testing.T, w *world) {
+		w.change(every(10 * time.Minute))
+		w.alarms.stop()
+		pass(2 * time.Minute)
+		for range 3 {
+			again, err := w.service.Look(t.Context(), "web")
+			if err != nil || !again.After(time.Now()) {
+				t.Fatalf("%v, %v", again, err)
+			}
+		}
+		if n := len(w.stateRuns(gaea.RunCheck)); n != 1 {
+			t.Errorf("%d checks", n)
+		}
+	})
+}
+
+func TestWhatIsNotCheckedByIntervalIsNotLookedAtAgain(t *testing.T) {
+	inWorld(t, three, func(t *testing.T, w *world) {
+		for _, name := range []string{"web", "none"} {
+			if again, err := w.service.Look(t.Context(), name); err != nil || !again.IsZero() {
+				t.Errorf("%s: %v, %v", name, again, err)
+			}
+		}
+		if n := len(w.stateRuns(gaea.RunCheck)); n != 0 {
+			t.Errorf("%d checks", n)
+		}
+	})
+}
+
+func TestARestartDoesNotShiftAnIntervalAndAShorterOneCountsAtOnce(t *testing.T) {
+	inWorld(t, three, func(t *testing.T, w *world) {
+		w.change(every(time.Hour))
+		pass(50 * time.Minute)
+		w.restart()
+		pass(8 * time.Minute)
+		if n := len(w.stateRuns(gaea.RunCheck)); n != 1 {
+			t.Errorf("%d checks within the hour", n)
+		}
+		pass(6 * time.Minute)
+		if n := len(w.stateRuns(gaea.RunCheck)); n != 2 {
+			t.Errorf("%d checks when the hour was over", n)
+		}
+		w.change(every(2 * time.Minute))
+		pass(5 * time.Minute)
+		if n := len(w.stateRuns(gaea.RunCheck)); n < 3 {
+			t.Errorf("%d checks after the interval was made shorter", n)
+		}
+	})
+}
+
+func TestAnOverdueCheckIsMadeSoonAfterAStart(t *testing.T) {
+	inWorld(t, three, func(t *testing.T, w *world) {
+		w.change(every(time.Hour))
+		pass(5 * time.Minute)
+		w.stop()
+		pass(5 * time.Hour)
+		w.start()
+		pass(90 * time.Second)
+		if n := len(w.stateRuns(gaea.RunCheck)); n != 2 {
+			t.Errorf("%d checks", n)
+		}
+	})
+}

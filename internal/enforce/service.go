@@ -41,6 +41,9 @@ type Service struct {
 	deps  Deps
 	turns keyedLock // by assignment: who decides whether a run is started or joined
 
+	patrol  sync.Mutex // who decides whether there is a turn for an interval check
+	started time.Time
+
 	ctx     context.Context //nolint:containedctx // the life of the service's goroutines
 	cancel  context.CancelFunc
 	running sync.WaitGroup
@@ -70,8 +73,8 @@ func New(deps Deps) *Service {
 	return &Service{deps: deps, ctx: ctx, cancel: cancel, followed: map[string]bool{}}
 }
 
-// Start takes up the runs whose aftermath was not finished when the process before this one ended, and begins to check the
-// assignments that have an interval. The context is for Start itself; the error is the store's.
+// Start takes up the runs whose aftermath was not finished when the process before this one ended. The context is for Start
+// itself; the error is the store's.
 func (s *Service) Start(ctx context.Context) error {
 	unfinished, err := s.unfinished(ctx)
 	if err != nil {
@@ -82,12 +85,11 @@ func (s *Service) Start(ctx context.Context) error {
 		s.mu.Unlock()
 		return gaea.Errorf(gaea.CodeInternal, "the assignment service can be started once")
 	}
-	s.state = serviceStarted
+	s.state, s.started = serviceStarted, s.now()
 	s.mu.Unlock()
 	for i := range unfinished {
 		s.follow(&unfinished[i])
 	}
-	s.spawn(func() { newPatrol(s).loop(s.ctx) })
 	return nil
 }
 
@@ -112,7 +114,7 @@ func (s *Service) unfinished(ctx context.Context) ([]gaea.Run, error) {
 	}
 }
 
-// Stop ends the interval checks and leaves runs to the next Start. It waits for the service's goroutines, and returns ctx's
+// Stop leaves runs to the next Start. It waits for the service's goroutines, and returns ctx's
 // error where they do not end in time. It may be called again, and without Start.
 func (s *Service) Stop(ctx context.Context) error {
 	s.mu.Lock()
@@ -164,5 +166,5 @@ func userOf(ctx context.Context) string {
 	if name := gaea.PrincipalFrom(ctx).Name; name != "" {
 		return name
 	}
-	return "jobd"
+	return patrolUser
 }

@@ -16,7 +16,7 @@ type subject struct {
 	target   gaea.Target
 	template gaea.Version[gaea.JobTemplate] // the zero version where the assignment names none
 	pillar   map[string]any                 // the secret one laid over it
-	stateKey string         // of the runs that are evidence
+	stateKey string                         // of the runs that are evidence
 	revision string
 }
 

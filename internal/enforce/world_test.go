@@ -28,6 +28,7 @@ type world struct {
 	archive *archive
 	engine  *faultyEngine
 	service *enforce.Service
+	alarms  *alarms
 
 	assignments *definitions[gaea.Assignment]
 	groups      *definitions[gaea.TargetGroup]
@@ -135,10 +136,12 @@ func (w *world) start() {
 	if err := w.service.Start(w.t.Context()); err != nil {
 		w.t.Fatal(err)
 	}
+	w.alarms = setAlarms(w.service)
 }
 
 func (w *world) stop() {
 	w.t.Helper()
+	w.alarms.stop()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if err := w.service.Stop(ctx); err != nil {

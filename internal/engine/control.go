@@ -157,7 +157,7 @@ func retryOf(first *gaea.Run, outcomes []gaea.Outcome) Request {
 		Revision: first.Revision, Pre: first.Call.Pre, Post: first.Call.Post, Concurrency: first.Concurrency,
 		Template: first.Template, RetryOf: first.ID,
 	}
-	if first.Kind == gaea.RunEnforce {
+	if first.Kind == gaea.RunEnforce || first.CheckState != "" {
 		req.CheckState = gaea.CheckPending
 	}
 	return req

@@ -8,6 +8,7 @@ import (
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/engine"
 	"github.com/gaea-salt/terraform-provider-gaea/internal/engine/enginetest"
+	"github.com/gaea-salt/terraform-provider-gaea/internal/expect"
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
 )
 
@@ -30,6 +31,7 @@ func digestOf(t *testing.T, req engine.Request) string {
 	store := &digestStore{RunStore: enginetest.NewRuns()}
 	e := engine.New(engine.Deps{
 		Master: "m", Salt: salt, Cache: salt, Feed: salt, Returns: salt, Runs: store,
+		Expect: func(expr string) (gaea.Expectation, error) { return expect.Compile(expr) },
 		Digest: func(parts ...[]byte) string {
 			sum := sha256.New()
 			for _, part := range parts {
@@ -69,5 +71,46 @@ func TestTheDigestOfAnOldRequestStaysAsItWas(t *testing.T) {
 		if got := digestOf(t, c.req); got != c.want {
 			t.Errorf("%s: %s, and it was %s", name, got, c.want)
 		}
+	}
+}
+
+func TestTheDigestCoversSlicesActionsAndLocks(t *testing.T) {
+	seen := map[string]string{}
+	for name, change := range map[string]func(*engine.Request){
+		"as it was":   func(*engine.Request) {},
+		"canary":      func(r *engine.Request) { r.Batch.Canary = r.Batch.Size },
+		"slice limit": func(r *engine.Request) { r.Timeouts.Slice = gaea.Duration(60e9) },
+		"lock":        func(r *engine.Request) { r.Concurrency.Lock = "deploy" },
+		"policy":      func(r *engine.Request) { r.Concurrency = gaea.Concurrency{Lock: "deploy", Policy: gaea.LockSkip} },
+		"pre-action":  func(r *engine.Request) { r.Pre = []gaea.JobAction{action("cmd.run", "")} },
+		"post-action": func(r *engine.Request) { r.Post = []gaea.JobAction{action("cmd.run", "")} },
+		"arguments": func(r *engine.Request) {
+			r.Post = []gaea.JobAction{action("cmd.run", "")}
+			r.Post[0].Args = []any{"ls"}
+		},
+		"headers": func(r *engine.Request) {
+			r.Post = []gaea.JobAction{{Name: "a", HTTP: &gaea.HTTPCall{URL: "http://lb/", Headers: map[string]string{"X-Token": "s3cret"}}}}
+		},
+		"no headers": func(r *engine.Request) {
+			r.Post = []gaea.JobAction{{Name: "a", HTTP: &gaea.HTTPCall{URL: "http://lb/"}}}
+		},
+		"retry": func(r *engine.Request) { r.RetryOf = "run-1" },
+	} {
+		req := inSlices(ping(glob("*")), "1")
+		change(&req)
+		digest := digestOf(t, req)
+		if other, ok := seen[digest]; ok {
+			t.Errorf("%s and %s have the same digest", name, other)
+		}
+		seen[digest] = name
+	}
+}
+
+func TestTheDigestOfARequestDoesNotFollowTheVersionOfItsTemplate(t *testing.T) {
+	req := ping(glob("*"))
+	want := digestOf(t, req)
+	req.Template = "rolling@abc"
+	if got := digestOf(t, req); got != want {
+		t.Error("a template that was described anew makes another request of the same one")
 	}
 }

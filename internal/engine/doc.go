@@ -11,6 +11,10 @@
 //   - State runs of this engine never meet on a minion: they take their minions all at once, in order of arrival, and wait
 //     without holding any. A sliced run takes them slice by slice. Who the minions of an expression are is learned from
 //     the master, once for all runs that name the same target.
+//   - An action on minions is a run of its own, whose id is stored with its parent before it is made: after a crash it is
+//     found, and not made again. A runner or a request that a crash has cut off is made again; both must bear that.
+//   - Runs of one named lock never have a minion in common. They take their minions all at once, for their whole length,
+//     and wait in the order in which they were made.
 //   - A return that comes when the run has ended is taken by [Engine.Late]. It replaces what had been settled without it;
 //     the run's status stays as it ended, its counts follow, and its message says so.
 //

@@ -37,6 +37,9 @@ type Deps struct {
 	// HTTP makes the requests of actions. It must not follow redirects; its timeout, if any, counts beside the action's. Nil:
 	// such an action fails.
 	HTTP *http.Client
+	// Keep archives what the runner or the request of an action answered, as an event (see [gaea.ActionTag]). Nil: only the
+	// run's own words about it are kept.
+	Keep func(ctx context.Context, ev gaea.Event) error
 	// OnEnd is told of every run that has ended and is stored, before Stop returns. The run is the callee's own. It may
 	// call the engine's methods. May be nil.
 	OnEnd func(*gaea.Run)
@@ -44,11 +47,13 @@ type Deps struct {
 
 // Engine runs runs. Make it with [New], then Start; every goroutine of it has ended when Stop returns nil.
 type Engine struct {
-	deps  Deps
-	locks *lockTable
+	deps   Deps
+	locks  *lockTable
+	claims *claimTable
 
 	resolutions *resolutions
 	witness     *witness
+	functions   *functions
 
 	publishing chan struct{} // one element for each publish under way
 	lookingUp  chan struct{} // the same for look-ups
@@ -89,7 +94,7 @@ func New(deps Deps) *Engine {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	return &Engine{
-		deps: deps, locks: newLockTable(), resolutions: newResolutions(), witness: newWitness(), ctx: ctx, cancel: cancel,
+		deps: deps, locks: newLockTable(), claims: newClaimTable(), resolutions: newResolutions(), witness: newWitness(), functions: newFunctions(), ctx: ctx, cancel: cancel,
 		publishing: make(chan struct{}, publishAtOnce), lookingUp: make(chan struct{}, lookUpAtOnce),
 		active: map[string]*runner{}, watchers: map[string][]*watcher{},
 	}
@@ -113,8 +118,7 @@ func (e *Engine) Start(ctx context.Context) error {
 	runners := make([]*runner, 0, len(runs))
 	for _, run := range runs {
 		r := e.newRunner(run)
-		minions, every := r.m.Held()
-		e.locks.force(r.id, minions, every)
+		r.regain()
 		runners = append(runners, r)
 	}
 	for _, r := range runners {
@@ -213,7 +217,9 @@ func (e *Engine) Get(ctx context.Context, id string) (*gaea.Run, error) {
 func (e *Engine) Finish(ctx context.Context, id string, f func(*gaea.Run)) error {
 	if r := e.runner(id); r != nil {
 		err := r.call(ctx, func() error {
-			f(r.m.Run())
+			run := r.m.Run()
+			run.Seq++
+			f(run)
 			r.dirty, r.changed = true, true
 			return r.flush()
 		})
@@ -227,6 +233,7 @@ func (e *Engine) Finish(ctx context.Context, id string, f func(*gaea.Run)) error
 	if err != nil {
 		return err
 	}
+	run.Seq++
 	f(run)
 	if err := e.deps.Runs.SaveRun(ctx, run, headOnly(run)...); err != nil {
 		return err

@@ -68,6 +68,27 @@ func (t *lockTable) force(run string, minions []string, every bool) {
 	t.take(run, minions)
 }
 
+// free gives back some of what a run holds.
+func (t *lockTable) free(run string, minions []string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	back := make(map[string]struct{}, len(minions))
+	for _, name := range minions {
+		back[name] = struct{}{}
+		if t.held[name] == run {
+			delete(t.held, name)
+		}
+	}
+	t.owned[run] = slices.DeleteFunc(t.owned[run], func(name string) bool {
+		_, ok := back[name]
+		return ok
+	})
+	if len(t.owned[run]) == 0 {
+		delete(t.owned, run)
+	}
+	t.serve()
+}
+
 // release gives back all that a run holds, and withdraws what it waits for.
 func (t *lockTable) release(run string) {
 	t.mu.Lock()

@@ -37,6 +37,22 @@ func TestLocksAreExclusiveAndGrantedInOrderOfArrival(t *testing.T) {
 				table.release(wants[i].run)
 				wants = slices.Delete(wants, i, i+1)
 			},
+			"free": func(t *rapid.T) {
+				if len(wants) == 0 {
+					return
+				}
+				i := rapid.IntRange(0, len(wants)-1).Draw(t, "who")
+				w := wants[i]
+				if !w.has {
+					return
+				}
+				back := rapid.SampledFrom(append(w.minions, "nobody's")).Draw(t, "minion")
+				w.minions = slices.DeleteFunc(slices.Clone(w.minions), func(name string) bool { return name == back })
+				table.free(w.run, []string{back})
+				if len(w.minions) == 0 {
+					wants = slices.Delete(wants, i, i+1)
+				}
+			},
 			"everything": func(t *rapid.T) {
 				if got := table.acquireEvery("all"); got != (len(wants) == 0) {
 					t.Fatalf("everything granted: %v, with %d others", got, len(wants))

@@ -12,6 +12,7 @@ import (
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/engine"
 	"github.com/gaea-salt/terraform-provider-gaea/internal/engine/enginetest"
+	"github.com/gaea-salt/terraform-provider-gaea/internal/expect"
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
 )
 
@@ -25,6 +26,7 @@ type world struct {
 	engine *engine.Engine
 	line   *line
 	ended  chan *gaea.Run
+	adapt  func(*engine.Deps) // what a test has of its own; may be nil
 }
 
 // line is what an engine reaches the store and the master by. A crash cuts it.
@@ -43,6 +45,13 @@ func (l *line) SaveRun(ctx context.Context, r *gaea.Run, minions ...string) erro
 	return l.RunStore.SaveRun(ctx, r, minions...)
 }
 
+func (l *line) CreateRun(ctx context.Context, r *gaea.Run, key, digest string) (*gaea.Run, bool, error) {
+	if l.cut.Load() {
+		return nil, false, errCut
+	}
+	return l.RunStore.CreateRun(ctx, r, key, digest)
+}
+
 func (l *line) Publish(ctx context.Context, p gaea.Publication) (gaea.Published, error) {
 	if l.cut.Load() {
 		return gaea.Published{}, errCut
@@ -51,8 +60,11 @@ func (l *line) Publish(ctx context.Context, p gaea.Publication) (gaea.Published,
 }
 
 // newWorld starts an engine over minions that return after a fifth of a second.
-func newWorld(t testing.TB, minions ...string) *world {
-	w := &world{t: t, salt: enginetest.New("m"), runs: enginetest.NewRuns(), ended: make(chan *gaea.Run, 1000)}
+func newWorld(t testing.TB, minions ...string) *world { return newWorldWith(t, nil, minions...) }
+
+// newWorldWith starts an engine that has something of its own.
+func newWorldWith(t testing.TB, adapt func(*engine.Deps), minions ...string) *world {
+	w := &world{t: t, adapt: adapt, salt: enginetest.New("m"), runs: enginetest.NewRuns(), ended: make(chan *gaea.Run, 1000)}
 	for _, name := range minions {
 		w.salt.Set(name, enginetest.Minion{Takes: 200 * time.Millisecond, Answers: 100 * time.Millisecond})
 	}
@@ -65,7 +77,7 @@ func newWorld(t testing.TB, minions ...string) *world {
 func (w *world) start() {
 	l := &line{RunStore: w.runs, Publisher: w.salt}
 	w.line = l
-	e := engine.New(engine.Deps{
+	deps := engine.Deps{
 		Master: "m", Salt: l, Cache: w.salt, Feed: w.salt, Returns: w.salt, Runs: l,
 		Redact: func(_ string, args []any, _ map[string]any) json.RawMessage {
 			b, err := json.Marshal(args)
@@ -74,8 +86,13 @@ func (w *world) start() {
 			}
 			return b
 		},
-		OnEnd: func(run *gaea.Run) { w.ended <- run },
-	})
+		Expect: func(expr string) (gaea.Expectation, error) { return expect.Compile(expr) },
+		OnEnd:  func(run *gaea.Run) { w.ended <- run },
+	}
+	if w.adapt != nil {
+		w.adapt(&deps)
+	}
+	e := engine.New(deps)
 	w.salt.OnStore(func(ret gaea.Return) {
 		if err := e.Late(context.Background(), ret); err != nil && !l.cut.Load() {
 			w.t.Errorf("late return refused: %v", err)
@@ -156,6 +173,16 @@ func (w *world) eventually(what string, so func() bool) {
 			w.t.Fatalf("never: %s", what)
 		}
 	}
+}
+
+// pass lets time pass.
+func (w *world) pass(d time.Duration) {
+	if d == 0 {
+		return
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	<-timer.C
 }
 
 func glob(expr string) gaea.Target { return gaea.Target{Type: gaea.TargetGlob, Expr: expr} }

@@ -1,12 +1,16 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -54,8 +58,18 @@ func (req *Request) Validate() error {
 	}
 	switch req.Kind {
 	case gaea.RunJob, gaea.RunCheck, gaea.RunEnforce, "":
+		if req.ID != "" {
+			return gaea.Invalid("id", "%q cannot be chosen; leave id out", req.ID)
+		}
+	case gaea.RunForAction:
+		if req.ID == "" || req.Parent == "" {
+			return gaea.Invalid("parent", "a run for an action is made by the run that has the action")
+		}
 	default:
 		return gaea.Invalid("kind", "%q is none of \"job\", \"check\" and \"enforce\"", req.Kind)
+	}
+	if err := gaea.ValidateWork(req.Batch, req.Concurrency, req.Pre, req.Post); err != nil {
+		return err
 	}
 	if len(req.Key) > maxKeyLength {
 		return gaea.Invalid("idempotency_key", "the key has %d characters; use at most %d", len(req.Key), maxKeyLength)
@@ -67,15 +81,59 @@ func (req *Request) Validate() error {
 	if t.Gather < minGatherTimeout || t.Gather > maxGatherTimeout {
 		return gaea.Invalid("timeouts.gather", "%s is not possible; use %s to %s, for example \"5s\"", t.Gather, minGatherTimeout, maxGatherTimeout)
 	}
-	for name := range req.Call.Kwargs {
+	if t.Slice != 0 && (t.Slice < minJobTimeout || t.Slice > t.Job) {
+		return gaea.Invalid("timeouts.slice", "%s is not possible; use %s up to the job timeout of %s, for example \"5m\"", t.Slice, minJobTimeout, t.Job)
+	}
+	if err := validateArguments("", req.Call.Args, req.Call.Kwargs); err != nil {
+		return err
+	}
+	return eachAction(req.Pre, req.Post, func(at string, a *gaea.JobAction) error {
+		if a.TargetGroup != "" {
+			return gaea.Invalid(at+".target_group", "the target group %q is not resolved; give its target", a.TargetGroup)
+		}
+		return validateArguments(at+".", a.Args, a.Kwargs)
+	})
+}
+
+// validateArguments looks at what a function is given; at is the path of the fields, with a dot at its end where it has one.
+func validateArguments(at string, args []any, kwargs map[string]any) error {
+	for name := range kwargs {
 		if name == "" || strings.HasPrefix(name, "__") {
-			return gaea.Invalid("kwargs", "%q is not the name of an argument; names that begin with two underscores are Salt's own", name)
+			return gaea.Invalid(at+"kwargs", "%q is not the name of an argument; names that begin with two underscores are Salt's own", name)
 		}
 	}
-	if _, err := json.Marshal([]any{req.Call.Args, req.Call.Kwargs}); err != nil {
-		return &gaea.Error{Code: gaea.CodeInvalid, Field: "args", Message: "the arguments cannot be written as JSON", Err: err}
+	if _, err := json.Marshal([]any{args, kwargs}); err != nil {
+		return &gaea.Error{Code: gaea.CodeInvalid, Field: at + "args", Message: "the arguments cannot be written as JSON", Err: err}
 	}
 	return nil
+}
+
+// eachAction calls f with each action and the path of its fields, up to the first error.
+func eachAction(pre, post []gaea.JobAction, f func(at string, a *gaea.JobAction) error) error {
+	for i := range pre {
+		if err := f(fmt.Sprintf("pre_actions[%d]", i), &pre[i]); err != nil {
+			return err
+		}
+	}
+	for i := range post {
+		if err := f(fmt.Sprintf("post_actions[%d]", i), &post[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// compile tries what a request's actions expect. The error names the field, and says where in the expression it is wrong.
+func (e *Engine) compile(req *Request) error {
+	return eachAction(req.Pre, req.Post, func(at string, a *gaea.JobAction) error {
+		if a.Expect == "" {
+			return nil
+		}
+		if _, err := e.expectation(a.Expect); err != nil {
+			return &gaea.Error{Code: gaea.CodeInvalid, Field: at + ".expect", Message: gaea.MessageOf(err), Err: err}
+		}
+		return nil
+	})
 }
 
 // Submit validates and stores a run and starts it at once. With a key that was used before it returns the run of then and
@@ -85,8 +143,16 @@ func (e *Engine) Submit(ctx context.Context, req Request) (run *gaea.Run, create
 	if err := req.Validate(); err != nil {
 		return nil, false, err
 	}
-	if err := e.ready(); err != nil {
+	if err := e.compile(&req); err != nil {
 		return nil, false, err
+	}
+	if err := e.ready(req.Kind == gaea.RunForAction); err != nil {
+		return nil, false, err
+	}
+	if (req.Kind == "" || req.Kind == gaea.RunJob) && req.RetryOf == "" {
+		if err := e.checkFunction(ctx, req); err != nil {
+			return nil, false, err
+		}
 	}
 	run = e.newRun(req)
 	stored, created, err := e.deps.Runs.CreateRun(ctx, run, req.Key, e.digest(req, run))
@@ -107,12 +173,15 @@ func (e *Engine) Submit(ctx context.Context, req Request) (run *gaea.Run, create
 	if e.state != engineStarted {
 		return snapshot, true, nil // stopped in between: the next Start takes it up
 	}
-	e.launch(e.newRunner(run))
+	if e.active[run.ID] == nil { // Ensure may have seen it first
+		e.launch(e.newRunner(run))
+	}
 	return snapshot, true, nil
 }
 
-// ready says whether the engine takes runs.
-func (e *Engine) ready() error {
+// ready says whether the engine takes runs. It always takes a run for an action, of which each run that goes on has one at
+// most: a run that waits for it must not keep it out.
+func (e *Engine) ready(forAction bool) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	switch {
@@ -120,7 +189,7 @@ func (e *Engine) ready() error {
 		return gaea.Errorf(gaea.CodeUnavailable, "jobd is starting; try again in a moment")
 	case e.state == engineStopped:
 		return gaea.Errorf(gaea.CodeUnavailable, "jobd is stopping; try again when it is back")
-	case len(e.active) >= maxActive:
+	case len(e.active) >= maxActive && !forAction:
 		return gaea.Errorf(gaea.CodeUnavailable, "%d runs are going on, which is the most at once; wait for some to end or cancel them", maxActive)
 	}
 	return nil
@@ -128,17 +197,21 @@ func (e *Engine) ready() error {
 
 func (e *Engine) newRun(req Request) *gaea.Run {
 	now := e.now()
-	call := gaea.Call{Function: req.Call.Function, Args: req.Call.Args, Kwargs: maps.Clone(req.Call.Kwargs)}
+	call := gaea.Call{Function: req.Call.Function, Args: req.Call.Args, Kwargs: maps.Clone(req.Call.Kwargs), Pre: req.Pre, Post: req.Post}
 	queue(&call)
 	target := req.Target
 	if target.Type == gaea.TargetList {
 		target = gaea.ListTarget(target.Minions)
 	}
 	run := &gaea.Run{
-		ID: newID(now), Master: e.deps.Master, Kind: req.Kind, Function: call.Function, Target: target, Batch: req.Batch,
+		ID: cmp.Or(req.ID, newID(now)), Master: e.deps.Master, Kind: req.Kind, Function: call.Function, Target: target, Batch: req.Batch,
 		Timeouts: req.Timeouts.WithDefaults(), Assignment: req.Assignment, Revision: req.Revision, Parent: req.Parent,
 		User: req.User, Status: gaea.RunQueued, Created: now, CheckState: req.CheckState, AllowEmpty: req.AllowEmpty,
 		Minions: map[string]gaea.RunMinion{}, Counts: map[gaea.Outcome]int{}, Call: &call,
+		Concurrency: req.Concurrency, Template: req.Template, RetryOf: req.RetryOf,
+	}
+	if run.Batch.Order == gaea.OrderRandom {
+		run.Seed = newSeed()
 	}
 	if run.Kind == "" {
 		run.Kind = gaea.RunJob
@@ -181,6 +254,10 @@ func (e *Engine) digest(req Request, run *gaea.Run) string {
 	asked := []any{
 		run.Kind, run.Function, run.Target, run.Batch, run.Timeouts, run.Assignment, run.Revision, run.Parent, run.AllowEmpty,
 	}
+	if len(req.Pre) > 0 || len(req.Post) > 0 || req.Concurrency != (gaea.Concurrency{}) || req.RetryOf != "" {
+		// Only where they are given, and not the template, which earlier releases did not know: a key that they took stays good.
+		asked = append(asked, e.digestible(req.Pre), e.digestible(req.Post), req.Concurrency, req.RetryOf)
+	}
 	if e.deps.Digest != nil {
 		b, err := json.Marshal(append(asked, run.Call.Args, run.Call.Kwargs))
 		if err == nil { // Validate has tried the arguments
@@ -193,6 +270,37 @@ func (e *Engine) digest(req Request, run *gaea.Run) string {
 	}
 	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:])
+}
+
+// digestible is what of actions goes into a digest: where that is not keyed, nothing that may be secret.
+func (e *Engine) digestible(actions []gaea.JobAction) []gaea.JobAction {
+	if e.deps.Digest != nil {
+		return actions
+	}
+	shown := slices.Clone(actions)
+	for i := range shown {
+		a := &shown[i]
+		if e.deps.Redact != nil && (len(a.Args) > 0 || len(a.Kwargs) > 0) {
+			a.Args, a.Kwargs = []any{e.deps.Redact(a.What(), a.Args, a.Kwargs)}, nil
+		} else {
+			a.Args, a.Kwargs = nil, nil
+		}
+		if a.HTTP != nil {
+			a.HTTP = &gaea.HTTPCall{URL: a.HTTP.URL, Method: a.HTTP.Method}
+		}
+	}
+	return shown
+}
+
+// newSeed makes the seed of a random order, which is never 0.
+func newSeed() uint32 {
+	var b [4]byte
+	for {
+		rand.Read(b[:])
+		if seed := binary.BigEndian.Uint32(b[:]); seed != 0 {
+			return seed
+		}
+	}
 }
 
 // newID makes the id of a run: a time in UTC, by which ids sort, and 30 random bits.

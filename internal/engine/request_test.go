@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"regexp"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,14 +15,32 @@ import (
 
 func TestARequestIsRefusedByTheFieldThatIsWrong(t *testing.T) {
 	wrong := map[string]func(*engine.Request){
-		"function":        func(r *engine.Request) { r.Call.Function = "ping" },
-		"target.expr":     func(r *engine.Request) { r.Target.Expr = "" },
-		"target.minions":  func(r *engine.Request) { r.Target = gaea.Target{Type: gaea.TargetList} },
-		"kind":            func(r *engine.Request) { r.Kind = "walk" },
-		"timeouts.job":    func(r *engine.Request) { r.Timeouts.Job = 1 },
-		"timeouts.gather": func(r *engine.Request) { r.Timeouts.Gather = gaea.Duration(time.Hour) },
-		"kwargs":          func(r *engine.Request) { r.Call.Kwargs = map[string]any{"__kwarg__": true} },
-		"args":            func(r *engine.Request) { r.Call.Args = []any{make(chan int)} },
+		"function":                func(r *engine.Request) { r.Call.Function = "ping" },
+		"target.expr":             func(r *engine.Request) { r.Target.Expr = "" },
+		"target.minions":          func(r *engine.Request) { r.Target = gaea.Target{Type: gaea.TargetList} },
+		"kind":                    func(r *engine.Request) { r.Kind = "walk" },
+		"timeouts.job":            func(r *engine.Request) { r.Timeouts.Job = 1 },
+		"timeouts.gather":         func(r *engine.Request) { r.Timeouts.Gather = gaea.Duration(time.Hour) },
+		"kwargs":                  func(r *engine.Request) { r.Call.Kwargs = map[string]any{"__kwarg__": true} },
+		"args":                    func(r *engine.Request) { r.Call.Args = []any{make(chan int)} },
+		"id":                      func(r *engine.Request) { r.ID = "run-1" },
+		"parent":                  func(r *engine.Request) { r.Kind = gaea.RunForAction },
+		"timeouts.slice":          func(r *engine.Request) { r.Timeouts.Slice = gaea.Duration(24 * time.Hour) },
+		"batch.wait":              func(r *engine.Request) { r.Batch.Wait = gaea.Duration(time.Second) },
+		"concurrency.policy":      func(r *engine.Request) { r.Concurrency = gaea.Concurrency{Lock: "deploy", Policy: "hope"} },
+		"pre_actions[0].function": func(r *engine.Request) { r.Pre = []gaea.JobAction{{Name: "a"}} },
+		"pre_actions[0].target_group": func(r *engine.Request) {
+			r.Pre = []gaea.JobAction{{Name: "a", Function: "test.ping", TargetGroup: "web"}}
+		},
+		"post_actions[1].expect": func(r *engine.Request) {
+			r.Post = []gaea.JobAction{{Name: "a", Function: "test.ping", Expect: "ret"}, {Name: "b", Function: "test.ping", Expect: "ret =="}}
+		},
+		"post_actions[0].kwargs": func(r *engine.Request) {
+			r.Post = []gaea.JobAction{{Name: "a", Function: "test.ping", Kwargs: map[string]any{"__id__": 1}}}
+		},
+		"post_actions[0].args": func(r *engine.Request) {
+			r.Post = []gaea.JobAction{{Name: "a", Runner: "manage.up", Args: []any{make(chan int)}}}
+		},
 		"idempotency_key": func(r *engine.Request) { r.Key = string(make([]byte, 300)) },
 	}
 	synctest.Test(t, func(t *testing.T) {
@@ -37,6 +56,43 @@ func TestARequestIsRefusedByTheFieldThatIsWrong(t *testing.T) {
 		}
 		if n := len(w.salt.Published("")); n != 0 {
 			t.Errorf("%d jobs were published", n)
+		}
+	})
+}
+
+func TestAnExpectationThatDoesNotCompileIsRefusedWithItsPosition(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "web1")
+		_, _, err := w.engine.Submit(context.Background(), before(ping(glob("*")), action("test.ping", "ret == 1 && nonsense")))
+		if got := gaea.MessageOf(err); !strings.HasPrefix(got, `pre_actions[0].expect: line 1, column 13: there is no variable "nonsense"`) {
+			t.Errorf("%s", got)
+		}
+	})
+}
+
+func TestARandomOrderHasASeedAndAnyOtherNone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "web1")
+		req := inSlices(ping(glob("*")), "1")
+		if run := w.run(req); run.Seed != 0 {
+			t.Errorf("sorted, with the seed %d", run.Seed)
+		}
+		req.Batch.Order = gaea.OrderRandom
+		if one, two := w.run(req), w.run(req); one.Seed == 0 || one.Seed == two.Seed {
+			t.Errorf("seeds %d and %d", one.Seed, two.Seed)
+		}
+	})
+}
+
+func TestARunKeepsWhatItWasMadeFrom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "web1")
+		req := locked(gaea.LockSkip)
+		req.Template, req.RetryOf = "rolling@abc", "run-1"
+		req.Pre, req.Post = []gaea.JobAction{action("test.ping", "")}, []gaea.JobAction{action("test.version", "")}
+		run := w.run(req)
+		if run.Template != req.Template || run.RetryOf != "run-1" || run.Concurrency != req.Concurrency || len(run.Call.Pre) != 1 || len(run.Call.Post) != 1 {
+			t.Errorf("%+v", run)
 		}
 	})
 }

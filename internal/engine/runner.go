@@ -35,9 +35,10 @@ type runner struct {
 	done   chan struct{} // closed when the loop has ended
 	helper sync.WaitGroup
 
-	inbox chan machine.Input
-	locks chan machine.Input // the answer to the one lock that is asked for
-	calls chan func()        // each is run in the run's goroutine
+	inbox  chan machine.Input
+	locks  chan machine.Input // the answer to the one lock that is asked for
+	claims chan machine.Input // the last answer to a claim
+	calls  chan func()        // each is run in the run's goroutine
 
 	unsaved map[string]struct{} // minions with changes that are not stored
 	dirty   bool                // something is not stored
@@ -48,6 +49,7 @@ type runner struct {
 
 	mu      sync.Mutex
 	follows map[string]context.CancelFunc // by jid
+	tries   map[machine.ActionKey]*trying // of actions
 }
 
 func (e *Engine) newRunner(run *gaea.Run) *runner {
@@ -56,8 +58,17 @@ func (e *Engine) newRunner(run *gaea.Run) *runner {
 		e: e, id: run.ID, log: e.deps.Logger.With("run", run.ID),
 		m:   machine.New(run, e.deps.JIDs.Next, e.witness.last),
 		ctx: ctx, cancel: cancel, done: make(chan struct{}),
-		inbox: make(chan machine.Input, inboxSize), locks: make(chan machine.Input, 1), calls: make(chan func()),
-		unsaved: map[string]struct{}{}, follows: map[string]context.CancelFunc{},
+		inbox: make(chan machine.Input, inboxSize), locks: make(chan machine.Input, 1), claims: make(chan machine.Input, 1),
+		calls: make(chan func()), unsaved: map[string]struct{}{}, follows: map[string]context.CancelFunc{}, tries: map[machine.ActionKey]*trying{},
+	}
+}
+
+// regain gives a stored run what it held when its process ended, before it goes on.
+func (r *runner) regain() {
+	minions, every := r.m.Held()
+	r.e.locks.force(r.id, minions, every)
+	if lock, minions := r.m.Claims(); lock != "" {
+		r.e.claims.force(lock, r.id, minions)
 	}
 }
 
@@ -79,6 +90,8 @@ func (r *runner) loop() {
 			r.step(in)
 			r.drain()
 		case in := <-r.locks:
+			r.step(in)
+		case in := <-r.claims:
 			r.step(in)
 		case call := <-r.calls:
 			call()
@@ -137,14 +150,15 @@ func (r *runner) do(effect machine.Effect) bool {
 			r.unsaved[name] = struct{}{}
 		}
 		r.dirty, r.changed = true, true
-	case machine.Lock:
-		r.lock(effect.Minions)
-	case machine.Narrow:
-		r.resolved(effect.Minions)
-		r.e.locks.narrow(r.id, effect.Minions)
-	case machine.Unlock:
-		r.resolved(nil)
-		r.e.locks.release(r.id)
+	case machine.Lock, machine.Narrow, machine.Unlock, machine.Free, machine.Claim, machine.Disclaim:
+		r.hold(effect)
+	case machine.Act:
+		if r.flush() != nil {
+			return false
+		}
+		r.act(effect)
+	case machine.EndAct:
+		r.endAct(effect.Key)
 	case machine.Follow:
 		r.follow(effect.JID, true)
 	case machine.Forget:
@@ -169,6 +183,26 @@ func (r *runner) do(effect machine.Effect) bool {
 		return r.flush() == nil
 	}
 	return true
+}
+
+// hold carries out an effect that is about which minions are the run's.
+func (r *runner) hold(effect machine.Effect) {
+	switch effect := effect.(type) {
+	case machine.Lock:
+		r.lock(effect.Minions)
+	case machine.Narrow:
+		r.resolved(effect.Minions)
+		r.e.locks.narrow(r.id, effect.Minions)
+	case machine.Unlock:
+		r.resolved(nil)
+		r.e.locks.release(r.id)
+	case machine.Free:
+		r.e.locks.free(r.id, effect.Minions)
+	case machine.Claim:
+		r.claim(effect)
+	case machine.Disclaim:
+		r.e.claims.release(r.id)
+	}
 }
 
 // flush stores what has changed. A store that fails is tried again until it works: nothing may happen in the world that
@@ -240,6 +274,7 @@ func (r *runner) end() {
 		return
 	}
 	r.e.locks.release(r.id)
+	r.e.claims.release(r.id)
 	r.e.leave(r)
 	r.log.Info("run ended", "status", run.Status, "message", run.Message, "took", run.Ended.Sub(run.Created).Round(time.Millisecond))
 	r.e.deliver(Clone(run))

@@ -133,6 +133,9 @@ func (r *runner) follow(jid string, catchUp bool) {
 	r.start(func(context.Context) {
 		defer sub.Close()
 		r.listen(ctx, jid, sub, catchUp, func(ret *gaea.Return) bool {
+			if ret.Outcome != gaea.OutcomeCouldNotRun {
+				r.e.functions.learn(ret.Function)
+			}
 			r.send(machine.ReturnedFrom(ret))
 			return true
 		})

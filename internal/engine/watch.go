@@ -144,7 +144,7 @@ func (e *Engine) closeWatchers() {
 	}
 }
 
-// Clone copies a run as far as an engine changes it. The call is shared: nobody changes it.
+// Clone copies a run as far as an engine changes it. The call is shared, and what the run waits for: nobody changes them.
 func Clone(run *gaea.Run) *gaea.Run {
 	c := *run
 	c.Minions = maps.Clone(run.Minions)
@@ -152,6 +152,20 @@ func Clone(run *gaea.Run) *gaea.Run {
 	c.Slices = slices.Clone(run.Slices)
 	for i := range c.Slices {
 		c.Slices[i].Minions = slices.Clone(c.Slices[i].Minions)
+		c.Slices[i].Actions = cloneActions(c.Slices[i].Actions)
+	}
+	c.Actions = cloneActions(run.Actions)
+	if run.Pause != nil {
+		pause := *run.Pause
+		c.Pause = &pause
 	}
 	return &c
+}
+
+func cloneActions(actions []gaea.RunAction) []gaea.RunAction {
+	c := slices.Clone(actions)
+	for i := range c {
+		c[i].Runs = slices.Clone(c[i].Runs)
+	}
+	return c
 }

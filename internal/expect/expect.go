@@ -19,7 +19,7 @@ import (
 const (
 	maxLength  = 4096            // characters of an expression
 	maxCost    = 2_000_000       // CEL's units of work: about one for each step, and more for long texts
-	maxTime    = 2 * time.Second // of one evaluation
+	maxTime    = 2 * time.Second // of one evaluation, looked at between two steps
 	checkEvery = 100             // rounds of a loop between two looks at the clock
 	maxDepth   = 50              // of parentheses and operators in each other
 )
@@ -83,6 +83,9 @@ func (p *Program) PerMinion() bool { return p.perMinion }
 
 // Eval implements [gaea.Expectation].
 func (p *Program) Eval(ctx context.Context, in In) (bool, error) {
+	if err := ctx.Err(); err != nil {
+		return false, gaea.Wrap(err, gaea.CodeInvalid, "it was given up before it was evaluated")
+	}
 	ctx, cancel := context.WithTimeout(ctx, maxTime)
 	defer cancel()
 	out, _, err := p.program.ContextEval(ctx, map[string]any{
@@ -90,7 +93,7 @@ func (p *Program) Eval(ctx context.Context, in In) (bool, error) {
 		varSuccess: in.Success, varReturns: returns(in.Returns),
 	})
 	switch {
-	case ctx.Err() != nil:
+	case err != nil && ctx.Err() != nil:
 		return false, gaea.Wrap(ctx.Err(), gaea.CodeInvalid, "the evaluation was given up after %s", maxTime)
 	case err != nil:
 		return false, gaea.Wrap(err, gaea.CodeInvalid, "%s", evaluationWords(err.Error()))

@@ -1,6 +1,7 @@
 package expect
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/google/cel-go/common/ast"
@@ -76,12 +77,8 @@ func (s *scope) all(list []ast.Expr) {
 
 func (s *scope) ident(name string) {
 	name, outermost := strings.CutPrefix(name, ".")
-	if !outermost {
-		for _, taken := range s.taken {
-			if taken == name {
-				return
-			}
-		}
+	if !outermost && slices.Contains(s.taken, name) {
+		return
 	}
 	switch name {
 	case varRet, varMinion, varRetcode, varOutcome, varSuccess:

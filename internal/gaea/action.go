@@ -232,6 +232,11 @@ func (h *HTTPCall) validate(at string) error {
 	return nil
 }
 
+// ActionTag is the tag of the events by which the archive keeps what the runners and requests of a run's actions answered,
+// up to 64 KiB each. Their data is an object with run, action, what, phase, slice (absent where the action is of scope
+// once), attempt, ok, message and answer; secrets are redacted.
+func ActionTag(run string) string { return "gaea/run/" + run + "/action" }
+
 // RunAction is how an action of a run stands.
 type RunAction struct {
 	Name     string       `json:"name"`

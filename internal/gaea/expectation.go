@@ -15,7 +15,9 @@ type Expectation interface {
 	Eval(ctx context.Context, in ExpectInput) (bool, error)
 }
 
-// ExpectInput is what an [Expectation] speaks of: its variables. Redacted values are the mark that stands for them.
+// ExpectInput is what an [Expectation] speaks of: its variables. Redacted values are the mark that stands for them. A
+// request returns an object with status (a whole number), headers (their names in lower case, several values of one joined
+// by ", "), body (a text, at most 1 MiB) and json (the body where that is JSON, else null).
 type ExpectInput struct {
 	Ret     json.RawMessage            // what the minion, the runner or the request returned; null where empty
 	Minion  string                     // empty for runners and requests

@@ -85,8 +85,8 @@ type Return struct {
 	States   []StateResult   `json:"states,omitempty" doc:"the states of a state run, in the order they ran"`
 	Metadata json.RawMessage `json:"metadata,omitempty"`
 	RunID    string          `json:"run_id,omitempty"`
-	Origin   Origin          `json:"-"`              // of its job, where the return tells; without a publication nothing else does
-	Schedule string          `json:"-"`              // see Job.Schedule
+	Origin   Origin          `json:"-"`              // of its job, where the return tells; only on the way into the archive, where its job has it
+	Schedule string          `json:"-"`              // see Job.Schedule; as Origin
 	StateKey string          `json:"-"`              // keyed digest of SLS list, pillar and environment; empty unless a state run that can be evidence
 	Test     bool            `json:"test,omitempty"` // a state run in test mode
 	Stamp    time.Time       `json:"stamp" doc:"when the master received it"`

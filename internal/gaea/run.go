@@ -158,7 +158,7 @@ const (
 
 // RetryRequest asks for a new run of some of a run's minions.
 type RetryRequest struct {
-	Outcomes []Outcome `json:"outcomes,omitempty" doc:"which minions: those with these outcomes; failed, could_not_run, no_return and unreachable when absent"`
+	Outcomes []Outcome `json:"outcomes,omitempty" enum:"succeeded,in_sync,changed,would_change,failed,could_not_run,no_return,unreachable,killed,skipped" doc:"which minions: those with these outcomes; failed, could_not_run, no_return and unreachable when absent"`
 }
 
 // CancelRequest says how a run is stopped.

@@ -34,7 +34,7 @@ func life(t *rapid.T) []*gaea.Run {
 			run.Slices = append(run.Slices, gaea.Slice{Index: len(run.Slices), JID: fmt.Sprint(len(run.Slices)), Minions: []string{"web1"}})
 		case 1:
 			if n := len(run.Slices); n > 0 {
-				run.Slices[n-1].Ended = time.Unix(int64(run.Seq), 0).UTC()
+				run.Slices[n-1].Ended = time.Unix(run.Seq, 0).UTC()
 			}
 		}
 		out = append(out, run)

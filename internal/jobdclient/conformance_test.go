@@ -144,12 +144,27 @@ func runsConform(t *testing.T, j *jobd, c *jobdclient.Client) {
 	if got := must[*gaea.Run](t)(c.GetRun(ctx, run.ID)); got.Status != gaea.RunRunning || got.Timeouts.Gather != gaea.Duration(time.Second) {
 		t.Errorf("got %+v", got)
 	}
+	if got := must[*gaea.Run](t)(c.PauseRun(ctx, run.ID)); got.Status != gaea.RunPaused {
+		t.Errorf("paused %+v", got)
+	}
+	if got := must[*gaea.Run](t)(c.ResumeRun(ctx, run.ID)); got.Status != gaea.RunRunning {
+		t.Errorf("resumed %+v", got)
+	}
+	_, err := c.ResumeRun(ctx, run.ID)
+	wantError(t, err, gaea.CodeConflict)
 	if got := must[*gaea.Run](t)(c.CancelRun(ctx, run.ID, gaea.CancelRequest{})); got.Status != gaea.RunCancelling {
 		t.Errorf("cancelled %+v", got)
+	}
+	if got := must[*gaea.Run](t)(c.CancelRun(ctx, run.ID, gaea.CancelRequest{Grace: gaea.Duration(time.Minute)})); got.Grace != gaea.Duration(time.Minute) {
+		t.Errorf("cancelled with a grace: %+v", got)
 	}
 	j.Runs.End(run.ID, gaea.RunCancelled, gaea.OutcomeKilled)
 	if got := must[*gaea.Run](t)(c.WaitRun(ctx, run.ID, nil)); got.Minions["web1"].Outcome != gaea.OutcomeKilled {
 		t.Errorf("ended %+v", got)
+	}
+	ended := must[*gaea.Run](t)(c.FollowRun(ctx, run.ID, func(*gaea.Run) error { return nil }))
+	if ended.Status != gaea.RunCancelled || ended.Minions["web1"].Outcome != gaea.OutcomeKilled {
+		t.Errorf("followed %+v", ended)
 	}
 	page := must[gaea.Page[gaea.Run]](t)(c.ListRuns(ctx, gaea.RunFilter{Status: gaea.RunCancelled, Kind: gaea.RunJob, User: "alice"}, gaea.PageRequest{Limit: 5}))
 	if len(page.Items) != 1 || page.Items[0].ID != run.ID {
@@ -158,8 +173,29 @@ func runsConform(t *testing.T, j *jobd, c *jobdclient.Client) {
 	if page := must[gaea.Page[gaea.Run]](t)(c.ListRuns(ctx, gaea.RunFilter{Active: true, Assignment: "a"}, gaea.PageRequest{})); len(page.Items) != 1 {
 		t.Errorf("active: %+v", page)
 	}
-	_, err := c.CreateRun(ctx, gaea.RunRequest{Function: "no.such", TargetGroup: "web"}, "")
+	_, err = c.CreateRun(ctx, gaea.RunRequest{Function: "no.such", TargetGroup: "web"}, "")
 	wantError(t, err, gaea.CodeEmptyTarget)
+	retriesConform(t, j, c, run.ID)
+}
+
+func retriesConform(t *testing.T, j *jobd, c *jobdclient.Client, first string) {
+	ctx := t.Context()
+	_, err := c.RetryRun(ctx, first, gaea.RetryRequest{}, "")
+	wantError(t, err, gaea.CodeInvalid)
+	req := gaea.RetryRequest{Outcomes: []gaea.Outcome{gaea.OutcomeKilled}}
+	run := must[*gaea.Run](t)(c.RetryRun(ctx, first, req, "key-3"))
+	if again := must[*gaea.Run](t)(c.RetryRun(ctx, first, req, "key-3")); again.ID != run.ID || run.RetryOf != first || !slices.Equal(run.Target.Minions, []string{"web1"}) {
+		t.Errorf("retried as %+v and %+v", run, again)
+	}
+	j.Runs.Start(gaea.Run{Kind: gaea.RunForAction, Parent: run.ID})
+	for n, f := range map[int]gaea.RunFilter{0: {Parent: run.ID, NoActions: true}, 1: {RetryOf: first}} {
+		if page := must[gaea.Page[gaea.Run]](t)(c.ListRuns(ctx, f, gaea.PageRequest{})); len(page.Items) != n {
+			t.Errorf("%+v: %+v", f, page)
+		}
+	}
+	if page := must[gaea.Page[gaea.Run]](t)(c.ListRuns(ctx, gaea.RunFilter{Parent: run.ID}, gaea.PageRequest{})); len(page.Items) != 1 {
+		t.Errorf("actions: %+v", page)
+	}
 }
 
 func archiveConforms(t *testing.T, j *jobd, c *jobdclient.Client) {

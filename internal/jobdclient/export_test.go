@@ -2,10 +2,10 @@ package jobdclient
 
 import "io"
 
-// ReadEvents reads server-sent events as FollowJob does.
-func ReadEvents(r io.Reader, f func(name, data string)) error {
+// ReadEvents reads server-sent events as FollowJob and FollowRun do.
+func ReadEvents(r io.Reader, f func(name, id, data string)) error {
 	return readEvents(r, func() {}, func(ev *sseEvent) error {
-		f(ev.name, ev.data.String())
+		f(ev.name, ev.id, ev.data.String())
 		return nil
 	})
 }

@@ -1,12 +1,9 @@
 package jobdclient
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"net/http"
 	"time"
 
@@ -33,14 +30,56 @@ func (c *Client) FollowJob(ctx context.Context, jid string, f func(gaea.Return) 
 	if err != nil {
 		return err
 	}
-	k := &stream{client: c, path: "/v1/jobs/" + id + "/events", seen: map[string]bool{}, f: f}
+	k := &jobStream{seen: map[string]bool{}, f: f}
+	s := &stream{client: c, path: "/v1/jobs/" + id + "/events", what: "returns", deliver: k.deliver}
+	return s.follow(ctx)
+}
+
+// jobStream is what is kept of a job's stream from one connection to the next.
+type jobStream struct {
+	seen map[string]bool // minions whose return was handed on
+	f    func(gaea.Return) error
+}
+
+func (k *jobStream) deliver(ev *sseEvent) (done bool, err error) {
+	if ev.name != "return" {
+		return false, nil
+	}
+	var ret gaea.Return
+	if err := json.Unmarshal(ev.data.Bytes(), &ret); err != nil {
+		return true, gaea.Wrap(err, gaea.CodeUnavailable, "jobd sent a return that cannot be read; does its version go with this one?")
+	}
+	if k.seen[ret.Minion] {
+		return false, nil
+	}
+	k.seen[ret.Minion] = true
+	if err := k.f(ret); err != nil {
+		return true, err
+	}
+	return false, nil
+}
+
+// stream is one of jobd's streams, over one connection after the other.
+type stream struct {
+	client *Client
+	path   string
+	what   string // what it is a stream of, for people
+	// deliver takes in one event that is not the last. done says that the end is for good, with err or without; an err
+	// without done has the connection made again.
+	deliver func(ev *sseEvent) (done bool, err error)
+	last    string // the id of the last event, with which the next connection begins; empty: at the beginning
+	heard   bool   // the connection brought an event
+}
+
+// follow reads the stream to its end, over as many connections as it takes.
+func (s *stream) follow(ctx context.Context) error {
 	var away outage
 	for {
-		done, err := k.read(ctx)
+		done, err := s.read(ctx)
 		if done {
 			return err
 		}
-		if k.heard {
+		if s.heard {
 			away = outage{}
 		}
 		if err := away.wait(ctx, err); err != nil {
@@ -49,16 +88,7 @@ func (c *Client) FollowJob(ctx context.Context, jid string, f func(gaea.Return) 
 	}
 }
 
-// stream is what is kept of a job's stream from one connection to the next.
-type stream struct {
-	client *Client
-	path   string
-	seen   map[string]bool // minions whose return was handed on
-	f      func(gaea.Return) error
-	heard  bool // the last connection brought an event
-}
-
-// read reads one connection. done says that the end is for good: the job's, or f's error.
+// read reads one connection. done says that the end is for good.
 func (s *stream) read(ctx context.Context) (done bool, err error) {
 	s.heard = false
 	c := s.client
@@ -75,6 +105,9 @@ func (s *stream) read(ctx context.Context) (done bool, err error) {
 		return true, err
 	}
 	req.Header.Set("Accept", "text/event-stream, application/problem+json")
+	if s.last != "" {
+		req.Header.Set("Last-Event-ID", s.last)
+	}
 	watchdog := time.AfterFunc(silence, cancel)
 	defer watchdog.Stop()
 	resp, err := c.http.Do(req)
@@ -90,12 +123,12 @@ func (s *stream) read(ctx context.Context) (done bool, err error) {
 		if err := c.answerError(resp, body); err != nil {
 			return false, err
 		}
-		return true, gaea.Errorf(gaea.CodeUnavailable, "jobd at %s sent no stream of returns; does its version go with this one?", c.endpoint)
+		return true, gaea.Errorf(gaea.CodeUnavailable, "jobd at %s sent no stream of %s; does its version go with this one?", c.endpoint, s.what)
 	}
 	var said error
 	err = readEvents(resp.Body, func() { watchdog.Reset(silence) }, func(ev *sseEvent) error {
 		s.heard = true
-		if done, said = s.deliver(ev); done || said != nil {
+		if done, said = s.take(ev); done || said != nil {
 			return errEnough
 		}
 		return nil
@@ -109,73 +142,16 @@ func (s *stream) read(ctx context.Context) (done bool, err error) {
 	return false, broken(err)
 }
 
-// deliver hands on what one event of the stream says.
-func (s *stream) deliver(ev *sseEvent) (done bool, err error) {
-	switch ev.name {
-	case "return":
-		var ret gaea.Return
-		if err := json.Unmarshal(ev.data.Bytes(), &ret); err != nil {
-			return true, gaea.Wrap(err, gaea.CodeUnavailable, "jobd sent a return that cannot be read; does its version go with this one?")
-		}
-		if s.seen[ret.Minion] {
-			return false, nil
-		}
-		s.seen[ret.Minion] = true
-		if err := s.f(ret); err != nil {
-			return true, err
-		}
-	case "end":
-		var end struct {
-			Reason string `json:"reason"`
-		}
-		if err := json.Unmarshal(ev.data.Bytes(), &end); err == nil && end.Reason == "complete" {
-			return true, nil
-		}
-		return false, gaea.Errorf(gaea.CodeUnavailable, "jobd ended the stream of returns (%s)", end.Reason)
+// take hands an event on, and understands the last one.
+func (s *stream) take(ev *sseEvent) (done bool, err error) {
+	if ev.name != "end" {
+		return s.deliver(ev)
 	}
-	return false, nil
-}
-
-// sseEvent gathers the lines of one server-sent event (https://html.spec.whatwg.org/multipage/server-sent-events.html).
-type sseEvent struct {
-	name string
-	data bytes.Buffer
-}
-
-// line takes one line and says whether the event is whole.
-func (e *sseEvent) line(b []byte) bool {
-	if len(b) == 0 {
-		return e.name != "" || e.data.Len() > 0
+	var end struct {
+		Reason string `json:"reason"`
 	}
-	field, value, _ := bytes.Cut(b, []byte(":"))
-	value = bytes.TrimPrefix(value, []byte(" "))
-	switch string(field) {
-	case "event":
-		e.name = string(value)
-	case "data":
-		if e.data.Len() > 0 {
-			e.data.WriteByte('\n')
-		}
-		e.data.Write(value)
+	if err := json.Unmarshal(ev.data.Bytes(), &end); err == nil && end.Reason == "complete" {
+		return true, nil
 	}
-	return false
-}
-
-// readEvents calls f with each whole event, and alive with each line. It returns nil at the stream's end, f's error where f
-// has one, and else what broke the stream.
-func readEvents(r io.Reader, alive func(), f func(*sseEvent) error) error {
-	lines := bufio.NewScanner(r)
-	lines.Buffer(make([]byte, 0, 64<<10), maxAnswer)
-	var ev sseEvent
-	for lines.Scan() {
-		alive()
-		if !ev.line(lines.Bytes()) {
-			continue
-		}
-		if err := f(&ev); err != nil {
-			return err
-		}
-		ev = sseEvent{}
-	}
-	return lines.Err()
+	return false, gaea.Errorf(gaea.CodeUnavailable, "jobd ended the stream of %s (%s)", s.what, end.Reason)
 }

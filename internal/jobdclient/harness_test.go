@@ -123,6 +123,57 @@ func handled(h http.Handler) transport {
 	}
 }
 
+// streamed answers with what a handler says, while it says it.
+func streamed(h http.Handler) transport {
+	return func(r *http.Request) (*http.Response, error) {
+		body, w := io.Pipe()
+		out := &pipeWriter{w: w, header: http.Header{}, begun: make(chan struct{})}
+		go func() { // ends with the handler, which ends with the request
+			h.ServeHTTP(out, r)
+			out.WriteHeader(http.StatusOK)
+			w.Close()
+		}()
+		stop := context.AfterFunc(r.Context(), func() { w.CloseWithError(r.Context().Err()) })
+		<-out.begun
+		return &http.Response{StatusCode: out.status, Status: http.StatusText(out.status), Header: out.header, Body: &pipeBody{body, stop}, ProtoMajor: 1, ProtoMinor: 1}, nil
+	}
+}
+
+// pipeWriter is an answer that is read while it is written.
+type pipeWriter struct {
+	w      *io.PipeWriter
+	header http.Header
+	begun  chan struct{} // closed with the status
+	status int
+}
+
+func (p *pipeWriter) Header() http.Header { return p.header }
+
+func (p *pipeWriter) WriteHeader(status int) {
+	if p.status == 0 {
+		p.status = status
+		close(p.begun)
+	}
+}
+
+func (p *pipeWriter) Write(b []byte) (int, error) {
+	p.WriteHeader(http.StatusOK)
+	return p.w.Write(b)
+}
+
+// Flush implements http.Flusher.
+func (p *pipeWriter) Flush() {}
+
+type pipeBody struct {
+	*io.PipeReader
+	stop func() bool
+}
+
+func (b *pipeBody) Close() error {
+	b.stop()
+	return b.PipeReader.Close()
+}
+
 // reply is an answer that is made up.
 func reply(status int, contentType, body string) *http.Response {
 	return &http.Response{StatusCode: status, Status: http.StatusText(status), Header: http.Header{"Content-Type": {contentType}},

@@ -12,7 +12,7 @@ func (c *Client) Jobs(ctx context.Context, f gaea.JobFilter, p gaea.PageRequest)
 	return page[gaea.Job](ctx, c, "/v1/jobs", jobQuery(f), p)
 }
 
-// Job returns one job with how it stands for each minion. CodeNotFound.
+// Job returns one job with how it stands for each minion, and the jobs that belong to it. CodeNotFound.
 func (c *Client) Job(ctx context.Context, jid string) (*gaea.JobDetail, error) {
 	s, err := segment("jid", jid)
 	if err != nil {
@@ -56,7 +56,7 @@ func (c *Client) Events(ctx context.Context, f gaea.EventFilter, p gaea.PageRequ
 
 func jobQuery(f gaea.JobFilter) query {
 	return newQuery().text("master", f.Master).text("minion", f.Minion).text("function", f.Function).text("target", f.Target).
-		text("user", f.User).text("run", f.RunID).text("outcome", string(f.Outcome)).time("since", f.Since).time("until", f.Until)
+		text("user", f.User).text("run", f.RunID).text("parent", f.Parent).text("outcome", string(f.Outcome)).time("since", f.Since).time("until", f.Until)
 }
 
 func page[T any](ctx context.Context, c *Client, path string, q query, p gaea.PageRequest) (gaea.Page[T], error) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"net/url"
-	"reflect"
 	"time"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
@@ -13,8 +12,6 @@ import (
 const (
 	// pollWait is how long jobd is asked to hold a poll for a run's end; jobd holds none for more than a minute.
 	pollWait = 30 * time.Second
-	// watchWait is the same where somebody watches the run: the pace of what they see.
-	watchWait = 2 * time.Second
 	// maxOutage is how long jobd may be away before a wait gives up.
 	maxOutage = 2 * time.Minute
 )
@@ -42,57 +39,82 @@ func (c *Client) pollRun(ctx context.Context, id string, wait time.Duration) (*g
 	return send[gaea.Run](ctx, c, k)
 }
 
-// WaitRun waits until a run and the check after it have ended, and returns it. progress, where it is not nil, is called with
-// the run at first and when it has changed, from this goroutine. An outage of jobd of up to two minutes is waited out.
+// WaitRun waits until a run and the check after it have ended, and returns it; where something stops the waiting, it returns
+// the run as it was last seen with the error. progress, where it is not nil, is called with the run at first and whenever it
+// has changed, from this goroutine: see [Client.FollowRun]. An outage of jobd of up to two minutes is waited out.
 func (c *Client) WaitRun(ctx context.Context, id string, progress func(*gaea.Run)) (*gaea.Run, error) {
-	wait := pollWait
 	if progress != nil {
-		wait = watchWait
+		return c.FollowRun(ctx, id, func(run *gaea.Run) error {
+			progress(run)
+			return nil
+		})
 	}
 	var (
-		last  *gaea.Run
-		away  outage
-		first = true
+		last *gaea.Run
+		away outage
 	)
 	for {
-		ask := wait
-		if first && progress != nil {
-			ask = 0 // show something at once
-		}
-		run, err := c.pollRun(ctx, id, ask)
+		run, err := c.pollRun(ctx, id, pollWait)
 		if err != nil {
 			if err := away.wait(ctx, err); err != nil {
 				return last, err
 			}
 			continue
 		}
-		first, away = false, outage{}
-		if progress != nil && !reflect.DeepEqual(run, last) {
-			progress(run)
-		}
-		last = run
+		last, away = run, outage{}
 		if run.Complete() {
 			return run, nil
 		}
 	}
 }
 
-// CancelRun stops a run: nothing more is published, what runs is killed, and each kill is verified. It returns at once;
-// [Client.WaitRun] tells when it is done.
+// CancelRun stops a run: nothing more is published, what runs is killed, after the grace that the request gives it, and each
+// kill is verified. It returns at once; [Client.WaitRun] tells when it is done. Cancelling again gives up post-actions that
+// still go on. CodeNotFound; CodeInvalid for the field grace.
 func (c *Client) CancelRun(ctx context.Context, id string, req gaea.CancelRequest) (*gaea.Run, error) {
+	var body any
+	if req != (gaea.CancelRequest{}) {
+		body = req
+	}
+	return c.controlRun(ctx, id, "cancel", call{body: body})
+}
+
+// PauseRun has a run start nothing more until it is resumed; what runs is let end. It returns at once, and says nothing new
+// to a run that is paused. CodeNotFound; CodeConflict where there is nothing left to pause.
+func (c *Client) PauseRun(ctx context.Context, id string) (*gaea.Run, error) {
+	return c.controlRun(ctx, id, "pause", call{})
+}
+
+// ResumeRun has a paused run go on. CodeNotFound; CodeConflict where it is not paused.
+func (c *Client) ResumeRun(ctx context.Context, id string) (*gaea.Run, error) {
+	return c.controlRun(ctx, id, "resume", call{})
+}
+
+// RetryRun makes a new run of those minions of an ended run that have one of the request's outcomes, and returns it as soon
+// as it is accepted. A key works as in [Client.CreateRun]. CodeNotFound; CodeConflict where the run has not ended;
+// CodeInvalid for the field outcomes where no minion has one of them.
+func (c *Client) RetryRun(ctx context.Context, id string, req gaea.RetryRequest, key string) (*gaea.Run, error) {
+	return c.controlRun(ctx, id, "retry", call{body: req, key: key})
+}
+
+func (c *Client) controlRun(ctx context.Context, id, do string, k call) (*gaea.Run, error) {
 	s, err := segment("id", id)
 	if err != nil {
 		return nil, err
 	}
-	return send[gaea.Run](ctx, c, call{method: http.MethodPost, path: "/v1/runs/" + s + "/cancel", body: req})
+	k.method, k.path = http.MethodPost, "/v1/runs/"+s+"/"+do
+	return send[gaea.Run](ctx, c, k)
 }
 
 // ListRuns lists runs without their minions, newest first.
 func (c *Client) ListRuns(ctx context.Context, f gaea.RunFilter, p gaea.PageRequest) (gaea.Page[gaea.Run], error) {
 	q := newQuery().text("status", string(f.Status)).text("kind", string(f.Kind)).text("assignment", f.Assignment).
-		text("user", f.User).time("since", f.Since).time("until", f.Until)
+		text("user", f.User).time("since", f.Since).time("until", f.Until).text("parent", f.Parent).text("retry_of", f.RetryOf)
 	if f.Active {
 		q.Set("active", "true")
+	}
+	if !f.NoActions {
+		q.Set("actions", "true")
 	}
 	return page[gaea.Run](ctx, c, "/v1/runs", q, p)
 }

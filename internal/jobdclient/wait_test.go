@@ -20,7 +20,7 @@ import (
 func TestWaitingForARunShowsItsProgress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		j := newJobd(t)
-		c := dial(t, jobdclient.Config{Endpoint: "http://127.0.0.1:7780", Token: j.admin, Transport: handled(j)})
+		c := dial(t, jobdclient.Config{Endpoint: "http://127.0.0.1:7780", Token: j.admin, Transport: streamed(j)})
 		run := j.Runs.Start(gaea.Run{Kind: gaea.RunEnforce, CheckState: gaea.CheckPending})
 		for i, step := range []func(*gaea.Run){
 			func(r *gaea.Run) { r.Minions["web2"] = gaea.RunMinion{Outcome: gaea.OutcomePending} },
@@ -108,7 +108,7 @@ func TestWaitingEndsAtOnceWhereItCannotHelp(t *testing.T) {
 		defer cancel()
 		j := newJobd(t)
 		run := j.Runs.Start(gaea.Run{})
-		c := dial(t, jobdclient.Config{Endpoint: "http://127.0.0.1:7780", Token: j.admin, Transport: handled(j)})
+		c := dial(t, jobdclient.Config{Endpoint: "http://127.0.0.1:7780", Token: j.admin, Transport: streamed(j)})
 		last, err := c.WaitRun(ctx, run.ID, func(*gaea.Run) {})
 		if gaea.CodeOf(err) == "" || last == nil || last.ID != run.ID {
 			t.Errorf("when the caller's time is up: %+v, %v", last, err)
@@ -306,10 +306,10 @@ func FuzzReadEvents(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		total := 0
-		err := jobdclient.ReadEvents(bytes.NewReader(b), func(name, data string) {
-			total += len(name) + len(data)
-			if strings.Contains(name, "\n") {
-				t.Errorf("the name %q", name)
+		err := jobdclient.ReadEvents(bytes.NewReader(b), func(name, id, data string) {
+			total += len(name) + len(id) + len(data)
+			if strings.Contains(name, "\n") || strings.ContainsAny(id, "\n\x00") {
+				t.Errorf("the name %q and the id %q", name, id)
 			}
 		})
 		if err != nil || total > len(b) {

@@ -1,7 +1,11 @@
 package provider
 
 import (
+	"encoding/json"
+	"fmt"
+	"maps"
 	"slices"
+	"strconv"
 
 	"github.com/hashicorp/terraform-plugin-framework/attr"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
@@ -88,6 +92,25 @@ func duration(v types.String) gaea.Duration {
 	return d
 }
 
+// numberIn reads a whole number that is written as a text; zero where it is not set.
+func numberIn(v types.String) (int, error) {
+	if v.ValueString() == "" {
+		return 0, nil
+	}
+	return wholeNumber(v.ValueString())
+}
+
+// keepNumber is keepText for a whole number, where zero is not set.
+func keepNumber(prior types.String, now int) types.String {
+	if before, err := numberIn(prior); err == nil && before == now && !prior.IsUnknown() {
+		return prior
+	}
+	if now == 0 {
+		return types.StringNull()
+	}
+	return types.StringValue(strconv.Itoa(now))
+}
+
 // texts are the elements of a list or set of strings.
 func texts(elements []attr.Value) []string {
 	out := make([]string, 0, len(elements))
@@ -141,6 +164,61 @@ func keepSet(prior types.Set, now []string) types.Set {
 		return types.SetNull(types.StringType)
 	}
 	return textSet(sorted)
+}
+
+// textMap are the elements of a map of strings; nil where there are none.
+func textMap(m types.Map) map[string]string {
+	var out map[string]string
+	for name, e := range m.Elements() {
+		if s, ok := e.(types.String); ok {
+			if out == nil {
+				out = map[string]string{}
+			}
+			out[name] = s.ValueString()
+		}
+	}
+	return out
+}
+
+// keepMap is the value of an optional map after jobd was asked.
+func keepMap(prior types.Map, now map[string]string) types.Map {
+	if !prior.IsUnknown() && maps.Equal(textMap(prior), now) {
+		return prior
+	}
+	if len(now) == 0 {
+		return types.MapNull(types.StringType)
+	}
+	values := make(map[string]attr.Value, len(now))
+	for name, s := range now {
+		values[name] = types.StringValue(s)
+	}
+	return types.MapValueMust(types.StringType, values)
+}
+
+// textArgs are the arguments of a function as the domain has them; nil where there are none.
+func textArgs(list types.List) []any {
+	var args []any
+	for _, s := range texts(list.Elements()) {
+		args = append(args, s)
+	}
+	return args
+}
+
+// argTexts are arguments as an attribute shows them. One that is no text was not set by Terraform: it is shown as JSON.
+func argTexts(args []any) ([]string, error) {
+	out := make([]string, 0, len(args))
+	for _, a := range args {
+		if s, ok := a.(string); ok {
+			out = append(out, s)
+			continue
+		}
+		b, err := json.Marshal(a)
+		if err != nil {
+			return nil, fmt.Errorf("argument %v: %w", a, err)
+		}
+		out = append(out, string(b))
+	}
+	return out, nil
 }
 
 // field is a text attribute of an object; null where the object is.

@@ -33,8 +33,10 @@ type Backend interface {
 
 	GetRun(ctx context.Context, id string) (*gaea.Run, error)
 	// WaitRun waits until a run and the check after it have ended. Where ctx ends first it returns the run as it was last seen,
-	// possibly nil, and an error. progress may be nil.
+	// possibly nil, and an error. progress is called with the run at first and when it has changed; it may be nil.
 	WaitRun(ctx context.Context, id string, progress func(*gaea.Run)) (*gaea.Run, error)
+	// CancelRun stops a run and does not wait for its end.
+	CancelRun(ctx context.Context, id string, req gaea.CancelRequest) (*gaea.Run, error)
 
 	Job(ctx context.Context, jid string) (*gaea.JobDetail, error)
 	// JobReturns lists the returns of a job with their bodies, by minion, page by page.

@@ -94,21 +94,64 @@ func overTheWire[T gaea.Definition](t *rapid.T, d T) T {
 	return got
 }
 
+// drawTemplate draws a template as a user may write it; the parts need not go together.
+func drawTemplate(t *rapid.T) jobTemplateModel {
+	pick := func(label string, values ...string) types.String {
+		return drawOptional(t, label, rapid.SampledFrom(values))
+	}
+	return jobTemplateModel{
+		Name: types.StringValue("t"), Description: drawOptional(t, "description", drawText), Function: types.StringValue("test.ping"),
+		Args:   textList(rapid.SliceOf(drawText).Draw(t, "args")),
+		Kwargs: drawObject(t, "kwargs"),
+		Batch: types.ObjectValueMust(batchTypes, map[string]attr.Value{
+			"size": pick("size", "5", "10%", "010%"), "mode": pick("mode", "stepped", "rolling"), "wait": pick("wait", "60s", "1m"),
+			"canary": pick("canary", "1", "01", "5%"), "canary_hold": pick("canary_hold", "manual", "0s", "600s"),
+			"max_failures": pick("max_failures", "0", "00", "3", "5%"), "min_sample": pick("min_sample", "1", "020"),
+			"order": pick("order", "sorted", "random"),
+		}),
+		Timeouts: types.ObjectValueMust(runTimeoutsTypes, map[string]attr.Value{
+			"job": pick("job", "60m", "1h", "90s"), "slice": pick("slice", "300s"), "gather": pick("gather", "5s", "5000ms"),
+		}),
+		Concurrency: types.ObjectValueMust(concurrencyTypes, map[string]attr.Value{
+			"lock": pick("lock", "deploy"), "policy": pick("policy", "wait", "skip"),
+		}),
+		PreActions: drawActions(t, "pre"), PostActions: drawActions(t, "post"),
+	}
+}
+
+func drawActions(t *rapid.T, label string) types.List {
+	actions := make([]attr.Value, rapid.IntRange(0, 3).Draw(t, label))
+	for i := range actions {
+		pick := func(name string, values ...string) types.String {
+			return drawOptional(t, label+" "+name, rapid.SampledFrom(values))
+		}
+		http := types.ObjectNull(httpTypes)
+		if rapid.Bool().Draw(t, label+" http") {
+			headers := types.MapNull(types.StringType)
+			if rapid.Bool().Draw(t, label+" headers") {
+				headers = types.MapValueMust(types.StringType, map[string]attr.Value{"Authorization": types.StringValue(drawText.Draw(t, label+" header"))})
+			}
+			http = types.ObjectValueMust(httpTypes, map[string]attr.Value{
+				"url": types.StringValue("https://lb/drain?a=1&b=<2>"), "method": pick("method", "POST"), "headers": headers,
+				"body": drawOptional(t, label+" body", drawText),
+			})
+		}
+		actions[i] = types.ObjectValueMust(jobActionTypes, map[string]attr.Value{
+			"name": types.StringValue(fmt.Sprint("a", i)), "function": pick("function", "cmd.run"), "runner": pick("runner", "cache.grains"),
+			"http": http, "args": textList(rapid.SliceOf(drawText).Draw(t, label+" args")), "kwargs": drawObject(t, label+" kwargs"),
+			"target_group": pick("target_group", "lb", "lb@0123456789abcdef"), "scope": pick("scope", "once", "slice"),
+			"when": pick("when", "success", "always"), "expect": pick("expect", "ret.status == 200", "ret < 3 && minion != \"a\""),
+			"retries": pick("retries", "0", "3", "010"), "interval": pick("interval", "60s", "1m"), "timeout": pick("timeout", "300s"),
+			"on_failure": pick("on_failure", "abort", "continue"),
+		})
+	}
+	return types.ListValueMust(jobActionType, actions)
+}
+
 func TestATemplatesRefIsTheSameHereAndInJobd(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		m := jobTemplateModel{
-			Name: types.StringValue("t"), Description: drawOptional(t, "description", drawText), Function: types.StringValue("test.ping"),
-			Args:   textList(rapid.SliceOf(drawText).Draw(t, "args")),
-			Kwargs: drawObject(t, "kwargs"),
-			Batch: types.ObjectValueMust(batchTypes, map[string]attr.Value{
-				"size": types.StringValue(rapid.SampledFrom([]string{"5", "10%", "010%"}).Draw(t, "size")),
-			}),
-			Timeouts: types.ObjectValueMust(runTimeoutsTypes, map[string]attr.Value{
-				"job":    drawOptional(t, "job", rapid.SampledFrom([]string{"60m", "1h", "90s"})),
-				"gather": drawOptional(t, "gather", rapid.SampledFrom([]string{"5s", "5000ms"})),
-			}),
-		}
-		planned, err := m.definition()
+		m := drawTemplate(t)
+		planned, err := m.definition(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -117,15 +160,29 @@ func TestATemplatesRefIsTheSameHereAndInJobd(t *testing.T) {
 		imported := jobTemplateModel{
 			Name: m.Name, Args: types.ListNull(types.StringType), Batch: types.ObjectNull(batchTypes), Timeouts: types.ObjectNull(runTimeoutsTypes),
 		}
-		if err := imported.adopt(stored); err != nil {
+		if err := imported.adopt(t.Context(), stored); err != nil {
 			t.Fatal(err)
 		}
-		again, err := imported.definition()
+		again, err := imported.definition(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
 		if gaea.RefOf(again) != gaea.RefOf(planned) {
 			t.Fatalf("imported as %+v, was %+v", again, planned)
+		}
+
+		// What means the same stays as the user wrote it.
+		kept := m
+		if err := kept.adopt(t.Context(), stored); err != nil {
+			t.Fatal(err)
+		}
+		for _, pair := range [][2]attr.Value{
+			{kept.Description, m.Description}, {kept.Args, m.Args}, {kept.Kwargs, m.Kwargs}, {kept.Batch, m.Batch}, {kept.Timeouts, m.Timeouts},
+			{kept.Concurrency, m.Concurrency}, {kept.PreActions, m.PreActions}, {kept.PostActions, m.PostActions},
+		} {
+			if !pair[0].Equal(pair[1]) {
+				t.Fatalf("kept as %s, was %s", pair[0], pair[1])
+			}
 		}
 	})
 }

@@ -47,23 +47,8 @@ func sentence(s string) string {
 	return s + "."
 }
 
-// attributePaths says under which attribute a field of a definition stands where the names differ.
-var attributePaths = map[string]path.Path{
-	"target.type":          path.Root("match_type"),
-	"target.expr":          path.Root("match"),
-	"target.minions":       path.Root("minions"),
-	"batch.size":           path.Root("batch").AtName("size"),
-	"timeouts.job":         path.Root("timeouts").AtName("job"),
-	"timeouts.gather":      path.Root("timeouts").AtName("gather"),
-	"drift_check.mode":     path.Root("drift_check").AtName("mode"),
-	"drift_check.max_age":  path.Root("drift_check").AtName("max_age"),
-	"drift_check.interval": path.Root("drift_check").AtName("interval"),
-	"drift_check.detail":   path.Root("drift_check").AtName("detail"),
-	"drift_check.ignore":   path.Root("drift_check").AtName("ignore"),
-}
-
-// addInvalid adds an error at the attribute that a validation error of the domain names. Fields without an attribute of
-// their own, and errors that name none, are put at the attribute that is given.
+// addInvalid adds an error at the attribute that a validation error of the domain names, or at the one that is given where
+// it names none.
 func addInvalid(diags *diag.Diagnostics, at path.Path, err error) {
 	if err == nil {
 		return
@@ -73,10 +58,8 @@ func addInvalid(diags *diag.Diagnostics, at path.Path, err error) {
 		diags.AddAttributeError(at, "Invalid value", sentence(err.Error()))
 		return
 	}
-	if p, ok := attributePaths[e.Field]; ok {
-		at = p
-	} else if e.Field != "" && !strings.Contains(e.Field, ".") {
-		at = path.Root(e.Field)
+	if e.Field != "" {
+		at = fieldPath(e.Field)
 	}
 	diags.AddAttributeError(at, "Invalid "+at.String(), sentence(e.Message))
 }

@@ -13,6 +13,7 @@ import (
 func TestEachExampleAppliesAndThenPlansNothing(t *testing.T) {
 	const root = "../../examples"
 	t.Setenv("TF_VAR_session_key", "secret")
+	t.Setenv("TF_VAR_balancer_token", "secret")
 	ran := 0
 	err := filepath.WalkDir(root, func(dir string, d fs.DirEntry, err error) error {
 		if err != nil || !d.IsDir() {

@@ -33,6 +33,7 @@ type fakeJobd struct {
 	returns   map[string][]gaea.Return
 	unsettled []string
 	checkErr  error                                                     // what Check answers
+	cancelErr error                                                     // what CancelRun answers
 	wait      func(ctx context.Context, r *gaea.Run) (*gaea.Run, error) // replaces WaitRun
 	calls     []string                                                  // what was asked of the minions
 }
@@ -355,6 +356,24 @@ func (f *fakeJobd) WaitRun(ctx context.Context, id string, _ func(*gaea.Run)) (*
 		return wait(ctx, run)
 	}
 	return f.finish(id), nil
+}
+
+// CancelRun kills what a run still does on its minions, at once.
+func (f *fakeJobd) CancelRun(_ context.Context, id string, _ gaea.CancelRequest) (*gaea.Run, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.cancelErr != nil {
+		return nil, f.cancelErr
+	}
+	run := f.runs[id]
+	f.calls = append(f.calls, "cancel "+id)
+	for name, m := range run.Minions {
+		if !m.Outcome.Final() {
+			run.Minions[name] = gaea.RunMinion{Outcome: gaea.OutcomeKilled}
+		}
+	}
+	run.Status, run.CheckState = gaea.RunCancelled, gaea.CheckDone
+	return snapshot(run), nil
 }
 
 func (f *fakeJobd) Job(_ context.Context, jid string) (*gaea.JobDetail, error) {

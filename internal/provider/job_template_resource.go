@@ -2,20 +2,11 @@ package provider
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 
-	"github.com/hashicorp/terraform-plugin-framework/attr"
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
-	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
-	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 	"github.com/hashicorp/terraform-plugin-framework/types"
-
-	"github.com/hashicorp/terraform-plugin-framework-jsontypes/jsontypes"
-	"github.com/hashicorp/terraform-plugin-framework-validators/listvalidator"
-	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
 )
@@ -25,129 +16,45 @@ type jobTemplateResource struct{ session *session }
 func newJobTemplateResource() resource.Resource { return &jobTemplateResource{} }
 
 var (
-	_ resource.ResourceWithConfigure   = (*jobTemplateResource)(nil)
-	_ resource.ResourceWithModifyPlan  = (*jobTemplateResource)(nil)
-	_ resource.ResourceWithImportState = (*jobTemplateResource)(nil)
-)
-
-type jobTemplateModel struct {
-	Name        types.String         `tfsdk:"name"`
-	Description types.String         `tfsdk:"description"`
-	Function    types.String         `tfsdk:"function"`
-	Args        types.List           `tfsdk:"args"`
-	Kwargs      jsontypes.Normalized `tfsdk:"kwargs"`
-	Batch       types.Object         `tfsdk:"batch"`
-	Timeouts    types.Object         `tfsdk:"timeouts"`
-	ID          types.String         `tfsdk:"id"`
-	Ref         types.String         `tfsdk:"ref"`
-}
-
-var (
-	batchTypes       = map[string]attr.Type{"size": types.StringType}
-	runTimeoutsTypes = map[string]attr.Type{"job": types.StringType, "gather": types.StringType}
+	_ resource.ResourceWithConfigure      = (*jobTemplateResource)(nil)
+	_ resource.ResourceWithValidateConfig = (*jobTemplateResource)(nil)
+	_ resource.ResourceWithModifyPlan     = (*jobTemplateResource)(nil)
+	_ resource.ResourceWithImportState    = (*jobTemplateResource)(nil)
 )
 
 func (r *jobTemplateResource) Metadata(_ context.Context, req resource.MetadataRequest, resp *resource.MetadataResponse) {
 	resp.TypeName = req.ProviderTypeName + "_job_template"
 }
 
-func (r *jobTemplateResource) Schema(_ context.Context, _ resource.SchemaRequest, resp *resource.SchemaResponse) {
-	resp.Schema = schema.Schema{
-		MarkdownDescription: "How a job is run: in which batches and within which limits, and for what is no state run also which " +
-			"function. State assignments take batches and limits from it.",
-		Attributes: map[string]schema.Attribute{
-			"name":        nameAttribute("job template"),
-			"description": descriptionAttribute(),
-			"function": schema.StringAttribute{
-				Optional: true,
-				MarkdownDescription: "Execution function, for example `pkg.upgrade`. State assignments do not use it: they apply their " +
-					"own states.",
-				Validators: []validator.String{functionValidator()},
-			},
-			"args": schema.ListAttribute{
-				Optional:            true,
-				ElementType:         types.StringType,
-				MarkdownDescription: "Positional arguments of `function`.",
-				Validators: []validator.List{
-					listvalidator.AlsoRequires(path.MatchRoot("function")),
-					listvalidator.NoNullValues(),
-				},
-			},
-			"kwargs": schema.StringAttribute{
-				Optional:   true,
-				CustomType: jsontypes.NormalizedType{},
-				MarkdownDescription: "Keyword arguments of `function`, as a JSON object: `jsonencode({ refresh = true })`. Not for secrets: " +
-					"a definition is kept in clear.",
-				Validators: []validator.String{stringvalidator.AlsoRequires(path.MatchRoot("function")), objectValidator()},
-			},
-			"batch": schema.SingleNestedAttribute{
-				Optional:            true,
-				MarkdownDescription: "Cuts a run into slices that run one after the other. All minions at once where it is not set.",
-				Attributes: map[string]schema.Attribute{
-					"size": schema.StringAttribute{
-						Required:            true,
-						MarkdownDescription: "Minions in a slice: a number such as `5`, or a share such as `10%`, which is rounded up.",
-						Validators:          []validator.String{amountValidator()},
-					},
-				},
-			},
-			"timeouts": schema.SingleNestedAttribute{
-				Optional: true,
-				MarkdownDescription: "Limits of a run. They bound the work and never guess: a minion that is silent is asked whether it " +
-					"still works.",
-				Attributes: map[string]schema.Attribute{
-					"job": schema.StringAttribute{
-						Optional:            true,
-						MarkdownDescription: "How long a whole run may take; `30m` where it is not set.",
-						Validators:          []validator.String{durationValidator()},
-					},
-					"gather": schema.StringAttribute{
-						Optional: true,
-						MarkdownDescription: "How long a minion may take to answer when it is asked whether it still runs the job, before it " +
-							"counts as unreachable; `5s` where it is not set.",
-						Validators: []validator.String{durationValidator()},
-					},
-				},
-			},
-			"id":  idAttribute("job template"),
-			"ref": refAttribute("job template"),
-		},
-	}
-}
-
 func (r *jobTemplateResource) Configure(_ context.Context, req resource.ConfigureRequest, resp *resource.ConfigureResponse) {
 	r.session = sessionOf(req.ProviderData, &resp.Diagnostics)
 }
 
-// definition is the domain's template. The validators have passed every value; what is unknown must be asked for before.
-func (m *jobTemplateModel) definition() (gaea.JobTemplate, error) {
-	t := gaea.JobTemplate{
-		Name:        m.Name.ValueString(),
-		Description: m.Description.ValueString(),
-		Function:    m.Function.ValueString(),
+// ValidateConfig checks what depends on more than one attribute, as far as it is known: what is not is left to the plan.
+func (r *jobTemplateResource) ValidateConfig(ctx context.Context, req resource.ValidateConfigRequest, resp *resource.ValidateConfigResponse) {
+	var m jobTemplateModel
+	resp.Diagnostics.Append(req.Config.Get(ctx, &m)...)
+	if resp.Diagnostics.HasError() {
+		return
 	}
-	for _, a := range texts(m.Args.Elements()) {
-		t.Args = append(t.Args, a)
+	var part jobTemplateModel
+	if known(ctx, m.Batch) {
+		part.Batch = m.Batch
 	}
-	if !m.Kwargs.IsNull() {
-		kwargs, err := plainObject(m.Kwargs.ValueString())
-		if err != nil {
-			return t, gaea.Invalid("kwargs", "%s", err.Error())
-		}
-		if len(kwargs) > 0 {
-			t.Kwargs = kwargs
-		}
+	if known(ctx, m.Concurrency) {
+		part.Concurrency = m.Concurrency
 	}
-	if !m.Batch.IsNull() {
-		size, err := gaea.ParseAmount(field(m.Batch, "size").ValueString())
-		if err != nil {
-			return t, err
-		}
-		t.Batch.Size = size
+	if known(ctx, m.PreActions) {
+		part.PreActions = m.PreActions
 	}
-	t.Timeouts.Job = duration(field(m.Timeouts, "job"))
-	t.Timeouts.Gather = duration(field(m.Timeouts, "gather"))
-	return t, nil
+	if known(ctx, m.PostActions) {
+		part.PostActions = m.PostActions
+	}
+	t, err := part.definition(ctx)
+	if err != nil {
+		return // a value that cannot be read, which the validator of its attribute names
+	}
+	addInvalid(&resp.Diagnostics, path.Root("name"), gaea.ValidateWork(t.Batch, t.Concurrency, t.PreActions, t.PostActions))
 }
 
 // ModifyPlan makes the ref known in the plan.
@@ -161,10 +68,10 @@ func (r *jobTemplateResource) ModifyPlan(ctx context.Context, req resource.Modif
 		return
 	}
 	plan.ID, plan.Ref = plan.Name, types.StringUnknown()
-	if known(ctx, plan.Name, plan.Description, plan.Function, plan.Args, plan.Kwargs, plan.Batch, plan.Timeouts) {
-		definition, err := plan.definition()
+	if plan.defined(ctx) {
+		definition, err := plan.definition(ctx)
 		if err == nil {
-			err = definition.Validate()
+			err = validateTemplate(definition)
 		}
 		if err != nil {
 			addInvalid(&resp.Diagnostics, path.Root("name"), err)
@@ -197,7 +104,10 @@ func (r *jobTemplateResource) put(ctx context.Context, plan *jobTemplateModel, d
 	if !r.session.connected(diags) {
 		return false
 	}
-	template, err := plan.definition()
+	template, err := plan.definition(ctx)
+	if err == nil {
+		err = validateTemplate(template) // what the plan did not know
+	}
 	if err != nil {
 		addInvalid(diags, path.Root("name"), err)
 		return false
@@ -227,46 +137,13 @@ func (r *jobTemplateResource) Read(ctx context.Context, req resource.ReadRequest
 	}
 	state.ID, state.Ref = types.StringValue(v.Definition.Name), types.StringValue(v.Ref)
 	state.Name = state.ID
-	if before, err := state.definition(); err != nil || gaea.RefOf(before) != v.Ref {
-		if err := state.adopt(v.Definition); err != nil {
+	if before, err := state.definition(ctx); err != nil || gaea.RefOf(before) != v.Ref {
+		if err := state.adopt(ctx, v.Definition); err != nil {
 			addError(&resp.Diagnostics, "Cannot read the job template "+v.Definition.Name, err)
 			return
 		}
 	}
 	resp.Diagnostics.Append(resp.State.Set(ctx, &state)...)
-}
-
-// adopt takes over each value of a definition that means something else than the one in state.
-func (m *jobTemplateModel) adopt(now gaea.JobTemplate) error {
-	m.Description = keepText(m.Description, now.Description)
-	m.Function = keepText(m.Function, now.Function)
-	args := make([]string, 0, len(now.Args))
-	for _, a := range now.Args {
-		if s, ok := a.(string); ok {
-			args = append(args, s)
-			continue
-		}
-		b, err := json.Marshal(a) // an argument that is no text was not set by Terraform: show it as JSON
-		if err != nil {
-			return fmt.Errorf("argument %v: %w", a, err)
-		}
-		args = append(args, string(b))
-	}
-	m.Args = keepList(m.Args, args)
-	var kwargs json.RawMessage
-	if len(now.Kwargs) > 0 {
-		var err error
-		if kwargs, err = json.Marshal(now.Kwargs); err != nil {
-			return fmt.Errorf("kwargs: %w", err)
-		}
-	}
-	m.Kwargs = keepObject(m.Kwargs, kwargs)
-	m.Batch = keepFields(m.Batch, batchTypes, map[string]attr.Value{"size": keepText(field(m.Batch, "size"), now.Batch.Size.String())})
-	m.Timeouts = keepFields(m.Timeouts, runTimeoutsTypes, map[string]attr.Value{
-		"job":    keepDuration(field(m.Timeouts, "job"), now.Timeouts.Job),
-		"gather": keepDuration(field(m.Timeouts, "gather"), now.Timeouts.Gather),
-	})
-	return nil
 }
 
 func (r *jobTemplateResource) Delete(ctx context.Context, req resource.DeleteRequest, resp *resource.DeleteResponse) {

@@ -77,6 +77,18 @@ func plainObject(text string) (map[string]any, error) {
 	return object, err
 }
 
+// keywordArgs reads the keyword arguments of a function; nil where there are none.
+func keywordArgs(v jsontypes.Normalized) (map[string]any, error) {
+	if v.IsNull() {
+		return nil, nil
+	}
+	object, err := plainObject(v.ValueString())
+	if err != nil || len(object) == 0 {
+		return nil, err
+	}
+	return object, nil
+}
+
 // canonicalObject writes a JSON object with sorted keys and without spaces, so that equal objects have equal digests.
 func canonicalObject(text string) (json.RawMessage, error) {
 	object, err := decodeObject(text)

@@ -7,8 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"time"
 
@@ -107,19 +105,27 @@ func (a *application) enforce(ctx context.Context) bool {
 	waiting, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	tflog.Info(ctx, "waiting for a run", map[string]any{"run_id": run.ID, "assignment": a.definition.Name, "limit": limit.String()})
-	ended, err := a.session.backend.WaitRun(waiting, run.ID, nil)
+	ended, err := a.session.backend.WaitRun(waiting, run.ID, runLog(ctx))
 	if ended != nil {
 		run = ended
 	}
 	if err != nil {
 		run, err = a.lastWord(ctx, run, err)
 	}
+	interrupted := err != nil && ctx.Err() != nil && a.cancels()
+	if interrupted {
+		run, err = a.cancelRun(ctx, run)
+	}
 	a.note(run)
 	tflog.Info(ctx, "stopped waiting for a run", map[string]any{"run_id": run.ID, "status": string(run.Status), "counts": run.Tally()})
 	if err == nil && !run.Complete() {
 		err = gaea.Errorf(gaea.CodeTimeout, "the run %s is not complete", run.ID)
 	}
-	if err != nil {
+	switch {
+	case err != nil && interrupted:
+		a.addLostCancel(run, err)
+		return false
+	case err != nil:
 		a.addLostRun(run, limit, err)
 		return false
 	}
@@ -129,7 +135,9 @@ func (a *application) enforce(ctx context.Context) bool {
 		addError(a.diags, fmt.Sprintf("The run %s has ended, but what it left cannot be read", run.ID), err)
 		return false
 	}
-	a.judge(run, report)
+	v := a.judge(run, report)
+	v.interrupted = interrupted
+	a.report(run, v)
 	return true
 }
 
@@ -159,12 +167,16 @@ func (a *application) note(run *gaea.Run) {
 }
 
 // start starts the run, or joins the one that an apply that was cut off has started. A run that is over already was somebody
-// else's answer to the same question: it tells nothing of now, so another one is asked for.
+// else's answer to the same question: it tells nothing of now, so another one is asked for. Terraform being stopped does not
+// cut the question off: whether there is a run, and which, must be known.
 func (a *application) start(ctx context.Context) (*gaea.Run, error) {
 	req := gaea.EnforceRequest{Ref: a.state.Ref.ValueString(), Minions: a.minions()}
 	key := a.key(req.Minions)
 	for tries := 1; ; tries++ {
-		run, err := a.session.backend.Enforce(ctx, a.definition.Name, req, key)
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		run, err := a.session.backend.Enforce(context.WithoutCancel(ctx), a.definition.Name, req, key)
 		if err != nil || !run.Complete() || tries == maxJoins {
 			return run, err
 		}
@@ -212,90 +224,10 @@ func (a *application) addLostRun(run *gaea.Run, limit time.Duration, err error) 
 	if errors.Is(err, context.DeadlineExceeded) {
 		why = fmt.Sprintf("%s have passed, which is as long as timeouts allow to wait", gaea.Duration(limit))
 	}
-	a.diags.AddError("Stopped waiting for the run "+run.ID, fmt.Sprintf("%s The run goes on without Terraform; when last seen it was %s. "+
-		"See it with `jobd show %s`, stop it with `jobd cancel %s`. The next plan shows what it left, and an apply while it still "+
-		"goes on joins it.", sentence(why), run.Status, run.ID, run.ID))
-}
-
-// judge takes what the run left into the state and reports what went wrong.
-func (a *application) judge(run *gaea.Run, report *gaea.DriftReport) {
-	entries := entriesOf(report, a.definition)
-	for minion := range entries {
-		if _, ran := run.Minions[minion]; !ran {
-			// Drifted since the plan, on a minion that this apply was not for: the next plan shows it.
-			delete(entries, minion)
-		}
+	goesOn := "The run goes on without Terraform; when last seen it was " + inWords(run.Status) + "."
+	if run.Status == gaea.RunPaused {
+		goesOn = "The run is paused: " + pauseReason(run) + ". `jobd resume " + run.ID + "` lets it go on."
 	}
-	var failed, unreachable, left []quoted
-	for minion, m := range run.Minions {
-		switch {
-		case m.Outcome == gaea.OutcomeUnreachable:
-			unreachable = append(unreachable, quoted{minion, orElse(m.Message, "does not answer")})
-		case !m.Outcome.OK():
-			text := orElse(m.Message, string(m.Outcome))
-			failed = append(failed, quoted{minion, text})
-			if _, ok := entries[minion]; !ok {
-				// A test run may find nothing wrong where the real one failed: what failed is not in sync for that.
-				entries[minion] = map[string]string{runLabel(a.definition): text}
-			}
-		case entries[minion] != nil:
-			states := slices.Sorted(maps.Keys(entries[minion]))
-			left = append(left, quoted{minion, listNames(states)})
-		}
-	}
-	before := types.ListNull(types.StringType)
-	if a.prior != nil {
-		before = a.prior.Unsettled
-	}
-	a.state.show(report, entries)
-	a.state.warnUnsettled(a.diags, before)
-	a.addFailures(run, failed, left)
-	a.addUnreachable(run, unreachable)
-	if run.CheckState == gaea.CheckFailed {
-		a.diags.AddWarning("The check after the run "+run.ID+" failed", "The states were applied, but no test run could tell afterwards "+
-			"whether they hold, so states that never settle are not told apart. `jobd show "+run.ID+"` has the cause.")
-	}
-}
-
-// addFailures adds one error for all minions that failed, that still drift, or that never ran.
-func (a *application) addFailures(run *gaea.Run, failed, left []quoted) {
-	name := a.definition.Name
-	sortQuoted(failed)
-	sortQuoted(left)
-	unsuccessful := run.Status != gaea.RunSucceeded && (run.Status != gaea.RunFailed || len(run.Minions) == 0)
-	switch {
-	case len(failed) > 0:
-		a.diags.AddError("The states of "+name+" were not applied everywhere", fmt.Sprintf("The run %s failed on %d of %s:%s%s",
-			run.ID, len(failed), countMinions(len(run.Minions)), quote(failed), endNote(run)))
-	case unsuccessful:
-		a.diags.AddError("The states of "+name+" were not applied", fmt.Sprintf("The run %s ended as %s.%s", run.ID, run.Status, endNote(run)))
-	}
-	if len(left) > 0 {
-		a.diags.AddError("Drift of "+name+" is left", fmt.Sprintf("The run %s was successful on %s, and yet states differ there:%s",
-			run.ID, countMinions(len(left)), quote(left)))
-	}
-}
-
-func endNote(run *gaea.Run) string {
-	note := ""
-	if run.Message != "" {
-		note = "\n\n" + sentence(run.Message)
-	}
-	return note + "\n\n`jobd show " + run.ID + "` tells more."
-}
-
-// addUnreachable reports the minions that the run could not reach, as on_unreachable says.
-func (a *application) addUnreachable(run *gaea.Run, unreachable []quoted) {
-	if len(unreachable) == 0 {
-		return
-	}
-	sortQuoted(unreachable)
-	summary := "Minions of " + a.definition.Name + " could not be reached"
-	detail := fmt.Sprintf("The run %s did not reach %d of %s:%s\n\nThey are listed in unreachable. What is wrong on them is seen and "+
-		"planned when they answer again.", run.ID, len(unreachable), countMinions(len(run.Minions)), quote(unreachable))
-	if a.definition.OnUnreachable == gaea.UnreachableWarn {
-		a.diags.AddWarning(summary, detail)
-		return
-	}
-	a.diags.AddError(summary, detail+" To let an apply go on without them set on_unreachable = \"warn\".")
+	a.diags.AddError("Stopped waiting for the run "+run.ID, fmt.Sprintf("%s %s See it with `jobd show %s`, stop it with `jobd cancel %s`. "+
+		"The next plan shows what it left, and an apply while it still goes on joins it.", sentence(why), goesOn, run.ID, run.ID))
 }

@@ -26,6 +26,7 @@ type stateAssignmentModel struct {
 	PillarWOVersion types.String         `tfsdk:"pillar_wo_version"`
 	Remediate       types.Bool           `tfsdk:"remediate"`
 	OnUnreachable   types.String         `tfsdk:"on_unreachable"`
+	OnInterrupt     types.String         `tfsdk:"on_interrupt"`
 	DriftCheck      types.Object         `tfsdk:"drift_check"`
 	Timeouts        timeouts.Value       `tfsdk:"timeouts"`
 

@@ -55,8 +55,8 @@ func assignmentInputs() map[string]schema.Attribute {
 		},
 		"job_template": schema.StringAttribute{
 			Optional: true,
-			MarkdownDescription: "How runs are made: the `ref` or the `id` of a `gaea_job_template`, for its batches and limits. All minions " +
-				"at once, within 30 minutes, where it is not set.",
+			MarkdownDescription: "How runs are made: the `ref` or the `id` of a `gaea_job_template`, for its batches, limits, lock and actions. " +
+				"All minions at once, within 30 minutes, where it is not set.",
 			Validators: []validator.String{refValidator()},
 		},
 		"states": schema.ListAttribute{
@@ -120,6 +120,13 @@ func assignmentPolicy() map[string]schema.Attribute {
 			MarkdownDescription: "What an apply makes of a minion that does not answer: `error`, the default, or `warn`. Either way the minion " +
 				"is listed in `unreachable`, and its drift is back when it answers again.",
 			Validators: []validator.String{stringvalidator.OneOf(string(gaea.UnreachableError), string(gaea.UnreachableWarn))},
+		},
+		"on_interrupt": schema.StringAttribute{
+			Optional: true,
+			MarkdownDescription: "What becomes of the run when Terraform is interrupted (Ctrl-C) while it waits: `detach`, the default: the run " +
+				"goes on, and the next apply joins it. `cancel`: the run is cancelled, what it started on the minions is killed, and " +
+				"Terraform ends when that is verified, after at most " + gaea.Duration(cancelTime).String() + ". A change of it changes nothing on jobd.",
+			Validators: []validator.String{stringvalidator.OneOf(interruptDetach, interruptCancel)},
 		},
 		"drift_check": schema.SingleNestedAttribute{
 			Optional:            true,
@@ -210,8 +217,8 @@ func assignmentResults() map[string]schema.Attribute {
 		},
 		"status": schema.StringAttribute{
 			Computed: true,
-			MarkdownDescription: "How that run ended: `succeeded`, `failed`, `cancelled` or `timed_out`; `queued`, `running` or `cancelling` " +
-				"where Terraform stopped waiting.",
+			MarkdownDescription: "How that run ended: `succeeded`, `failed`, `halted`, `cancelled` or `timed_out`; where Terraform stopped " +
+				"waiting how it stood then, for example `running` or `paused`.",
 		},
 	}
 }

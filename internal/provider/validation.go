@@ -3,9 +3,12 @@ package provider
 import (
 	"context"
 	"errors"
+	"strconv"
 
 	"github.com/hashicorp/terraform-plugin-framework/attr"
+	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
+	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
 	"github.com/gaea-salt/terraform-provider-gaea/internal/jobdclient"
@@ -31,6 +34,29 @@ func (v textValidator) ValidateString(_ context.Context, req validator.StringReq
 			message = e.Message
 		}
 		resp.Diagnostics.AddAttributeError(req.Path, "Invalid "+req.Path.String(), sentence(message))
+	}
+}
+
+// objectChecker checks an object as a whole as soon as all of it is known, with functions of the domain. check returns what is
+// wrong and at which attribute.
+type objectChecker struct {
+	description string
+	check       func(ctx context.Context, at path.Path, object types.Object) (path.Path, error)
+}
+
+func (v objectChecker) Description(context.Context) string         { return v.description }
+func (v objectChecker) MarkdownDescription(context.Context) string { return v.description }
+
+func (v objectChecker) ValidateObject(ctx context.Context, req validator.ObjectRequest, resp *validator.ObjectResponse) {
+	if req.ConfigValue.IsNull() || !known(ctx, req.ConfigValue) {
+		return
+	}
+	if at, err := v.check(ctx, req.Path, req.ConfigValue); err != nil {
+		message := err.Error()
+		if e, ok := errors.AsType[*gaea.Error](err); ok {
+			message = e.Message
+		}
+		resp.Diagnostics.AddAttributeError(at, "Invalid "+at.String(), sentence(message))
 	}
 }
 
@@ -74,6 +100,55 @@ func amountValidator() validator.String {
 		_, err := gaea.ParseAmount(s)
 		return err
 	}}
+}
+
+func allowanceValidator() validator.String {
+	return textValidator{"a number of minions from 0, or a share of them", func(s string) error {
+		_, err := gaea.ParseAllowance(s)
+		return err
+	}}
+}
+
+func holdValidator() validator.String {
+	return textValidator{"a duration, or manual", func(s string) error {
+		_, err := gaea.ParseHold(s)
+		return err
+	}}
+}
+
+func wholeNumberValidator() validator.String {
+	return textValidator{"a whole number", func(s string) error {
+		_, err := wholeNumber(s)
+		return err
+	}}
+}
+
+func wholeNumber(s string) (int, error) {
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		return 0, gaea.Errorf(gaea.CodeInvalid, "%q is not a whole number; write for example 10", s)
+	}
+	return n, nil
+}
+
+func sampleValidator() validator.String {
+	return textValidator{"a number of minions", func(s string) error {
+		_, err := sampleSize(s)
+		return err
+	}}
+}
+
+// sampleSize reads a number of minions that is not zero: zero means "not set" in a definition.
+func sampleSize(s string) (int, error) {
+	n, err := wholeNumber(s)
+	if err == nil && n == 0 {
+		err = gaea.Errorf(gaea.CodeInvalid, "%q is no sample; write 1 or more, or leave the attribute out for its default", s)
+	}
+	return n, err
+}
+
+func expectValidator() validator.String {
+	return textValidator{"a CEL expression", checkExpectation}
 }
 
 func objectValidator() validator.String {

@@ -57,6 +57,73 @@ batch = { size = "0%" }`, []string{"Invalid batch.size", `"0%" is neither a numb
 timeouts = { job = "30 minutes" }`, []string{"Invalid timeouts.job", `"30 minutes" is not a duration`, `"1h30m"`}},
 		{template, `name = "t"
 timeouts = { gather = "0s" }`, []string{"Invalid timeouts.gather", `"0s" is no time at all`}},
+		{template, `name = "t"
+timeouts = { slice = "soon" }`, []string{"Invalid timeouts.slice", `"soon" is not a duration`}},
+		{template, `name = "t"
+batch = { size = 1, mode = "leaping" }`, []string{"Invalid batch.mode", `"leaping" is not a mode; write "stepped" or "rolling"`}},
+		{template, `name = "t"
+batch = { canary = 0 }`, []string{"Invalid batch.canary", `"0" is neither a number of minions nor a share of them`}},
+		{template, `name = "t"
+batch = { canary = 1, canary_hold = "for ever" }`, []string{"Invalid batch.canary_hold", `"for ever" is neither a duration nor "manual"`}},
+		{template, `name = "t"
+batch = { size = 1, canary_hold = "1m" }`, []string{"Invalid batch.canary_hold", "a hold after the canary needs a canary"}},
+		{template, `name = "t"
+batch = { size = 1, max_failures = "-1" }`, []string{"Invalid batch.max_failures", `"-1" is neither a number of minions nor a share of them; write for example "0"`}},
+		{template, `name = "t"
+batch = { size = 1, max_failures = 3, min_sample = 5 }`, []string{"Invalid batch.min_sample", `min_sample is for a share in max_failures, and max_failures is "3"`}},
+		{template, `name = "t"
+batch = { size = 1, max_failures = "5%", min_sample = 0 }`, []string{"Invalid batch.min_sample", `"0" is no sample; write 1 or more`}},
+		{template, `name = "t"
+batch = { size = 1, max_failures = "5%", min_sample = "many" }`, []string{"Invalid batch.min_sample", `"many" is not a whole number`}},
+		{template, `name = "t"
+batch = { wait = "30s" }`, []string{"Invalid batch.wait", "there is nothing to wait between: all minions are told at once"}},
+		{template, `name = "t"
+batch = { mode = "rolling" }`, []string{"Invalid batch.size", "no size is given"}},
+		{template, `name = "t"
+batch = { size = 1, order = "backwards" }`, []string{"Invalid batch.order", `"backwards" is not an order`}},
+		{template, `name = "t"
+concurrency = { lock = "deploy", policy = "push" }`, []string{"Invalid concurrency.policy", `"push" is none of "wait", "skip" and "refuse"`}},
+		{template, `name = "t"
+concurrency = { lock = "a b" }`, []string{"Invalid concurrency.lock", `"a b" is not a name`}},
+		{template, `name = "t"
+pre_actions = [{ name = "ok", function = "test.ping" }, { name = "a b", function = "test.ping" }]`, []string{"Invalid pre_actions[1].name", `"a b" is not a name`}},
+		{template, `name = "t"
+pre_actions = [{ name = "a", function = "test.ping" }, { name = "a", function = "test.ping" }]`, []string{"Invalid pre_actions[1].name", "give each its own"}},
+		{template, `name = "t"
+pre_actions = [{ name = "a", function = "test.ping", runner = "test.arg" }]`, []string{"Invalid pre_actions[0].function", "give one of function, runner and http"}},
+		{template, `name = "t"
+pre_actions = [{ name = "a", function = "ping" }]`, []string{"Invalid pre_actions[0].function", `"ping" is not a function`}},
+		{template, `name = "t"
+pre_actions = [{ name = "a", function = "test.ping", when = "always" }]`, []string{"Invalid pre_actions[0].when", "make it a post-action"}},
+		{template, `name = "t"
+post_actions = [{ name = "a", http = { url = "lb.example.com/drain" } }]`, []string{"Invalid post_actions[0].http.url", `"https://lb.example.com/drain"`}},
+		{template, `name = "t"
+post_actions = [{ name = "a", http = { url = "http://lb", method = "post" } }]`, []string{"Invalid post_actions[0].http.method", `"post" is not a method`}},
+		{template, `name = "t"
+post_actions = [{ name = "a", runner = "test.arg", target_group = "lb" }]`, []string{"Invalid post_actions[0].target_group", "only a function is done on minions"}},
+		{template, `name = "t"
+post_actions = [{ name = "a", function = "test.ping", target_group = "no group" }]`, []string{"Invalid post_actions[0].target_group", `"no group" names no definition`}},
+		{template, `name = "t"
+post_actions = [{ name = "a", function = "test.ping", kwargs = "[]" }]`, []string{"Invalid post_actions[0].kwargs", "not a JSON object"}},
+		{template, `name = "t"
+post_actions = [{ name = "a", function = "test.ping", expect = "ret.status = 200" }]`, []string{"Invalid post_actions[0].expect", "line 1, column 12"}},
+		{template, `name = "t"
+post_actions = [{ name = "a", function = "test.ping", expect = "status == 200" }]`, []string{"Invalid post_actions[0].expect", "line 1, column 1", "status"}},
+		{template, `name = "t"
+post_actions = [{ name = "a", function = "test.ping", retries = 1001 }]`, []string{"Invalid post_actions[0].retries", "1001 is not possible; use 0 to 1000"}},
+		{template, `name = "t"
+post_actions = [{ name = "a", function = "test.ping", retries = "often" }]`, []string{"Invalid post_actions[0].retries", `"often" is not a whole number`}},
+		{template, `name = "t"
+post_actions = [{ name = "a", function = "test.ping", interval = "5s" }]`, []string{"Invalid post_actions[0].interval", "set retries, or leave interval out"}},
+		{template, `name = "t"
+post_actions = [{ name = "a", function = "test.ping", timeout = "0s" }]`, []string{"Invalid post_actions[0].timeout", `"0s" is no time at all`}},
+		{template, `name = "t"
+post_actions = [{ name = "a", function = "test.ping", on_failure = "weep" }]`, []string{"Invalid post_actions[0].on_failure", `"weep" is neither "abort" nor "continue"`}},
+		{template, `name = "t"
+batch = { size = 1, mode = "rolling" }
+post_actions = [{ name = "a", function = "test.ping", scope = "slice" }]`, []string{"Invalid post_actions[0].scope", `in mode "rolling" no slice ends as a whole`}},
+		{template, `name = "t"
+post_actions = [null]`, []string{"This attribute contains a null value"}},
 
 		{assigned, `name = "a"
 target_group = "no group"
@@ -138,10 +205,15 @@ data "gaea_job_result" "c" {
 	for i, row := range rows {
 		where := fmt.Sprintf("with gaea_%s.x%d,", row.kind, i)
 		var mine string
+		errors := 0
 		for _, p := range parts {
 			if strings.Contains(p, where) {
 				mine += p
+				errors++
 			}
+		}
+		if errors > 1 && row.kind == template {
+			t.Errorf("one mistake gives %d errors:\n%s", errors, mine)
 		}
 		if mine == "" {
 			t.Errorf("no error for gaea_%s:\n%s", row.kind, row.arguments)

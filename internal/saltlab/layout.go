@@ -155,7 +155,7 @@ func (l layout) writeConfigs(cfg Config, states, pillar string, a access) error 
 		"publisher_acl":         acl,
 		"sharedsecret":          a.password,
 		"external_auth":         map[string]any{"sharedsecret": map[string]any{apiUser: []string{".*", "@runner", "@wheel", "@jobs"}}},
-		"netapi_enable_clients": []string{"local", "local_async", "runner", "runner_async", "wheel", "wheel_async"},
+		"netapi_enable_clients": []string{"local", "local_async", "local_batch", "runner", "runner_async", "wheel", "wheel_async"},
 		"rest_cherrypy":         map[string]any{"host": "127.0.0.1", "port": a.apiPort, "disable_ssl": true},
 		// A test may add a file and use it in the next moment; the list of files is otherwise up to 20 s old.
 		"fileserver_list_cache_time": 0,

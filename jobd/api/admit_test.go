@@ -113,7 +113,7 @@ func TestABodyMayBeFourMebibytes(t *testing.T) {
 	h.put("/v1/target-groups/web", list).want(http.StatusOK)
 }
 
-func TestAWrongBodyNamesTheFieldAndNotTheValue(t *testing.T) {
+func TestAWrongBodyNamesTheFieldAndNoValueThatMayBeASecret(t *testing.T) {
 	h := serve(t)
 	const secret = "s3cr3t-value"
 	for _, row := range []struct {
@@ -125,7 +125,7 @@ func TestAWrongBodyNamesTheFieldAndNotTheValue(t *testing.T) {
 		{"not one of", "/v1/target-groups/web", `{"name":"web","target":{"type":"regex","expr":"*"}}`, "target.type", "compound"},
 		{"wrong type", "/v1/target-groups/web", `{"name":"web","target":{"type":"glob","expr":5}}`, "target.expr", "string"},
 		{"no object", "/v1/job-templates/web", `{"name":"web","function":"test.ping","kwargs":["` + secret + `"]}`, "kwargs", "object"},
-		{"duration", "/v1/job-templates/web", `{"name":"web","timeouts":{"job":"` + secret + `"}}`, "timeouts.job", "1h30m"},
+		{"duration", "/v1/job-templates/web", `{"name":"web","timeouts":{"job":"soon"}}`, "timeouts.job", `"soon" is not a duration, for example "30s"`},
 		{"negative duration", "/v1/job-templates/web", `{"name":"web","timeouts":{"job":"-5s"}}`, "timeouts.job", "1h30m"},
 		{"number as duration", "/v1/job-templates/web", `{"name":"web","timeouts":{"job":30}}`, "timeouts.job", "string"},
 		{"share", "/v1/job-templates/web", `{"name":"web","batch":{"size":"110%"}}`, "batch.size", "10%"},

@@ -37,6 +37,9 @@ type Runs interface {
 	Submit(ctx context.Context, req engine.Request) (run *gaea.Run, created bool, err error)
 	Get(ctx context.Context, id string) (*gaea.Run, error)
 	Cancel(ctx context.Context, id string, req gaea.CancelRequest) (*gaea.Run, error)
+	Pause(ctx context.Context, id string) (*gaea.Run, error)
+	Resume(ctx context.Context, id string) (*gaea.Run, error)
+	Retry(ctx context.Context, id string, req gaea.RetryRequest, user, key string) (run *gaea.Run, created bool, err error)
 	Watch(id string) (<-chan *gaea.Run, func())
 }
 
@@ -46,6 +49,8 @@ type Enforcer interface {
 	Drift(ctx context.Context, name string) (*gaea.DriftReport, error)
 	Check(ctx context.Context, name string, req gaea.CheckRequest) (*gaea.Run, error)
 	Enforce(ctx context.Context, name string, req gaea.EnforceRequest, key string) (*gaea.Run, error)
+	// Follow sees to what comes after a run of an assignment that was made in another way; of others it takes no notice.
+	Follow(run *gaea.Run)
 }
 
 // Authenticator tells whose token a request carries; an empty token is given where it carries none. CodeUnauthenticated.
@@ -74,6 +79,8 @@ type Deps struct {
 	Authenticator Authenticator
 	Policy        Policy
 	Tokens        Tokens
+	// CompileExpect tells whether an action's expectation compiles: CodeInvalid with line and column where it does not.
+	CompileExpect func(expr string) error
 	// Status tells how jobd stands, for /v1/status.
 	Status func(ctx context.Context) gaea.ServerStatus
 	// Ready names what keeps jobd from its work, a sentence each, for /readyz; nothing where it is ready.

@@ -131,7 +131,7 @@ func (a *API) jobTemplates() {
 		path: "job-templates", one: "job template", many: "job templates",
 		store: func() gaea.DefinitionStore[gaea.JobTemplate] { return a.deps.Archive.JobTemplates() },
 		put: func(ctx context.Context, name string, t gaea.JobTemplate, author string) (gaea.Version[gaea.JobTemplate], error) {
-			if err := firstError(sameName(name, t.Name), t.Validate()); err != nil {
+			if err := firstError(sameName(name, t.Name), t.Validate(), a.validTemplate(t)); err != nil {
 				return gaea.Version[gaea.JobTemplate]{}, err
 			}
 			return a.deps.Archive.JobTemplates().Put(ctx, t, author)

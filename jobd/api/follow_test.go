@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -29,11 +30,18 @@ type stream struct {
 
 func (h *harness) follow(path string) *stream {
 	h.t.Helper()
+	return h.followAs(path, nil)
+}
+
+// followAs opens a stream with headers of the client's.
+func (h *harness) followAs(path string, header http.Header) *stream {
+	h.t.Helper()
 	ctx, cancel := context.WithCancel(h.t.Context())
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, h.server.URL+path, http.NoBody)
 	if err != nil {
 		h.t.Fatal(err)
 	}
+	maps.Copy(req.Header, header)
 	req.Header.Set("Authorization", "Bearer "+h.tokens[gaea.RoleRead])
 	resp, err := h.server.Client().Do(req)
 	if err != nil {

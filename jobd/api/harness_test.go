@@ -69,6 +69,12 @@ func assemble(t testing.TB) *harness {
 	h.api = api.New(api.Deps{
 		Archive: h.World, Runs: h.Runs, Enforcer: h.Enforcer, Feed: h.Feed,
 		Authenticator: auth, Policy: authz.Default(), Tokens: auth,
+		CompileExpect: func(expr string) error {
+			if strings.Contains(expr, "((") {
+				return gaea.Errorf(gaea.CodeInvalid, "line 1, column %d: a bracket is not closed", strings.Index(expr, "((")+1)
+			}
+			return nil
+		},
 		Status: func(context.Context) gaea.ServerStatus {
 			return gaea.ServerStatus{Version: "1.2.3", Master: apitest.Master, Connected: true, Database: "sqlite", Since: time.Unix(1, 0).UTC()}
 		},

@@ -30,13 +30,14 @@ type JobFilterInput struct {
 	Target   string       `query:"target" maxLength:"65536" doc:"the target expression as it was published"`
 	User     string       `query:"user" maxLength:"255" doc:"who published"`
 	Run      string       `query:"run" maxLength:"255" doc:"the Gaea run that published"`
+	Parent   string       `query:"parent" maxLength:"64" doc:"jid of the job that they belong to, for example an orchestration"`
 	Outcome  gaea.Outcome `query:"outcome" enum:"succeeded,in_sync,changed,would_change,failed,could_not_run,no_return,unreachable,killed,skipped,pending" doc:"jobs with at least one such return, or returns with this outcome"`
 	Since    time.Time    `query:"since" doc:"published, or received, at or after"`
 	Until    time.Time    `query:"until" doc:"and before"`
 }
 
 func (f JobFilterInput) filter() gaea.JobFilter {
-	return gaea.JobFilter{Master: f.Master, Minion: f.Minion, Function: f.Function, Target: f.Target, User: f.User, RunID: f.Run,
+	return gaea.JobFilter{Master: f.Master, Minion: f.Minion, Function: f.Function, Target: f.Target, User: f.User, RunID: f.Run, Parent: f.Parent,
 		Outcome: f.Outcome, Since: f.Since, Until: f.Until}
 }
 
@@ -75,7 +76,7 @@ func (a *API) jobs() {
 	})
 	route(a, operation{
 		id: "get-job", method: http.MethodGet, path: "/v1/jobs/{jid}", tag: tag, action: gaea.ActionRead,
-		summary: "One job, with how it stands for each minion",
+		summary: "One job, with how it stands for each minion, and the jobs that belong to it",
 	}, func(ctx context.Context, in *JobInput) (*answer[gaea.JobDetail], error) {
 		job, err := a.deps.Archive.Job(ctx, in.Master, in.JID)
 		if err != nil {

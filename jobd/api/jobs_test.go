@@ -80,6 +80,33 @@ func TestJobsAndReturnsAreFiltered(t *testing.T) {
 	}
 }
 
+func TestAnOrchestrationIsShownWithItsJobs(t *testing.T) {
+	h := serve(t)
+	parent, child := job("salt_master"), job("web1")
+	parent.Function, parent.Origin = "runner.state.orchestrate", gaea.OriginOrchestration
+	child.JID, child.Parent, child.Origin = "20260101120000000001", jid, gaea.OriginBatch
+	child.Batch = &gaea.JobBatch{Status: gaea.JobBatchHalted, Reason: "failhard", Target: gaea.Target{Type: gaea.TargetGlob, Expr: "*"}, Size: 1, Minions: 3, Done: 1, Waiting: 2,
+		Untold: []string{"web2", "web3"}}
+	stranger := job("web1")
+	stranger.JID = "20260101120000000002"
+	for _, j := range []gaea.Job{parent, child, stranger} {
+		h.AddJob(j)
+	}
+	var d gaea.JobDetail
+	h.get("/v1/jobs/" + jid).want(http.StatusOK).into(&d)
+	if d.Origin != gaea.OriginOrchestration || len(d.Children) != 1 || d.Children[0].JID != child.JID {
+		t.Errorf("got %+v", d)
+	}
+	if b := d.Children[0].Batch; b == nil || b.Status != gaea.JobBatchHalted || b.Reason != "failhard" || len(b.Untold) != 2 {
+		t.Errorf("the child's batch is %+v", b)
+	}
+	var page gaea.Page[gaea.Job]
+	h.get("/v1/jobs?parent=" + jid).want(http.StatusOK).into(&page)
+	if len(page.Items) != 1 || page.Items[0].Parent != jid {
+		t.Errorf("got %+v", page)
+	}
+}
+
 func TestTheReturnsOfAJobComeInPages(t *testing.T) {
 	h := serve(t)
 	h.AddJob(job("silent"))

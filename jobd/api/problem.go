@@ -4,11 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"sync"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/validation"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
 )
@@ -159,17 +161,63 @@ func place(d *huma.ErrorDetail) (field, message string) {
 			break
 		}
 	}
-	message = d.Message
-	if name, ok := strings.CutPrefix(message, "expected required property "); ok {
+	if name, ok := strings.CutPrefix(d.Message, "expected required property "); ok {
 		if name, ok := strings.CutSuffix(name, " to be present"); ok {
 			return strings.TrimPrefix(field+"."+name, "."), "it is missing, and it is needed"
 		}
 	}
-	if message == "unexpected property" {
-		message = "there is no such field here; look at its spelling and at where it stands"
+	return field, wording(d)
+}
+
+// wording says what is wrong with a value. It repeats the value where the form is to blame: of a text that is one of a few,
+// or written after a pattern, or a number out of range. What may be a secret stands in free values, which have no such form,
+// or where another type is expected: there only the type is named.
+func wording(d *huma.ErrorDetail) string {
+	switch d.Message {
+	case "unexpected property":
+		return "there is no such field here; look at its spelling and at where it stands"
+	case "unknown query parameter":
+		return "there is no such query parameter here; look at its spelling"
+	case validation.MsgExpectedObject, validation.MsgExpectedArray, validation.MsgExpectedString, validation.MsgExpectedBoolean,
+		validation.MsgExpectedNumber, validation.MsgExpectedInteger:
+		return d.Message + ", and not " + typeName(d.Value)
 	}
-	if message == "unknown query parameter" {
-		message = "there is no such query parameter here; look at its spelling"
+	switch v := d.Value.(type) {
+	case string:
+		if strings.HasPrefix(d.Location, "header") || len(v) > maxRepeated {
+			break
+		}
+		if form, ok := strings.CutPrefix(d.Message, "expected string to be "); ok {
+			return fmt.Sprintf("%q is not %s", v, form)
+		}
+		if choice, ok := strings.CutPrefix(d.Message, "expected value to be one of "); ok {
+			return fmt.Sprintf("%q is none of %s", v, strings.Trim(choice, `"`))
+		}
+	case float64:
+		if bound, ok := strings.CutPrefix(d.Message, "expected number "); ok {
+			return fmt.Sprintf("%v is not possible; use a number %s", v, bound)
+		}
 	}
-	return field, message
+	return d.Message
+}
+
+// maxRepeated bounds how long a value may be that a problem repeats.
+const maxRepeated = 100
+
+// typeName names the type of a JSON value.
+func typeName(v any) string {
+	switch v.(type) {
+	case nil:
+		return "null"
+	case string:
+		return "a string"
+	case bool:
+		return "a boolean"
+	case []any:
+		return "an array"
+	case map[string]any:
+		return "an object"
+	default:
+		return "a number"
+	}
 }

@@ -96,14 +96,10 @@ func (r resolver) target(ctx context.Context, req gaea.RunRequest) (gaea.Target,
 	return g.Definition.Target, err
 }
 
-// validWork refuses a batch or a lock that contradicts itself. Where each half is right and only both together are not, it
-// says that the template has a part in it.
+// validWork refuses a batch, a lock or actions that contradict each other, and says where a template has a part in it.
 func validWork(out engine.Request, req gaea.RunRequest) error {
 	err := gaea.ValidateWork(out.Batch, out.Concurrency, out.Pre, out.Post)
-	if err == nil || out.Template == "" || gaea.ValidateWork(req.Batch, req.Concurrency, nil, nil) != nil {
-		return err
-	}
-	if wrong, ok := errors.AsType[*gaea.Error](err); ok {
+	if wrong, ok := errors.AsType[*gaea.Error](err); ok && req.JobTemplate != "" {
 		return gaea.Invalid(wrong.Field, "together with what the job template %q gives: %s", req.JobTemplate, wrong.Message)
 	}
 	return err

@@ -8,12 +8,8 @@ import (
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
 )
 
-const (
-	// maxWait is how long a long poll is held at most.
-	maxWait = time.Minute
-	// lookAgain is the pace at which a run is looked at that cannot be watched, because another jobd has it.
-	lookAgain = time.Second
-)
+// maxWait is how long a long poll is held at most.
+const maxWait = time.Minute
 
 type createRunInput struct {
 	KeyInput
@@ -53,13 +49,21 @@ type getRunInput struct {
 
 type listRunsInput struct {
 	PageInput
-	Status     gaea.RunStatus `query:"status" enum:"queued,running,cancelling,succeeded,failed,cancelled,timed_out"`
-	Kind       gaea.RunKind   `query:"kind" enum:"job,check,enforce"`
+	Status     gaea.RunStatus `query:"status" enum:"queued,awaiting_approval,pre_actions,running,paused,cancelling,post_actions,succeeded,failed,halted,cancelled,timed_out"`
+	Kind       gaea.RunKind   `query:"kind" enum:"job,check,enforce,action"`
 	Assignment string         `query:"assignment" maxLength:"128" doc:"the assignment's name"`
 	User       string         `query:"user" maxLength:"255" doc:"who asked for it"`
 	Since      time.Time      `query:"since" doc:"created at or after"`
 	Until      time.Time      `query:"until" doc:"and before"`
 	Active     bool           `query:"active" doc:"only runs that still go on, or whose check does"`
+	Parent     string         `query:"parent" maxLength:"255" doc:"only runs that belong to this one: the check after it, and with actions what its actions did on minions"`
+	RetryOf    string         `query:"retry_of" maxLength:"255" doc:"only runs that repeat minions of this one"`
+	Actions    bool           `query:"actions" doc:"also runs that were made for an action of another; without it they are left out, but where kind asks for them"`
+}
+
+func (in *listRunsInput) filter() gaea.RunFilter {
+	return gaea.RunFilter{Status: in.Status, Kind: in.Kind, Assignment: in.Assignment, User: in.User, Since: in.Since, Until: in.Until,
+		Active: in.Active, Parent: in.Parent, RetryOf: in.RetryOf, NoActions: !in.Actions && in.Kind != gaea.RunForAction}
 }
 
 // accepted answers with a run that goes on.
@@ -77,14 +81,13 @@ func (a *API) runs() {
 	route(a, operation{
 		id: "create-run", method: http.MethodPost, path: "/v1/runs", tag: tag, action: gaea.ActionRun, status: http.StatusAccepted,
 		summary: "Run a function on minions",
-		about:   "Answers as soon as the run is stored and started. Wait for its end with GET /v1/runs/{id}?wait=30s.",
+		about:   "Answers as soon as the run is stored and started. Wait for its end with GET /v1/runs/{id}?wait=30s, or follow it with /v1/runs/{id}/events.",
 	}, a.createRun)
 	route(a, operation{
 		id: "list-runs", method: http.MethodGet, path: "/v1/runs", tag: tag, action: gaea.ActionRead,
 		summary: "List runs without their minions, newest first",
 	}, func(ctx context.Context, in *listRunsInput) (*answer[gaea.Page[gaea.Run]], error) {
-		f := gaea.RunFilter{Status: in.Status, Kind: in.Kind, Assignment: in.Assignment, User: in.User, Since: in.Since, Until: in.Until, Active: in.Active}
-		return paged(a.deps.Archive.ListRuns(ctx, f, in.request()))
+		return paged(a.deps.Archive.ListRuns(ctx, in.filter(), in.request()))
 	})
 	route(a, operation{
 		id: "get-run", method: http.MethodGet, path: "/v1/runs/{id}", tag: tag, action: gaea.ActionRead, wait: true,
@@ -101,26 +104,8 @@ func (a *API) runs() {
 		}
 		return &answer[gaea.Run]{*run}, nil
 	})
-	route(a, operation{
-		id: "cancel-run", method: http.MethodPost, path: "/v1/runs/{id}/cancel", tag: tag, action: gaea.ActionCancel, status: http.StatusAccepted,
-		summary: "Stop a run",
-		about:   "Nothing more is published, what runs is killed, and each kill is verified. Answers at once; a run that has ended stays as it is.",
-	}, func(ctx context.Context, in *cancelInput) (*accepted, error) {
-		var req gaea.CancelRequest
-		if in.Body != nil {
-			req = *in.Body
-		}
-		run, err := a.deps.Runs.Cancel(ctx, in.ID, req)
-		if err != nil {
-			return nil, err
-		}
-		return newAccepted(run), nil
-	})
-}
-
-type cancelInput struct {
-	RunInput
-	Body *gaea.CancelRequest
+	a.runControl()
+	a.runEvents()
 }
 
 func (a *API) createRun(ctx context.Context, in *createRunInput) (*accepted, error) {
@@ -134,53 +119,4 @@ func (a *API) createRun(ctx context.Context, in *createRunInput) (*accepted, err
 		return nil, err
 	}
 	return newAccepted(run), nil
-}
-
-// await returns the run when it is complete, or as it stands when the time is up or jobd stops.
-func (a *API) await(ctx context.Context, id string, wait time.Duration) (*gaea.Run, error) {
-	if wait <= 0 {
-		return a.deps.Runs.Get(ctx, id)
-	}
-	leave, err := a.enter()
-	if err != nil {
-		return nil, err
-	}
-	defer leave()
-	changes, end := a.deps.Runs.Watch(id)
-	defer end()
-	run, err := a.deps.Runs.Get(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	limit := time.NewTimer(wait)
-	defer limit.Stop()
-	again := time.NewTicker(lookAgain)
-	defer again.Stop()
-	for !run.Complete() {
-		select {
-		case next, ok := <-changes:
-			if !ok {
-				changes = nil // it is another jobd's, or just ended: look at it from time to time
-				if run, err = a.deps.Runs.Get(ctx, id); err != nil {
-					return nil, err
-				}
-				continue
-			}
-			run = next
-		case <-again.C:
-			if changes != nil {
-				continue
-			}
-			if run, err = a.deps.Runs.Get(ctx, id); err != nil {
-				return nil, err
-			}
-		case <-limit.C:
-			return run, nil
-		case <-a.stopped:
-			return run, nil
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-	}
-	return run, nil
 }

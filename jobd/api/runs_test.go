@@ -108,7 +108,20 @@ func TestABadRunIsRefusedBeforeAnythingIsPublished(t *testing.T) {
 		{"no such template", `{"function":"test.ping","job_template":"none",` + all + `}`, "job_template"},
 		{"broken target", `{"function":"test.ping","target":{"type":"compound","expr":"G@a:b and ("}}`, "target.expr"},
 		{"kwargs", `{"function":"test.ping","kwargs":[1],` + all + `}`, "kwargs"},
+		{"kwargs as a text", `{"function":"test.ping","kwargs":"a=b",` + all + `}`, "kwargs"},
 		{"batch", `{"function":"test.ping","batch":{"size":"0"},` + all + `}`, "batch.size"},
+		{"more than everything", `{"function":"test.ping","batch":{"size":"101%"},` + all + `}`, "batch.size"},
+		{"fewer than no failures", `{"function":"test.ping","batch":{"size":"1","max_failures":"-1"},` + all + `}`, "batch.max_failures"},
+		{"no hold", `{"function":"test.ping","batch":{"canary":"1","canary_hold":"for ever"},` + all + `}`, "batch.canary_hold"},
+		{"no mode", `{"function":"test.ping","batch":{"size":"1","mode":"fast"},` + all + `}`, "batch.mode"},
+		{"no order", `{"function":"test.ping","batch":{"size":"1","order":"best"},` + all + `}`, "batch.order"},
+		{"no sample", `{"function":"test.ping","batch":{"size":"1","max_failures":"5%","min_sample":0},` + all + `}`, "batch.min_sample"},
+		{"rolling without a size", `{"function":"test.ping","batch":{"mode":"rolling"},` + all + `}`, "batch.size"},
+		{"a hold without a canary", `{"function":"test.ping","batch":{"size":"1","canary_hold":"1m"},` + all + `}`, "batch.canary_hold"},
+		{"a threshold without slices", `{"function":"test.ping","batch":{"max_failures":"0"},` + all + `}`, "batch.max_failures"},
+		{"a policy without a lock", `{"function":"test.ping","concurrency":{"policy":"skip"},` + all + `}`, "concurrency.lock"},
+		{"no policy", `{"function":"test.ping","concurrency":{"lock":"l","policy":"push"},` + all + `}`, "concurrency.policy"},
+		{"no duration", `{"function":"test.ping","timeouts":{"slice":"5"},` + all + `}`, "timeouts.slice"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			h.t = t
@@ -189,20 +202,9 @@ func TestStoppingEndsLongPollsAtOnce(t *testing.T) {
 	}
 }
 
-func TestARunIsCancelled(t *testing.T) {
-	h := serve(t)
-	run := h.Runs.Start(gaea.Run{})
-	var got gaea.Run
-	h.post("/v1/runs/"+run.ID+"/cancel", nil).want(http.StatusAccepted).into(&got)
-	if got.Status != gaea.RunCancelling {
-		t.Errorf("got %+v", got)
-	}
-	h.post("/v1/runs/none/cancel", nil).problem(http.StatusNotFound, gaea.CodeNotFound, "")
-}
-
 func TestRunsAreListedWithTheirCounts(t *testing.T) {
 	h := serve(t)
-	h.Runs.Start(gaea.Run{Kind: gaea.RunCheck, Assignment: "a"})
+	h.Runs.Start(gaea.Run{Kind: gaea.RunCheck, Assignment: "a", Parent: "run-9"})
 	second := h.Runs.Start(gaea.Run{Kind: gaea.RunJob})
 	h.Runs.End(second.ID, gaea.RunFailed, gaea.OutcomeFailed)
 	var page gaea.Page[gaea.Run]
@@ -210,12 +212,33 @@ func TestRunsAreListedWithTheirCounts(t *testing.T) {
 	if len(page.Items) != 2 || page.Items[0].ID != second.ID || page.Items[0].Counts[gaea.OutcomeFailed] != 1 || page.Items[0].Minions != nil {
 		t.Errorf("got %+v", page)
 	}
-	for query, n := range map[string]int{"status=failed": 1, "kind=check": 1, "assignment=a": 1, "active=true": 1, "user=nobody": 0} {
+	for query, n := range map[string]int{"status=failed": 1, "kind=check": 1, "assignment=a": 1, "active=true": 1, "user=nobody": 0, "status=paused": 0, "parent=run-9": 1, "retry_of=run-9": 0} {
 		h.get("/v1/runs?" + query).want(http.StatusOK).into(&page)
 		if len(page.Items) != n {
 			t.Errorf("%s: %d runs", query, len(page.Items))
 		}
 	}
+}
+
+func TestWhatAnActionDidOnMinionsIsListedWhereItIsAskedFor(t *testing.T) {
+	h := serve(t)
+	first := h.Runs.Start(gaea.Run{Kind: gaea.RunJob})
+	h.Runs.Start(gaea.Run{Kind: gaea.RunForAction, Parent: first.ID})
+	for query, n := range map[string]int{"": 1, "actions=true": 2, "actions=false": 1, "kind=action": 1, "parent=" + first.ID: 0, "actions=true&parent=" + first.ID: 1} {
+		var page gaea.Page[gaea.Run]
+		h.get("/v1/runs?" + query).want(http.StatusOK).into(&page)
+		if len(page.Items) != n {
+			t.Errorf("%q: %d runs, want %d", query, len(page.Items), n)
+		}
+	}
+}
+
+func TestEveryStatusCanBeAskedFor(t *testing.T) {
+	h := serve(t)
+	for _, status := range gaea.RunStatuses() {
+		h.get("/v1/runs?status=" + string(status)).want(http.StatusOK)
+	}
+	h.get("/v1/runs?status=stuck").problem(http.StatusBadRequest, gaea.CodeInvalid, "status")
 }
 
 func TestARunNeverShowsItsCall(t *testing.T) {

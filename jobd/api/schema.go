@@ -25,6 +25,8 @@ func humaConfig() huma.Config {
 	registry := huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer)
 	registry.RegisterTypeAlias(reflect.TypeFor[gaea.Duration](), reflect.TypeFor[durationText]())
 	registry.RegisterTypeAlias(reflect.TypeFor[gaea.Amount](), reflect.TypeFor[amountText]())
+	registry.RegisterTypeAlias(reflect.TypeFor[gaea.Allowance](), reflect.TypeFor[allowanceText]())
+	registry.RegisterTypeAlias(reflect.TypeFor[gaea.Hold](), reflect.TypeFor[holdText]())
 	format := huma.Format{Marshal: huma.DefaultJSONFormat.Marshal, Unmarshal: decode}
 	return huma.Config{
 		OpenAPI: &huma.OpenAPI{
@@ -72,13 +74,14 @@ func decode(data []byte, v any) error {
 // durationText describes [gaea.Duration] as it travels.
 type durationText string
 
-const durationPattern = `^(0|([0-9]+(\.[0-9]*)?(ns|us|µs|μs|ms|s|m|h))+)$`
+// durationForm is a duration as it travels, without the ends of a pattern.
+const durationForm = `(0|([0-9]+(\.[0-9]*)?(ns|us|µs|μs|ms|s|m|h))+)`
 
 // Schema implements huma.SchemaProvider.
 func (durationText) Schema(huma.Registry) *huma.Schema {
 	return &huma.Schema{
 		Type:               huma.TypeString,
-		Pattern:            durationPattern,
+		Pattern:            `^` + durationForm + `$`,
 		PatternDescription: `a duration, for example "30s", "10m" or "1h30m"`,
 		Examples:           []any{"1h30m"},
 	}
@@ -91,8 +94,34 @@ type amountText string
 func (amountText) Schema(huma.Registry) *huma.Schema {
 	return &huma.Schema{
 		Type:               huma.TypeString,
-		Pattern:            `^\s*(|[0-9]*[1-9][0-9]*|(100|0*[1-9][0-9]?)%)\s*$`,
+		Pattern:            `^\s*(|0*[1-9][0-9]{0,8}|0*(100|[1-9][0-9]?)%)\s*$`,
 		PatternDescription: `a number of minions or a share of them, for example "5" or "10%"`,
 		Examples:           []any{"10%"},
+	}
+}
+
+// allowanceText describes [gaea.Allowance] as it travels.
+type allowanceText string
+
+// Schema implements huma.SchemaProvider.
+func (allowanceText) Schema(huma.Registry) *huma.Schema {
+	return &huma.Schema{
+		Type:               huma.TypeString,
+		Pattern:            `^(|\s*(0*[0-9]{1,9}|0*(100|[0-9]{1,2})%)\s*)$`,
+		PatternDescription: `a number of minions from 0 up or a share of them, for example "0", "3" or "5%"`,
+		Examples:           []any{"5%"},
+	}
+}
+
+// holdText describes [gaea.Hold] as it travels.
+type holdText string
+
+// Schema implements huma.SchemaProvider.
+func (holdText) Schema(huma.Registry) *huma.Schema {
+	return &huma.Schema{
+		Type:               huma.TypeString,
+		Pattern:            `^(|manual|` + durationForm + `)$`,
+		PatternDescription: `a duration, for example "10m", or "manual"`,
+		Examples:           []any{"10m"},
 	}
 }

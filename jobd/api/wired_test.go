@@ -3,10 +3,13 @@ package api_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"net/http/httptest"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -15,6 +18,7 @@ import (
 	"github.com/gaea-salt/terraform-provider-gaea/internal/enforce"
 	"github.com/gaea-salt/terraform-provider-gaea/internal/engine"
 	"github.com/gaea-salt/terraform-provider-gaea/internal/engine/enginetest"
+	"github.com/gaea-salt/terraform-provider-gaea/internal/expect"
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
 	"github.com/gaea-salt/terraform-provider-gaea/internal/jobdclient"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/api"
@@ -117,8 +121,9 @@ func wire(t *testing.T) *wired {
 	}
 	tokens := authn.New(store, nil)
 	handler := api.New(api.Deps{Archive: store, Runs: eng, Enforcer: enf, Feed: arch.hub, Authenticator: tokens, Policy: authz.Default(), Tokens: tokens,
-		Status: func(context.Context) gaea.ServerStatus { return gaea.ServerStatus{Master: "m1"} },
-		Ready:  func(context.Context) []string { return nil }})
+		CompileExpect: func(expr string) error { _, err := expect.Compile(expr); return err },
+		Status:        func(context.Context) gaea.ServerStatus { return gaea.ServerStatus{Master: "m1"} },
+		Ready:         func(context.Context) []string { return nil }})
 	server := httptest.NewServer(handler)
 	t.Cleanup(func() {
 		handler.Stop()
@@ -183,6 +188,81 @@ func TestARunGoesFromTheClientToTheArchiveAndBack(t *testing.T) {
 	runs, err := c.ListRuns(ctx, gaea.RunFilter{Status: gaea.RunSucceeded}, gaea.PageRequest{})
 	if err != nil || len(runs.Items) != 1 || runs.Items[0].Counts[gaea.OutcomeSucceeded] != 3 {
 		t.Errorf("runs %+v, %v", runs, err)
+	}
+}
+
+func TestARunIsFollowedToItsEndWithoutASnapshotThatIsNotWhole(t *testing.T) {
+	w := wire(t)
+	ctx, c := t.Context(), w.client
+	run, err := c.CreateRun(ctx, gaea.RunRequest{Function: "test.version", Target: gaea.Target{Type: gaea.TargetGlob, Expr: "*"},
+		Batch: gaea.Batch{Size: amount(t, "1")}}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices, snapshots := 0, 0
+	last, err := c.FollowRun(ctx, run.ID, func(r *gaea.Run) error {
+		snapshots++
+		if len(r.Slices) < slices {
+			t.Errorf("%d slices after %d", len(r.Slices), slices)
+		}
+		slices = len(r.Slices)
+		return nil
+	})
+	if err != nil || last.Status != gaea.RunSucceeded || len(last.Minions) != 3 || slices != 3 || snapshots < 2 {
+		t.Fatalf("%d snapshots, at last %+v, %v", snapshots, last, err)
+	}
+	now, err := c.GetRun(ctx, run.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a, b := timeless(t, last), timeless(t, now); a != b {
+		t.Errorf("followed to\n%s\nand it is\n%s", a, b)
+	}
+}
+
+// timeless is a run as JSON without its times, of which the archive keeps microseconds only.
+func timeless(t *testing.T, r *gaea.Run) string {
+	t.Helper()
+	b, err := json.Marshal(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return regexp.MustCompile(`"\d{4}-\d\d-\d\dT[^"]*"`).ReplaceAllString(string(b), `""`)
+}
+
+func TestWhatFailedInARunIsRetried(t *testing.T) {
+	w := wire(t)
+	ctx, c := t.Context(), w.client
+	w.salt.Set("web2", enginetest.Minion{Down: true})
+	run, err := c.CreateRun(ctx, gaea.RunRequest{Function: "test.version", Target: gaea.ListTarget([]string{"web1", "web2"}),
+		Timeouts: gaea.Timeouts{Gather: gaea.Duration(500 * time.Millisecond)}}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if run, err = c.WaitRun(ctx, run.ID, nil); err != nil || run.Minions["web2"].Outcome != gaea.OutcomeUnreachable {
+		t.Fatalf("ended as %+v, %v", run, err)
+	}
+	w.salt.Set("web2", enginetest.Minion{Takes: 50 * time.Millisecond})
+	again, err := c.RetryRun(ctx, run.ID, gaea.RetryRequest{}, "key-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err = c.WaitRun(ctx, again.ID, nil); err != nil || again.Status != gaea.RunSucceeded || again.RetryOf != run.ID || len(again.Minions) != 1 {
+		t.Errorf("ended as %+v, %v", again, err)
+	}
+}
+
+func TestAnExpectationThatDoesNotCompileIsRefusedWithItsPosition(t *testing.T) {
+	w := wire(t)
+	tmpl := gaea.JobTemplate{Name: "t", PostActions: []gaea.JobAction{{Name: "health", Function: "test.ping", Expect: "ret == tru"}}}
+	_, err := w.client.PutJobTemplate(t.Context(), tmpl)
+	wrong, ok := errors.AsType[*gaea.Error](err)
+	if !ok || wrong.Code != gaea.CodeInvalid || wrong.Field != "post_actions[0].expect" || !strings.Contains(wrong.Message, "line 1, column 8") {
+		t.Errorf("got %v", err)
+	}
+	tmpl.PostActions[0].Expect = "ret == true"
+	if _, err := w.client.PutJobTemplate(t.Context(), tmpl); err != nil {
+		t.Error(err)
 	}
 }
 

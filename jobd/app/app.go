@@ -20,6 +20,7 @@ import (
 	"github.com/gaea-salt/terraform-provider-gaea/internal/drift"
 	"github.com/gaea-salt/terraform-provider-gaea/internal/enforce"
 	"github.com/gaea-salt/terraform-provider-gaea/internal/engine"
+	"github.com/gaea-salt/terraform-provider-gaea/internal/expect"
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
 	"github.com/gaea-salt/terraform-provider-gaea/internal/redact"
 	"github.com/gaea-salt/terraform-provider-gaea/internal/saltclient/native"
@@ -44,7 +45,8 @@ type App struct {
 	ingest    *ingest.Ingester
 	engine    *engine.Engine
 	enforce   *enforce.Service
-	retention *schedule.Retention
+	queue     *schedule.Queue
+	queueLock *databaseLock // nil where the queue is no file
 	late      *lateReturns
 	api       *api.API
 	listener  net.Listener
@@ -74,6 +76,9 @@ func New(ctx context.Context, o Options) (*App, error) {
 		return nil, errors.Join(err, a.listener.Close())
 	}
 	a.wire(salt, sealer)
+	if err := a.openQueue(ctx); err != nil {
+		return nil, errors.Join(err, a.queueLock.release(), a.store.Close(), a.lock.release(), a.listener.Close())
+	}
 	a.server = &http.Server{
 		Handler: a.api, TLSConfig: tlsConfig, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
 		MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
@@ -90,7 +95,7 @@ func (a *App) openArchive(ctx context.Context) (archive.Sealer, error) {
 	if err := makeDirectory(path); err != nil {
 		return nil, err
 	}
-	if a.lock, err = lockDatabase(path); err != nil {
+	if a.lock, err = lockDatabase(path, "--database"); err != nil {
 		return nil, err
 	}
 	var sealer archive.Sealer
@@ -125,25 +130,27 @@ func (a *App) wire(salt *native.Client, sealer archive.Sealer) {
 		Master: a.master, Salt: salt, Cache: salt, Feed: a.hub, Returns: a.store, Runs: a.store, Clock: clock, Logger: a.log,
 		Digest: sealer.Digest,
 		Redact: func(_ string, args []any, kwargs map[string]any) json.RawMessage { return redact.Call(args, kwargs) },
+		Runner: salt, Expect: compileExpectation, HTTP: actionClient(), Keep: ingestStore{store: a.store, master: a.master}.keepEvent,
 	})
 	a.late = newLateReturns(a.noteLate, a.log)
 	a.ingest = ingest.New(ingest.Options{
-		Master: a.master, Bus: salt, Cache: salt, Store: ingestStore{store: a.store, master: a.master}, Hub: a.hub,
+		Master: a.master, MasterID: salt.Master(), Bus: salt, Cache: salt, Store: ingestStore{store: a.store, master: a.master}, Hub: a.hub,
 		Fingerprint: fingerprinter.Job, OnStored: a.late.take,
 		Registry: a.registry, Logger: a.log, QueueBytes: a.o.QueueBytes, Keep: a.o.Retention,
 	})
+	runs := queuedRuns{a.engine, func(run string) { a.queue.Accepted(run) }} // the queue is made after those that use it
 	a.enforce = enforce.New(enforce.Deps{
-		Master: a.master, Engine: a.engine, Assignments: a.store.Assignments(), Groups: a.store.TargetGroups(),
+		Master: a.master, Engine: runs, Assignments: a.store.Assignments(), Groups: a.store.TargetGroups(),
 		Templates: a.store.JobTemplates(), Secrets: a.store, Evidence: a.store, Returns: a.store, Runs: a.store,
 		Fingerprinter: fingerprinter, Logger: a.log,
 	})
-	a.retention = schedule.NewRetention(a.store, a.o.Retention, a.log, time.Now)
 	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		archiveCollector{store: a.store}, busCollector{salt: salt})
 	tokens := authn.New(a.store, time.Now)
 	a.api = api.New(api.Deps{
-		Archive: a.store, Runs: a.engine, Enforcer: a.enforce, Feed: a.hub, Authenticator: tokens, Policy: authz.Default(), Tokens: tokens,
-		Status: a.status, Ready: a.problems, Metrics: promhttp.HandlerFor(a.registry, promhttp.HandlerOpts{}), Logger: a.log,
+		Archive: watchedArchive{a.store, func() { a.queue.Changed() }}, Runs: runs, Enforcer: a.enforce, Feed: a.hub, Authenticator: tokens, Policy: authz.Default(), Tokens: tokens,
+		CompileExpect: func(expr string) error { _, err := expect.Compile(expr); return err },
+		Status:        a.status, Ready: a.problems, Metrics: promhttp.HandlerFor(a.registry, promhttp.HandlerOpts{}), Logger: a.log,
 	})
 }
 
@@ -155,7 +162,7 @@ func (a *App) problems(ctx context.Context) []string {
 	if err := a.store.Check(ctx); err != nil {
 		p = append(p, "the archive does not answer: "+gaea.MessageOf(err))
 	}
-	return p
+	return append(p, a.queue.Problems(ctx)...)
 }
 
 func (a *App) status(context.Context) gaea.ServerStatus {

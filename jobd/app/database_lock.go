@@ -17,7 +17,8 @@ import (
 type databaseLock struct{ file *os.File }
 
 // lockDatabase takes the lock of the database at path, which the kernel lets go of when this process ends, however it ends.
-func lockDatabase(path string) (*databaseLock, error) {
+// The setting is what names the database.
+func lockDatabase(path, setting string) (*databaseLock, error) {
 	name := path + ".lock"
 	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -33,7 +34,7 @@ func lockDatabase(path string) (*databaseLock, error) {
 		if pid, err := strconv.Atoi(strings.TrimSpace(string(holder))); err == nil {
 			who += fmt.Sprintf(" (process %d)", pid)
 		}
-		return nil, gaea.Errorf(gaea.CodeUnavailable, "%s uses the database %s; stop it, or give this one a database of its own with --database", who, path)
+		return nil, gaea.Errorf(gaea.CodeUnavailable, "%s uses the database %s; stop it, or give this one a database of its own with %s", who, path, setting)
 	}
 	// The number is for people; the lock is what counts.
 	_ = f.Truncate(0)
@@ -41,5 +42,10 @@ func lockDatabase(path string) (*databaseLock, error) {
 	return &databaseLock{file: f}, nil
 }
 
-// release lets go of the lock. The file stays: to remove it would let two processes lock two files of one name.
-func (l *databaseLock) release() error { return l.file.Close() }
+// release lets go of the lock; nil is no lock. The file stays: to remove it would let two processes lock two files of one name.
+func (l *databaseLock) release() error {
+	if l == nil {
+		return nil
+	}
+	return l.file.Close()
+}

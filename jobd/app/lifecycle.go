@@ -73,8 +73,7 @@ func (a *App) start(ctx context.Context) error {
 	if err := a.enforce.Start(ctx); err != nil {
 		return err
 	}
-	a.retention.Start(ctx)
-	return nil
+	return a.queue.Start(ctx)
 }
 
 // stop ends everything in the opposite order, whatever was started and whatever happened to the part before.
@@ -86,8 +85,8 @@ func (a *App) stop(ctx context.Context) error {
 		return stop(ctx)
 	}
 	_ = step(stopServing, a.shutdown)
-	a.retention.Stop()
 	return errors.Join(
+		step(stopWorking, a.stopQueue),
 		step(stopWorking, func(ctx context.Context) error {
 			if err := errors.Join(a.enforce.Stop(ctx), a.engine.Stop(ctx)); err != nil {
 				return gaea.Wrap(err, gaea.CodeTimeout, "the runs that go on did not let go in time; the next start takes them up as they are stored")
@@ -96,7 +95,9 @@ func (a *App) stop(ctx context.Context) error {
 		}),
 		step(stopStoring, a.ingest.Stop),
 		step(stopWorking, a.late.stop),
+		a.queue.Close(),
 		a.store.Close(),
+		a.queueLock.release(),
 		a.lock.release(),
 	)
 }

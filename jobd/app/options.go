@@ -22,6 +22,7 @@ type Options struct {
 	SaltUser      string        // whose key publishes; empty: root's where it is readable, else the own user's
 	MasterName    string        // the master's name in the archive; empty: the id in its config
 	Database      string        // sqlite:///PATH
+	QueueDatabase string        // sqlite:///PATH or postgres://…; empty: a file beside the database
 	KeyFile       string        // what seals secrets in the database; empty: jobd.key beside the database
 	TLSCert       string        // PEM file; with TLSKey
 	TLSKey        string        // PEM file

@@ -43,6 +43,10 @@ type Store interface {
 	//     missing or listed as the target are those of both; what the bus told is better than what the job cache did. A job that
 	//     is seen through returns only takes function, arguments and time from the earliest of them, and expects nobody.
 	//     Metadata, RunID and StateKey that a publication lacks are taken from another, or from a return.
+	//   - What a job brings beside itself (Parent, Schedule, Batch) is kept by master and jid, whether it comes before or after
+	//     the job, or alone: in a job that is not Known and has no Function, which makes no job. Of two parents the later job is
+	//     kept, and accounts of a batch are merged as [gaea.JobBatch.Merge] does. An Origin is taken from whom the head is taken
+	//     from, or from another where that has none; a job with a Batch is one of gaea.OriginBatch.
 	//   - An event is known by master, tag, stamp and data.
 	//
 	// Return.States and Return.Body come back as they went in. Minion lists of jobs come back sorted. A return that is
@@ -51,7 +55,8 @@ type Store interface {
 	WriteBatch(ctx context.Context, master string, b Batch) error
 
 	// Job returns one job with how it stands for each minion: those it expects, pending where nothing was heard, and those
-	// that returned. An empty master means any; of several the newest. CodeNotFound.
+	// that returned; those that its batch has not told are pending, or skipped where the batch has ended. Its children are
+	// those whose Parent it is, with their counts. An empty master means any; of several the newest. CodeNotFound.
 	Job(ctx context.Context, master, jid string) (*gaea.JobDetail, error)
 	// Jobs lists jobs by the time they were published. Counts is filled, pending ones included; Since and Until are about
 	// Job.Started. A filter on Outcome finds jobs with at least one such return.
@@ -60,7 +65,7 @@ type Store interface {
 	// newest. CodeNotFound.
 	Return(ctx context.Context, master, jid, minion string) (*gaea.Return, error)
 	// Returns lists returns by the time the master received them. Without bodies, Body and States are left out. Function,
-	// Target, User and RunID of the filter are the job's.
+	// Target, User, RunID and Parent of the filter are the job's.
 	Returns(ctx context.Context, f gaea.JobFilter, p gaea.PageRequest, bodies bool) (gaea.Page[gaea.Return], error)
 	// States lists how each state stood on each minion when it was last run or tested, minion by minion in an order that does
 	// not change.

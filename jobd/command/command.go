@@ -6,9 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"os"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -19,11 +17,17 @@ import (
 
 // Exit codes of jobd, as its help says.
 const (
-	ExitOK     = 0 // it was done, and nothing is wrong
-	ExitFailed = 1 // it could not be done; the error says why
-	ExitUsage  = 2 // the command line is wrong
-	ExitNotOK  = 3 // it was done, and the answer is bad news: a run with failures, an assignment that drifted
+	ExitOK        = 0 // it was done, and nothing is wrong
+	ExitFailed    = 1 // it could not be done, as the error says; or a run failed, was halted or timed out
+	ExitUsage     = 2 // the command line is wrong
+	ExitNotOK     = 3 // an assignment drifted
+	ExitCancelled = 3 // a run was cancelled
+	ExitAway      = 4 // jobd could not be reached, or a run was left before its end: how it ends is not known
 )
+
+// exitCodes is for the help.
+const exitCodes = "Exit codes: 0 done and well, 1 could not be done, or a run failed, was halted or timed out, 2 wrong usage, 3 a run was cancelled, or " +
+	"drift was found, 4 jobd could not be reached, or a run was left before its end."
 
 type root struct {
 	Serve   serveCommand   `cmd:"" help:"Archive the master's event bus, and serve the API."`
@@ -32,19 +36,22 @@ type root struct {
 	Runs    runsCommand    `cmd:"" help:"List runs."`
 	Show    showCommand    `cmd:"" help:"Show a run: how each minion ended, and why."`
 	Cancel  cancelCommand  `cmd:"" help:"Stop a run: publish nothing more, kill what runs, and verify it."`
+	Pause   pauseCommand   `cmd:"" help:"Let a run's slice end, and begin nothing more until it is resumed."`
+	Resume  resumeCommand  `cmd:"" help:"Let a paused run go on."`
+	Retry   retryCommand   `cmd:"" help:"Run again what went wrong in a run, on just those minions."`
+	Jobs    jobsCommand    `cmd:"" help:"List jobs, whoever started them."`
+	Job     jobCommand     `cmd:"" help:"Show a job: how each minion ended, and the jobs that belong to it."`
 	Check   checkCommand   `cmd:"" help:"Make a test run of an assignment now, and show its drift."`
 	Drift   driftCommand   `cmd:"" help:"Show the drift of assignments by what the archive knows."`
 	Version versionCommand `cmd:"" help:"Print jobd's version."`
 }
 
-// world is what a command may touch; tests set their own.
+// world is what a command may touch.
 type world struct {
+	Process
 	ctx     context.Context
-	version string
-	stdout  io.Writer
-	stderr  io.Writer
-	tty     bool              // whether stderr is a terminal
 	origins map[string]string // of flags whose value is from a config file: where it stands there
+	dialled bool              // the command speaks with a jobd elsewhere
 }
 
 // exitError ends jobd with a code and no further words.
@@ -57,26 +64,26 @@ type usageError string
 
 func (e usageError) Error() string { return string(e) }
 
-// Main runs the command that args name and returns the exit code. The context's end stops it. The
-// last argument says whether stderr is a terminal.
-func Main(ctx context.Context, version string, args []string, stdout, stderr io.Writer, tty bool) int {
-	w := &world{ctx: ctx, version: version, stdout: stdout, stderr: stderr, tty: tty, origins: map[string]string{}}
+// Main runs the command that the process's arguments name and returns the exit code. The context's end stops it.
+func Main(ctx context.Context, p Process) int {
+	w := &world{Process: p, ctx: ctx, origins: map[string]string{}}
+	args := p.Args
 	exit := -1
 	parser, err := kong.New(&root{},
 		kong.Name("jobd"),
 		kong.Description("jobd stands beside a Salt master, keeps its history, and runs jobs that always end right.\n\n"+
 			"On the master:  jobd serve, and jobd token create --role apply --name you\n\n"+
-			"From anywhere:  export GAEA_ENDPOINT=… GAEA_TOKEN=…, then jobd run, runs, show, cancel, check, drift\n\n"+
-			"Exit codes: 0 done and well, 1 could not be done, 2 wrong usage, 3 done and not well (a run with failures, drift)."),
-		kong.Writers(stdout, stderr),
+			"From anywhere:  export GAEA_ENDPOINT=… GAEA_TOKEN=…, then jobd run, runs, show, cancel, pause, resume, retry, check, drift\n\n"+
+			exitCodes),
+		kong.Writers(p.Stdout, p.Stderr),
 		kong.Exit(func(code int) { exit = code }),
 		kong.UsageOnError(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
-		kong.Vars{"roles": "read,plan,apply,admin"},
+		kong.Vars{"roles": "read,plan,apply,admin", "statuses": joined(gaea.RunStatuses())},
 		kong.Bind(w),
 	)
 	if err != nil {
-		_, _ = fmt.Fprintln(stderr, "jobd:", err)
+		_, _ = fmt.Fprintln(p.Stderr, "jobd:", err)
 		return ExitFailed
 	}
 	if len(args) == 0 {
@@ -103,7 +110,7 @@ func (w *world) misuse(err error) int {
 			text = origin + rest
 		}
 	}
-	_, _ = fmt.Fprintln(w.stderr, "jobd:", text)
+	_, _ = fmt.Fprintln(w.Stderr, "jobd:", text)
 	return ExitUsage
 }
 
@@ -115,14 +122,17 @@ func (w *world) fail(err error) int {
 		return int(exit)
 	}
 	if usage, ok := errors.AsType[usageError](err); ok {
-		_, _ = fmt.Fprintln(w.stderr, "jobd:", usage)
+		_, _ = fmt.Fprintln(w.Stderr, "jobd:", usage)
 		return ExitUsage
 	}
 	text := err.Error()
 	if e, ok := errors.AsType[*gaea.Error](err); ok {
 		text = gaea.MessageOf(err) + causeOf(e)
 	}
-	_, _ = fmt.Fprintln(w.stderr, "jobd:", text)
+	_, _ = fmt.Fprintln(w.Stderr, "jobd:", text)
+	if w.dialled && gaea.CodeOf(err) == gaea.CodeUnavailable || w.dialled && gaea.CodeOf(err) == gaea.CodeTimeout {
+		return ExitAway
+	}
 	return ExitFailed
 }
 
@@ -145,10 +155,10 @@ func causeOf(e *gaea.Error) string {
 }
 
 // printf writes for people. A broken pipe is no error of ours.
-func (w *world) printf(format string, args ...any) { _, _ = fmt.Fprintf(w.stdout, format, args...) }
+func (w *world) printf(format string, args ...any) { _, _ = fmt.Fprintf(w.Stdout, format, args...) }
 
 // note writes beside the output proper, so that scripts can read stdout alone.
-func (w *world) note(format string, args ...any) { _, _ = fmt.Fprintf(w.stderr, format, args...) }
+func (w *world) note(format string, args ...any) { _, _ = fmt.Fprintf(w.Stderr, format, args...) }
 
 // remote is how client commands reach a jobd.
 type remote struct {
@@ -161,9 +171,10 @@ func (r remote) dial(w *world) (*jobdclient.Client, error) {
 	if r.Token == "" {
 		return nil, gaea.Errorf(gaea.CodeUnauthenticated, "no token is given; set GAEA_TOKEN to one made with: jobd token create")
 	}
+	w.dialled = true
 	return jobdclient.New(jobdclient.Config{
 		Endpoint: r.Endpoint, Token: r.Token, CAFile: r.CAFile,
-		UserAgent: "jobd/" + w.version, Logger: slog.New(slog.DiscardHandler),
+		UserAgent: "jobd/" + w.Version, Logger: slog.New(slog.DiscardHandler),
 	})
 }
 
@@ -171,12 +182,15 @@ type versionCommand struct{}
 
 // Run prints the version.
 func (versionCommand) Run(w *world) error {
-	w.printf("jobd %s\n", w.version)
+	w.printf("jobd %s\n", w.Version)
 	return nil
 }
 
-// StderrIsTerminal says whether jobd talks to a person.
-func StderrIsTerminal() bool {
-	info, err := os.Stderr.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
+// joined writes words with commas between.
+func joined[T ~string](words []T) string {
+	texts := make([]string, len(words))
+	for i, word := range words {
+		texts[i] = string(word)
+	}
+	return strings.Join(texts, ",")
 }

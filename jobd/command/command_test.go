@@ -15,7 +15,7 @@ import (
 func jobd(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	var out, errs bytes.Buffer
-	code = command.Main(t.Context(), "1.2.3", args, &out, &errs, false)
+	code = command.Main(t.Context(), command.Process{Version: "1.2.3", Args: args, Stdout: &out, Stderr: &errs})
 	return code, out.String(), errs.String()
 }
 
@@ -143,7 +143,7 @@ func TestTheEndOfTheContextIsNoPanic(t *testing.T) {
 	cancel()
 	t.Setenv("GAEA_TOKEN", "gaea_x")
 	var out, errs bytes.Buffer
-	if code := command.Main(ctx, "1", []string{"runs", "--endpoint", "http://127.0.0.1:1"}, &out, &errs, false); code != command.ExitFailed {
+	if code := command.Main(ctx, command.Process{Args: []string{"runs", "--endpoint", "http://127.0.0.1:1"}, Stdout: &out, Stderr: &errs}); code != command.ExitFailed {
 		t.Errorf("exit code %d", code)
 	}
 }

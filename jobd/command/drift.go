@@ -31,8 +31,7 @@ func (c *checkCommand) Run(w *world) error {
 		return err
 	}
 	defer client.Close()
-	status := newStatus(w)
-	status.say("checking " + c.Assignment)
+	status := newWaiting(w, "checking "+c.Assignment)
 	report, err := client.Check(w.ctx, c.Assignment, gaea.CheckRequest{MaxAge: c.MaxAge, Minions: c.Minions})
 	status.end()
 	if err != nil {
@@ -98,7 +97,7 @@ func showDrift(w *world, reports []*gaea.DriftReport, f format) error {
 		for _, r := range reports {
 			printReport(w, r)
 		}
-	} else if err := f.rows(w.stdout, reports, []string{"assignment", "minion", "status", "state", "difference", "seen"}, driftRows(reports, f)); err != nil {
+	} else if err := f.rows(w.Stdout, reports, []string{"assignment", "minion", "status", "state", "difference", "seen"}, driftRows(reports, f)); err != nil {
 		return err
 	}
 	if bad {

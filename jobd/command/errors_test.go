@@ -46,7 +46,7 @@ func TestAValueOfTheConfigFileIsNamedByItsLine(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "jobd.yaml")
 		write(t, path, text)
 		var out, errs bytes.Buffer
-		code := command.Main(t.Context(), "1", []string{"serve", "--config", path}, &out, &errs, false)
+		code := command.Main(t.Context(), command.Process{Args: []string{"serve", "--config", path}, Stdout: &out, Stderr: &errs})
 		want(t, text, code, command.ExitUsage, errs.String(), append(wants, path)...)
 		if strings.Count(errs.String(), "\n") != 1 {
 			t.Errorf("%s: more than a line:\n%s", text, errs.String())
@@ -59,7 +59,7 @@ func TestAFlagWinsOverTheConfigFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "jobd.yaml")
 	write(t, path, "retention: 1h\nlisten: 127.0.0.1:1\n")
 	var out, errs bytes.Buffer
-	code := command.Main(t.Context(), "1", []string{"serve", "--config", path, "--retention", "x"}, &out, &errs, false)
+	code := command.Main(t.Context(), command.Process{Args: []string{"serve", "--config", path, "--retention", "x"}, Stdout: &out, Stderr: &errs})
 	want(t, "the flag", code, command.ExitUsage, errs.String(), "--retention")
 	if strings.Contains(errs.String(), "line 1") {
 		t.Errorf("the file is blamed:\n%s", errs.String())
@@ -71,7 +71,7 @@ func TestSizesAreChecked(t *testing.T) {
 	for _, args := range [][]string{{"--queue", "0"}, {"--max-frame", "-1"}, {"--queue", "99999999999"}} {
 		var out, errs bytes.Buffer
 		args = append([]string{"serve", "--salt-config-dir", t.TempDir()}, strings.Join(args, "="))
-		code := command.Main(t.Context(), "1", args, &out, &errs, false)
+		code := command.Main(t.Context(), command.Process{Args: args, Stdout: &out, Stderr: &errs})
 		want(t, args[len(args)-1], code, command.ExitUsage, errs.String(), strings.Split(args[len(args)-1], "=")[0], "MiB")
 	}
 }
@@ -80,11 +80,12 @@ func TestEachCommandTeaches(t *testing.T) {
 	t.Parallel()
 	for line, wants := range map[string][]string{
 		"serve": {"Examples:", "--tls-cert", "SIGTERM"}, "token create": {"Examples:", "sudo -u jobd"}, "token list": {"--database"}, "token revoke": {"token's id"},
-		"run": {"Examples:", "NAME=VALUE", "Ctrl-C"}, "runs": {"--active"}, "show": {"--returns", "exit code"}, "cancel": {"exit code"},
+		"run": {"Examples:", "NAME=VALUE", "first Ctrl-C cancels", "--on-interrupt detach", "4 not known", "--wait-between", "--canary-hold"}, "runs": {"--active", "Examples:", "pre_actions", "cut -f1"}, "show": {"--returns", "The exit", "Examples:"}, "cancel": {"exit code", "--grace", "--[no-]wait", "Examples:"},
+		"pause": {"jobd show --watch", "Example:"}, "resume": {"canary", "Example:"}, "retry": {"--outcome", "Examples:", "Ctrl-C", "exit code"},
 		"check": {"exit code", "Nothing is changed"}, "drift": {"No minion is asked"}, "version": {"version"},
 	} {
 		var out, errs bytes.Buffer
-		code := command.Main(t.Context(), "1", append(strings.Fields(line), "--help"), &out, &errs, false)
+		code := command.Main(t.Context(), command.Process{Args: append(strings.Fields(line), "--help"), Stdout: &out, Stderr: &errs})
 		want(t, line, code, command.ExitOK, out.String(), wants...)
 	}
 }

@@ -10,8 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/api"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/api/apitest"
@@ -20,15 +18,13 @@ import (
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/command"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
 // rig is the real API over a world in memory, and the command line that talks to it.
 type rig struct {
 	*apitest.World
 	t     *testing.T
 	url   string
 	token string
-	tty   bool // whether stderr is a terminal
+	tty   bool // whether stdout and stderr are a terminal
 }
 
 func newRig(t *testing.T) *rig {
@@ -73,7 +69,8 @@ func (p *printed) String() string {
 type process struct {
 	t         *testing.T
 	out, errs printed
-	interrupt context.CancelFunc
+	interrupt context.CancelFunc // the first Ctrl-C
+	again     chan struct{}      // closed: the second
 	code      chan int
 }
 
@@ -81,9 +78,16 @@ type process struct {
 func (r *rig) start(args ...string) *process {
 	r.t.Helper()
 	ctx, cancel := context.WithCancel(r.t.Context())
-	p := &process{t: r.t, interrupt: cancel, code: make(chan int, 1)}
+	p := &process{t: r.t, interrupt: cancel, again: make(chan struct{}), code: make(chan int, 1)}
 	args = append(args, "--endpoint", r.url, "--token", r.token)
-	go func() { p.code <- command.Main(ctx, "1.2.3", args, &p.out, &p.errs, r.tty) }()
+	of := command.Process{
+		Version: "1.2.3", Args: args, Stdout: &p.out, Stderr: &p.errs, OnTerminal: r.tty,
+		Again: func() <-chan struct{} { return p.again },
+	}
+	if r.tty {
+		of.Screen = func() (int, int) { return 80, 24 }
+	}
+	go func() { p.code <- command.Main(ctx, of) }()
 	r.t.Cleanup(cancel)
 	return p
 }

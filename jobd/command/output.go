@@ -16,6 +16,7 @@ import (
 // hold everything, with the API's own words and times in UTC.
 type format struct {
 	Output string `short:"o" help:"table for people; json and tsv (with a header line) for scripts." enum:"table,json,tsv" default:"table"`
+	line   bool   // JSON on one line
 }
 
 func (f format) tsv() bool { return f.Output == "tsv" }
@@ -77,6 +78,9 @@ var escape = strings.NewReplacer("\\", `\\`, "\t", `\t`, "\n", `\n`, "\r", `\r`)
 func (f format) rows(w io.Writer, value any, header []string, rows [][]string) error {
 	switch f.Output {
 	case "json":
+		if f.line {
+			return json.NewEncoder(w).Encode(value)
+		}
 		return printJSON(w, value)
 	case "tsv":
 		var b strings.Builder
@@ -161,7 +165,7 @@ func firstLine(s string) string {
 	if more && rest != "" {
 		line += " …"
 	}
-	return strings.ReplaceAll(line, "\t", " ")
+	return harmless(line)
 }
 
 func indent(s, by string) string {

@@ -19,6 +19,7 @@ type serveFlags struct {
 	SaltUser      string        `help:"Whose key publishes: a user of publisher_acl. Root's key where it is readable, else the own user's, when absent." placeholder:"USER"`
 	MasterName    string        `help:"The master's name in the archive; its id when absent." placeholder:"NAME"`
 	Database      string        `help:"Where the archive is." default:"sqlite:///var/lib/jobd/jobd.db" placeholder:"URL"`
+	QueueDatabase string        `help:"Where what is done by the clock is queued: sqlite:///PATH or postgres://…. A file beside the archive when absent." placeholder:"URL"`
 	KeyFile       string        `help:"What seals secrets in the database; made when missing. jobd.key beside the database when absent." type:"path" placeholder:"FILE"`
 	Retention     gaea.Duration `help:"How long jobs, returns and events are kept; 0 keeps them for ever. 2160h is 90 days." default:"2160h" placeholder:"DURATION"`
 	MaxFrame      int           `help:"Largest message of the event bus, in MiB." default:"64" placeholder:"MIB"`
@@ -51,9 +52,9 @@ func (c *serveCommand) Run(w *world) error {
 	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
 		return gaea.Invalid("log_level", "%q is none of debug, info, warn and error", c.LogLevel)
 	}
-	var handler slog.Handler = slog.NewTextHandler(w.stderr, &slog.HandlerOptions{Level: level})
+	var handler slog.Handler = slog.NewTextHandler(w.Stderr, &slog.HandlerOptions{Level: level})
 	if c.LogFormat == "json" {
-		handler = slog.NewJSONHandler(w.stderr, &slog.HandlerOptions{Level: level})
+		handler = slog.NewJSONHandler(w.Stderr, &slog.HandlerOptions{Level: level})
 	}
 	for name, mib := range map[string]int{"--max-frame": c.MaxFrame, "--queue": c.Queue} {
 		if mib < 1 || mib > maxMiB {
@@ -62,9 +63,9 @@ func (c *serveCommand) Run(w *world) error {
 	}
 	jobd, err := app.New(w.ctx, app.Options{
 		Listen: c.Listen, SaltConfigDir: c.SaltConfigDir, SaltUser: c.SaltUser, MasterName: c.MasterName,
-		Database: c.Database, KeyFile: c.KeyFile, TLSCert: c.TLSCert, TLSKey: c.TLSKey,
+		Database: c.Database, QueueDatabase: c.QueueDatabase, KeyFile: c.KeyFile, TLSCert: c.TLSCert, TLSKey: c.TLSKey,
 		Retention: time.Duration(c.Retention), MaxFrame: c.MaxFrame << 20, QueueBytes: c.Queue << 20,
-		Version: w.version, Logger: slog.New(handler),
+		Version: w.Version, Logger: slog.New(handler),
 	})
 	if w.ctx.Err() != nil && jobd == nil {
 		return nil // told to stop while it started: that is no failure

@@ -1,68 +1,106 @@
 package command
 
 import (
-	"bytes"
-	"encoding/json"
+	"context"
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
+	"time"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
 	"github.com/gaea-salt/terraform-provider-gaea/internal/jobdclient"
 )
 
-// runWithReturns is a run with what its minions sent back, for scripts.
-type runWithReturns struct {
-	Run     *gaea.Run     `json:"run"`
-	Returns []gaea.Return `json:"returns"`
+type showCommand struct {
+	remote
+	format
+	ID      string `arg:"" name:"run" help:"The run's id, as jobd run and jobd runs print it."`
+	Watch   bool   `short:"w" help:"Stay until the run ends, and show how it goes. Ctrl-C leaves; the run goes on."`
+	Returns bool   `short:"r" help:"Also print what each minion returned."`
+	All     bool   `short:"a" help:"Name every minion and every slice, however many there are."`
 }
 
-// showRun prints a run whole. A run that ended badly ends jobd with [ExitNotOK].
-func showRun(w *world, client *jobdclient.Client, r *gaea.Run, f format, withReturns bool) error {
-	var returns []gaea.Return
+// Help is printed above the list of arguments.
+func (*showCommand) Help() string {
+	return `Tells how each minion ended and why, the slices, the actions before and after with their tries, what the run waits for, and
+which runs repeat it. The exit code is 0 while the run goes on and where it succeeded, 1 where it failed, was halted or
+timed out, 3 where it was cancelled, and 4 where --watch left before the end. With --watch -o json each change is an
+object on a line of its own, and the last line is the run.
+
+Examples:
+  jobd show run-01kz
+  jobd show run-01kz --watch
+  jobd show run-01kz --all --returns
+  jobd show run-01kz -o json`
+}
+
+// Run shows one run.
+func (c *showCommand) Run(w *world) error {
+	client, err := c.dial(w)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	run, err := client.GetRun(w.ctx, c.ID)
+	if err != nil {
+		return ofRun(err, c.ID)
+	}
+	v := watch{w: w, client: client, format: c.format, returns: c.Returns, all: c.All, events: c.Watch && c.Output == "json", policy: interruptDetaches}
+	if c.Watch && !run.Complete() {
+		return v.show(run)
+	}
+	return v.print(run)
+}
+
+// showRun prints a run whole. A run that ended badly ends jobd with the code for that.
+func showRun(ctx context.Context, w *world, client *jobdclient.Client, r *gaea.Run, f format, withReturns, all bool) error {
+	var (
+		returns []gaea.Return
+		retries []gaea.Run
+		err     error
+	)
 	if withReturns {
-		var err error
-		if returns, err = returnsOf(w, client, r); err != nil {
+		if returns, err = returnsOf(ctx, client, r); err != nil {
 			return err
 		}
 	}
-	var err error
 	if f.Output == "table" {
-		err = printRun(w, r, returns)
+		if r.Status.Final() {
+			if retries, err = retriesOf(ctx, client, r); err != nil {
+				return err
+			}
+		}
+		s := sheet{w: w, run: r, all: all, now: time.Now()}
+		err = s.print(retries, returns)
 	} else {
 		err = printRunRows(w, r, f, withReturns, returns)
 	}
 	if err != nil {
 		return err
 	}
-	if r.Status.Final() && r.Status != gaea.RunSucceeded {
-		return exitError(ExitNotOK)
-	}
-	return nil
+	return codeOf(r.Status)
 }
 
-// returnsOf fetches what the run's minions sent back, by minion.
-func returnsOf(w *world, client *jobdclient.Client, r *gaea.Run) ([]gaea.Return, error) {
-	jids := map[string]bool{}
-	for _, m := range r.Minions {
-		if m.JID != "" && m.Outcome.Heard() {
-			jids[m.JID] = true
-		}
+// codeOf is the exit code for a run that stands so.
+func codeOf(s gaea.RunStatus) error {
+	switch s {
+	case gaea.RunFailed, gaea.RunHalted, gaea.RunTimedOut:
+		return exitError(ExitFailed)
+	case gaea.RunCancelled:
+		return exitError(ExitCancelled)
+	default:
+		return nil
 	}
-	returns := []gaea.Return{}
-	for _, jid := range slices.Sorted(maps.Keys(jids)) {
-		for ret, err := range jobdclient.All(func(p gaea.PageRequest) (gaea.Page[gaea.Return], error) { return client.JobReturns(w.ctx, jid, p) }) {
-			if err != nil {
-				return nil, err
-			}
-			if r.Minions[ret.Minion].JID == jid {
-				returns = append(returns, ret)
-			}
-		}
+}
+
+// retriesOf are the runs that repeat a run, the oldest first.
+func retriesOf(ctx context.Context, client *jobdclient.Client, r *gaea.Run) ([]gaea.Run, error) {
+	page, err := client.ListRuns(ctx, gaea.RunFilter{RetryOf: r.ID, NoActions: true}, gaea.PageRequest{})
+	if err != nil {
+		return nil, err
 	}
-	slices.SortFunc(returns, func(a, b gaea.Return) int { return strings.Compare(a.Minion, b.Minion) })
-	return returns, nil
+	slices.SortFunc(page.Items, func(a, b gaea.Run) int { return a.Created.Compare(b.Created) })
+	return page.Items, nil
 }
 
 func printRunRows(w *world, r *gaea.Run, f format, withReturns bool, returns []gaea.Return) error {
@@ -85,93 +123,5 @@ func printRunRows(w *world, r *gaea.Run, f format, withReturns bool, returns []g
 		}
 		rows = append(rows, row)
 	}
-	return f.rows(w.stdout, value, header, rows)
-}
-
-func printRun(w *world, r *gaea.Run, returns []gaea.Return) error {
-	what := string(r.Kind)
-	if r.Assignment != "" {
-		what += " of " + r.Assignment + ":"
-	}
-	how := "for"
-	if r.Status.Final() {
-		how = "in"
-	}
-	w.printf("%s  %s %s on %s: %s %s %s\n", r.ID, what, r.Function, shortTarget(r.Target), words(r.Status), how, age(r))
-	if r.Message != "" {
-		w.printf("%s\n", r.Message)
-	}
-	if r.CheckRun != "" {
-		w.printf("what is left was checked by %s\n", r.CheckRun)
-	}
-	if len(r.Minions) == 0 {
-		return nil
-	}
-	w.printf("\n")
-	var rows [][]string
-	for _, id := range slices.Sorted(maps.Keys(r.Minions)) {
-		m := r.Minions[id]
-		why := firstLine(m.Message)
-		if m.Late {
-			why = strings.TrimSpace("(late) " + why)
-		}
-		rows = append(rows, []string{id, words(m.Outcome), m.JID, why})
-	}
-	if err := table(w.stdout, []string{"minion", "outcome", "jid", "why"}, rows); err != nil {
-		return err
-	}
-	for i := range returns {
-		w.printf("\n%s:\n%s\n", returns[i].Minion, indent(readable(&returns[i]), "    "))
-	}
-	return nil
-}
-
-// readable is a return as people want to read it: of a state run the states that are not in sync, of all else the value, a
-// text as it is.
-func readable(r *gaea.Return) string {
-	if len(r.States) > 0 {
-		return readableStates(r.States)
-	}
-	var text string
-	if json.Unmarshal(r.Body, &text) == nil {
-		return text
-	}
-	var lines []string
-	if json.Unmarshal(r.Body, &lines) == nil {
-		return strings.Join(lines, "\n")
-	}
-	var pretty bytes.Buffer
-	if json.Indent(&pretty, r.Body, "", "  ") != nil {
-		return string(r.Body)
-	}
-	return pretty.String()
-}
-
-func readableStates(states []gaea.StateResult) string {
-	var b strings.Builder
-	calm := 0
-	for i := range states {
-		s := &states[i]
-		if s.Outcome == gaea.OutcomeInSync {
-			calm++
-			continue
-		}
-		fmt.Fprintf(&b, "%s: %s.%s %s\n", words(s.Outcome), s.Module, s.Function, s.ID)
-		if s.Comment != "" {
-			fmt.Fprintf(&b, "%s\n", indent(s.Comment, "    "))
-		}
-		switch {
-		case s.Diff != "":
-			fmt.Fprintf(&b, "%s\n", indent(s.Diff, "    "))
-		case len(s.Changes) > 0:
-			var pretty bytes.Buffer
-			if json.Indent(&pretty, s.Changes, "", "  ") == nil {
-				fmt.Fprintf(&b, "%s\n", indent(pretty.String(), "    "))
-			}
-		}
-	}
-	if calm > 0 {
-		fmt.Fprintf(&b, "%d in sync\n", calm)
-	}
-	return b.String()
+	return f.rows(w.Stdout, value, header, rows)
 }

@@ -88,7 +88,7 @@ func (c *tokenListCommand) Run(w *world) error {
 		}
 		rows[i] = []string{t.ID, t.Name, string(t.Role), c.time(t.Created), expires}
 	}
-	return c.rows(w.stdout, list, []string{"id", "name", "role", "created", "expires"}, rows)
+	return c.rows(w.Stdout, list, []string{"id", "name", "role", "created", "expires"}, rows)
 }
 
 type tokenRevokeCommand struct {

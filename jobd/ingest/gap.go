@@ -217,7 +217,7 @@ func (i *Ingester) fetchJob(ctx context.Context, jid string, touched bool) (int,
 		return 0, err
 	}
 	r := &records{}
-	if cached.Job.Function != "" && (have == nil || !have.Known || lacks(have.Minions, cached.Job.Minions)) {
+	if cached.Job.Function != "" && (have == nil || !have.Known || lacks(have.Minions, cached.Job.Minions) || stands(have.Batch, cached.Job.Batch)) {
 		i.addJob(r, cached.Job, gaea.SourceCache)
 	}
 	for _, ret := range cached.Returns {
@@ -239,12 +239,18 @@ func lacks(have, want []string) bool {
 	})
 }
 
-// complete says whether every minion that the job expects has returned.
+// stands says whether the job cache may tell better than the archive how a batch of Salt's own stands.
+func stands(have, cached *gaea.JobBatch) bool {
+	return cached != nil && (have == nil || !have.Status.Ended())
+}
+
+// complete says whether every minion that the job expects has returned, but for those that its batch never told; a
+// batch has to have ended.
 func complete(j *gaea.JobDetail) bool {
 	for _, r := range j.Returns {
-		if !r.Outcome.Heard() {
+		if !r.Outcome.Heard() && r.Outcome != gaea.OutcomeSkipped {
 			return false
 		}
 	}
-	return j.Known
+	return j.Known && (j.Batch == nil || j.Batch.Status.Ended())
 }

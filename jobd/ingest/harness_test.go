@@ -127,6 +127,7 @@ type store struct {
 	refuse  string        // a minion whose returns are invalid
 	slow    time.Duration // how long one transaction takes
 	jobs    map[string]gaea.Job
+	parents map[string]string      // by job id
 	returns map[string]gaea.Return // by job id and minion
 	minions map[string][]string    // who returned, by job id
 	events  []gaea.Event
@@ -138,7 +139,7 @@ type store struct {
 }
 
 func newStore() *store {
-	return &store{jobs: map[string]gaea.Job{}, returns: map[string]gaea.Return{}, minions: map[string][]string{}, gaps: map[int64]time.Time{}}
+	return &store{jobs: map[string]gaea.Job{}, parents: map[string]string{}, returns: map[string]gaea.Return{}, minions: map[string][]string{}, gaps: map[int64]time.Time{}}
 }
 
 func (s *store) Write(_ context.Context, jobs []gaea.Job, returns []gaea.Return, events []gaea.Event) error {
@@ -158,7 +159,15 @@ func (s *store) Write(_ context.Context, jobs []gaea.Job, returns []gaea.Return,
 	}
 	s.writes++
 	for _, j := range jobs {
-		if old, ok := s.jobs[j.JID]; ok {
+		if j.Parent != "" {
+			s.parents[j.JID] = j.Parent
+		}
+		old, ok := s.jobs[j.JID]
+		if j.Function == "" && j.Batch == nil {
+			continue // it only says whose child it is
+		}
+		if ok {
+			j.Batch = old.Batch.Merge(j.Batch)
 			j.Minions = slices.Compact(slices.Sorted(slices.Values(slices.Concat(old.Minions, j.Minions))))
 		}
 		s.jobs[j.JID] = j

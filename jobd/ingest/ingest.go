@@ -4,6 +4,7 @@
 package ingest
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"log/slog"
@@ -39,6 +40,7 @@ type Fingerprint func(function string, args json.RawMessage) (key string, test b
 // Options say what to ingest from and to.
 type Options struct {
 	Master      string // the master's name in the archive
+	MasterID    string // the master's own id, which Salt gives as the minion of runners; empty means Master
 	Bus         gaea.Bus
 	Cache       gaea.JobCache
 	Store       Store
@@ -92,6 +94,7 @@ func New(o Options) *Ingester {
 	o.BatchEvents = orDefault(o.BatchEvents, 500)
 	o.Linger = orDefault(o.Linger, 50*time.Millisecond)
 	o.Settle = orDefault(o.Settle, 5*time.Second)
+	o.MasterID = cmp.Or(o.MasterID, o.Master)
 	if o.Now == nil {
 		o.Now = time.Now
 	}

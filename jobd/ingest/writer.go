@@ -100,6 +100,9 @@ func (i *Ingester) decode(events []gaea.Event) *records {
 			i.addJob(r, *d.Publication, gaea.SourceBus)
 		case d.Return != nil:
 			kind = kindReturn
+			if d.Return.Minion == "" { // a runner ran on the master
+				d.Return.Minion = i.o.MasterID
+			}
 			if d.Trimmed {
 				i.postpone(*d.Return)
 			} else {
@@ -117,7 +120,12 @@ func (i *Ingester) decode(events []gaea.Event) *records {
 
 func (i *Ingester) addJob(r *records, job gaea.Job, source gaea.Source) {
 	job.Master, job.Source = i.o.Master, source
-	job.StateKey, job.Test = i.o.Fingerprint(job.Function, job.Args)
+	key, test := i.o.Fingerprint(job.Function, job.Args)
+	job.StateKey, job.Test = key, job.Test || test
+	if saltclient.IsMasterFunction(job.Function) && len(job.Minions) == 0 {
+		job.Minions = []string{i.o.MasterID}
+		job.Target = gaea.ListTarget(job.Minions)
+	}
 	redact.Job(&job)
 	r.jobs = append(r.jobs, job)
 }
@@ -126,6 +134,9 @@ func (i *Ingester) addReturn(r *records, ret gaea.Return, source gaea.Source) {
 	ret.Master, ret.Source = i.o.Master, source
 	key, test := i.o.Fingerprint(ret.Function, ret.Args)
 	ret.StateKey, ret.Test = key, ret.Test || test
+	for _, child := range saltclient.Children(&ret) {
+		r.jobs = append(r.jobs, gaea.Job{Master: i.o.Master, JID: child, Parent: ret.JID, Started: ret.Stamp, Source: source})
+	}
 	redact.Return(&ret)
 	r.returns = append(r.returns, ret)
 }

@@ -1,14 +1,11 @@
-// Package schedule does what jobd does by the clock and not because somebody asked. It lets go of what is older than the
-// retention setting.
 package schedule
 
 import (
 	"context"
 	"log/slog"
-	"sync"
 	"time"
 
-	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
+	"github.com/riverqueue/river"
 )
 
 // Pruner deletes what is older than a time, at most limit things at once, and returns how many that were.
@@ -21,64 +18,65 @@ const (
 	pruneEvery = time.Hour
 	// pruneStep bounds one transaction, so that the writer of the archive never waits long.
 	pruneStep = 500
+	// pruneTurn bounds how long old things are deleted without letting go of the worker.
+	pruneTurn = jobTimeout / 4
 )
 
-// Retention deletes what is older than keep, once at its start and then every hour.
-type Retention struct {
-	store  Pruner
-	keep   time.Duration
-	logger *slog.Logger
-	now    gaea.Clock
-	stop   context.CancelFunc
-	done   sync.WaitGroup
+const kindRetention = "retention"
+
+// retentionArgs name a master whose archive is kept small.
+type retentionArgs struct {
+	Master string `json:"master"`
 }
 
-// NewRetention returns a retention that is not started. A keep of 0 keeps everything for ever.
-func NewRetention(store Pruner, keep time.Duration, logger *slog.Logger, now gaea.Clock) *Retention {
-	return &Retention{store: store, keep: keep, logger: logger, now: now}
+// Kind implements [river.JobArgs].
+func (retentionArgs) Kind() string { return kindRetention }
+
+// retention deletes what is older than keep.
+type retention struct {
+	store Pruner
+	keep  time.Duration
+	log   *slog.Logger
 }
 
-// Start begins. It returns at once.
-func (r *Retention) Start(ctx context.Context) {
-	if r.keep <= 0 {
-		return
-	}
-	ctx, r.stop = context.WithCancel(context.WithoutCancel(ctx))
-	r.done.Go(func() {
-		tick := time.NewTicker(pruneEvery)
-		defer tick.Stop()
-		for {
-			r.prune(ctx)
-			select {
-			case <-ctx.Done():
-				return
-			case <-tick.C:
-			}
+func newRetention(store Pruner, keep time.Duration, log *slog.Logger) *retention {
+	return &retention{store: store, keep: keep, log: log}
+}
+
+// prune deletes what is old, and says after what pause to go on.
+func (r *retention) prune(ctx context.Context) (pause time.Duration) {
+	began, total := time.Now(), 0
+	before := began.Add(-r.keep)
+	defer func() {
+		if total > 0 {
+			r.log.Info("deleted what is older than the retention", "before", before, "deleted", total)
 		}
-	})
-}
-
-// Stop ends it and waits for the step under way.
-func (r *Retention) Stop() {
-	if r.stop != nil {
-		r.stop()
-		r.done.Wait()
-	}
-}
-
-func (r *Retention) prune(ctx context.Context) {
-	before, total := r.now().Add(-r.keep), 0
-	for {
+	}()
+	for time.Since(began) < pruneTurn {
 		n, err := r.store.Prune(ctx, before, pruneStep)
 		total += n
-		if err != nil && ctx.Err() == nil {
-			r.logger.Error("could not delete what is older than the retention; trying again in an hour", "before", before, "error", err)
-		}
-		if err != nil || n == 0 {
-			break
+		switch {
+		case ctx.Err() != nil:
+			return 0
+		case err != nil:
+			r.log.Error("could not delete what is older than the retention; trying again in an hour", "before", before, "err", err)
+			return pruneEvery
+		case n == 0:
+			return pruneEvery
 		}
 	}
-	if total > 0 {
-		r.logger.Info("deleted what is older than the retention", "before", before, "deleted", total)
+	return leastNap
+}
+
+type retentionWorker struct {
+	river.WorkerDefaults[retentionArgs]
+	retention *retention
+}
+
+// Work implements [river.Worker].
+func (w *retentionWorker) Work(ctx context.Context, _ *river.Job[retentionArgs]) error {
+	if w.retention.keep <= 0 { // of a setting that was
+		return nil
 	}
+	return river.JobSnooze(w.retention.prune(ctx))
 }

@@ -2,28 +2,33 @@ package schedule_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/schedule"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
 // shelf holds the times of things.
 type shelf struct {
-	mu    sync.Mutex
-	times []time.Time
+	mu     sync.Mutex
+	times  []time.Time
+	takes  time.Duration // a step
+	broken bool
 }
 
 func (s *shelf) Prune(_ context.Context, before time.Time, limit int) (int, error) {
+	if s.takes > 0 {
+		<-time.After(s.takes)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.broken {
+		return 0, errors.New("the disk is gone")
+	}
 	var left []time.Time
 	n := 0
 	for _, t := range s.times {
@@ -43,36 +48,55 @@ func (s *shelf) left() int {
 	return len(s.times)
 }
 
+// minutes are n things, one a minute up to now.
+func minutes(n int) *shelf {
+	s := &shelf{}
+	for i := range n {
+		s.times = append(s.times, time.Now().Add(-time.Duration(i)*time.Minute))
+	}
+	return s
+}
+
 func TestWhatIsOlderThanTheRetentionGoesAndTheRestStays(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		now := time.Now()
-		s := &shelf{}
-		for i := range 1200 {
-			s.times = append(s.times, now.Add(-time.Duration(i)*time.Minute))
+		s := minutes(1200)
+		if pause := schedule.Prune(t.Context(), s, 10*time.Hour, slog.New(slog.DiscardHandler)); pause != time.Hour {
+			t.Errorf("looks again after %s", pause)
 		}
-		r := schedule.NewRetention(s, 10*time.Hour, slog.New(slog.DiscardHandler), time.Now)
-		r.Start(t.Context())
-		synctest.Wait()
 		if n := s.left(); n != 601 {
 			t.Errorf("%d things are left, not the 601 of the last 10 hours", n)
 		}
-		<-time.NewTimer(time.Hour + time.Second).C
-		synctest.Wait()
+		<-time.After(time.Hour)
+		schedule.Prune(t.Context(), s, 10*time.Hour, slog.New(slog.DiscardHandler))
 		if n := s.left(); n != 541 {
 			t.Errorf("an hour later %d things are left, not 541", n)
 		}
-		r.Stop()
 	})
 }
 
-func TestARetentionOfZeroKeepsEverything(t *testing.T) {
+func TestMuchThatIsOldIsDeletedInTurnsSoThatAJobNeverWorksForLong(t *testing.T) {
 	t.Parallel()
-	s := &shelf{times: []time.Time{time.Unix(0, 0)}}
-	r := schedule.NewRetention(s, 0, slog.New(slog.DiscardHandler), time.Now)
-	r.Start(t.Context())
-	r.Stop()
-	if s.left() != 1 {
-		t.Error("something was deleted")
+	synctest.Test(t, func(t *testing.T) {
+		s := minutes(20000)
+		s.takes = 2 * time.Second
+		began, turns := time.Now(), 0
+		for pause := time.Duration(0); pause < time.Hour; turns++ {
+			pause = schedule.Prune(t.Context(), s, time.Hour, slog.New(slog.DiscardHandler))
+			if took := time.Since(began); took > 20*time.Second {
+				t.Fatalf("a turn took %s", took)
+			}
+			began = time.Now()
+		}
+		if s.left() > 61 || turns < 5 { // time passes
+			t.Errorf("%d left after %d turns", s.left(), turns)
+		}
+	})
+}
+
+func TestARetentionThatFailsIsTriedAgainInAnHour(t *testing.T) {
+	t.Parallel()
+	if pause := schedule.Prune(t.Context(), &shelf{broken: true}, time.Hour, slog.New(slog.DiscardHandler)); pause != time.Hour {
+		t.Errorf("tried again after %s", pause)
 	}
 }

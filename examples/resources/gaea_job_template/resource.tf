@@ -1,8 +1,10 @@
-# For state assignments: a tenth of the minions at a time.
+# For state assignments: one minion first, then a tenth at a time, and no further when more than 5% go wrong.
 resource "gaea_job_template" "rolling" {
-  name     = "rolling"
-  batch    = { size = "10%" }
-  timeouts = { job = "30m", gather = "10s" }
+  name         = "rolling"
+  batch        = { size = "10%", wait = "30s", canary = 1, max_failures = "5%" }
+  timeouts     = { job = "30m", gather = "10s" }
+  pre_actions  = [{ name = "drain", function = "cmd.run", args = ["lb-drain"], on_failure = "abort" }]
+  post_actions = [{ name = "health", function = "http.query", args = ["http://localhost/healthz"], kwargs = jsonencode({ status = true }), expect = "ret.status == 200", retries = 10 }]
 }
 
 # For runs: what to run, too.
@@ -18,5 +20,5 @@ resource "gaea_job_template" "greeting" {
   function    = "cmd.run"
   args        = ["echo hello from $(hostname)"]
   kwargs      = jsonencode({ python_shell = true, timeout = 10 })
-  batch       = { size = "1" }
+  batch       = { size = 1 }
 }

@@ -1,6 +1,7 @@
 package enginetest
 
 import (
+	"cmp"
 	"encoding/json"
 	"time"
 
@@ -19,6 +20,10 @@ type Minion struct {
 
 	Outcome gaea.Outcome // of its returns; where empty: succeeded, or in_sync for state functions
 	Message string       // of its returns
+	Body    string       // of its returns, as JSON; true where empty
+	Retcode *int         // of its returns
+
+	Functions []string // what it says that it has, whatever module it is asked about; nil: sys.list_functions is one as any other
 
 	Busy        int           // so many jobs are refused, because another state run holds the minion
 	Queues      time.Duration // a state run of others goes on so long, and a job that says queue=True waits for it unseen
@@ -83,6 +88,11 @@ func (s *Salt) receive(m *minion, p gaea.Publication) {
 	case "saltutil.term_job":
 		s.answer(m, p, s.term(m, p.Args[0]))
 		return
+	case "sys.list_functions":
+		if m.Functions != nil {
+			s.answer(m, p, m.Functions)
+			return
+		}
 	case "saltutil.kill_job":
 		s.answer(m, p, s.kill(m, p.Args[0]))
 		return
@@ -131,7 +141,7 @@ func (s *Salt) answer(m *minion, p gaea.Publication, body any) {
 func (s *Salt) run(m *minion, p gaea.Publication) {
 	ret := gaea.Return{
 		Master: s.master, JID: p.JID, Minion: m.name, Function: p.Function, Outcome: m.Outcome, Message: m.Message,
-		Source: gaea.SourceBus, Body: json.RawMessage(`true`),
+		Source: gaea.SourceBus, Body: json.RawMessage(cmp.Or(m.Body, "true")), Retcode: m.Retcode,
 	}
 	if id, ok := p.Metadata[gaea.MetadataRun].(string); ok {
 		ret.RunID = id

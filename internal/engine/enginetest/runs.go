@@ -153,6 +153,9 @@ func fits(r *gaea.Run, f gaea.RunFilter) bool {
 		f.Kind != "" && r.Kind != f.Kind,
 		f.Assignment != "" && r.Assignment != f.Assignment,
 		f.User != "" && r.User != f.User,
+		f.Parent != "" && r.Parent != f.Parent,
+		f.RetryOf != "" && r.RetryOf != f.RetryOf,
+		f.NoActions && r.Kind == gaea.RunForAction,
 		!f.Since.IsZero() && r.Created.Before(f.Since),
 		!f.Until.IsZero() && !r.Created.Before(f.Until),
 		f.Active && r.Complete():
@@ -173,10 +176,9 @@ func copyRun(r *gaea.Run) *gaea.Run {
 		panic(err)
 	}
 	c.AllowEmpty = r.AllowEmpty
-	for name, rm := range r.Minions {
-		kept := c.Minions[name]
-		kept.Processes = rm.Processes
-		c.Minions[name] = kept
+	for name, m := range c.Minions {
+		m.Processes = r.Minions[name].Processes
+		c.Minions[name] = m
 	}
 	if r.Call != nil {
 		call := *r.Call

@@ -15,6 +15,7 @@ const (
 	DefaultRequestTimeout = 10 * time.Second
 	DefaultRunnerTimeout  = 60 * time.Second
 	DefaultRunners        = 2
+	DefaultUserRunners    = 20
 )
 
 // Options say which master a [Client] speaks to and within which bounds. The zero value is the master of this machine.
@@ -33,6 +34,8 @@ type Options struct {
 	RequestTimeout, RunnerTimeout time.Duration
 	// Runners is how many runners are asked for at a time: each is a process on the master. 0 means DefaultRunners.
 	Runners int
+	// UserRunners is the same for the runners that users ask for, which may take long. 0 means DefaultUserRunners.
+	UserRunners int
 	// Logger is given what cannot be told in an error. Nil: nothing is logged.
 	Logger *slog.Logger
 	// Now tells the time; nil means time.Now.
@@ -42,9 +45,10 @@ type Options struct {
 // Client is one Salt master. Its methods may be used from several goroutines; it has no goroutines of its own and holds no
 // connection between calls, so there is nothing to close.
 type Client struct {
-	opts    Options
-	logger  *slog.Logger
-	runners chan struct{} // a slot for each runner that may run
+	opts        Options
+	logger      *slog.Logger
+	runners     chan struct{} // a slot for each runner that may run
+	userRunners chan struct{} // and for each that users asked for
 
 	mu     sync.Mutex // guards what follows
 	config MasterConfig
@@ -60,6 +64,7 @@ var (
 	_ gaea.Publisher = (*Client)(nil)
 	_ gaea.JobCache  = (*Client)(nil)
 	_ gaea.Bus       = (*Client)(nil)
+	_ gaea.Runner    = (*Client)(nil)
 )
 
 // New reads the master's configuration and the key to publish with. It does not need the master to run, but to have run once.
@@ -94,6 +99,9 @@ func newClient(opts Options) (*Client, error) {
 	if opts.Runners <= 0 {
 		opts.Runners = DefaultRunners
 	}
+	if opts.UserRunners <= 0 {
+		opts.UserRunners = DefaultUserRunners
+	}
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -107,7 +115,10 @@ func newClient(opts Options) (*Client, error) {
 	if config.Transport != "zeromq" {
 		return nil, gaea.Invalid("transport", "the Salt master in %s uses the transport %q and Gaea speaks \"zeromq\" only; set transport: zeromq there", opts.ConfigDir, config.Transport)
 	}
-	return &Client{opts: opts, logger: opts.Logger, runners: make(chan struct{}, opts.Runners), config: config}, nil
+	return &Client{
+		opts: opts, logger: opts.Logger, runners: make(chan struct{}, opts.Runners),
+		userRunners: make(chan struct{}, opts.UserRunners), config: config,
+	}, nil
 }
 
 // Config returns the master's configuration as it was read last.

@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -47,7 +46,7 @@ func NewWorld() *World {
 		assignments: &Definitions[gaea.Assignment]{},
 		returns:     map[string]map[string]gaea.Return{},
 		secrets:     map[string]json.RawMessage{},
-		Runs:        &Runs{runs: map[string]*gaea.Run{}, keys: map[string]string{}, watches: map[string][]chan *gaea.Run{}},
+		Runs:        &Runs{runs: map[string]*gaea.Run{}, keys: map[string]string{}, watches: map[string][]chan *gaea.Run{}, away: map[string]bool{}},
 	}
 	w.Enforcer = &Enforcer{world: w, Reports: map[string]*gaea.DriftReport{}}
 	return w
@@ -112,6 +111,11 @@ func (w *World) Job(_ context.Context, _, jid string) (*gaea.JobDetail, error) {
 		for m, r := range w.returns[jid] {
 			d.Returns[m] = gaea.ReturnHead{Outcome: r.Outcome, Retcode: r.Retcode, Message: r.Message, Stamp: r.Stamp}
 		}
+		for _, child := range w.jobs {
+			if child.Parent == jid {
+				d.Children = append(d.Children, child)
+			}
+		}
 		return d, nil
 	}
 	return nil, gaea.Errorf(gaea.CodeNotFound, "there is no job %s in the archive", jid)
@@ -126,7 +130,7 @@ func (w *World) Jobs(_ context.Context, f gaea.JobFilter, p gaea.PageRequest) (g
 	}
 	var out []gaea.Job
 	for _, j := range w.jobs {
-		if !matches(f.Function, j.Function) || f.User != "" && f.User != j.User || f.RunID != "" && f.RunID != j.RunID ||
+		if !matches(f.Function, j.Function) || f.User != "" && f.User != j.User || f.RunID != "" && f.RunID != j.RunID || f.Parent != "" && f.Parent != j.Parent ||
 			f.Minion != "" && !slices.Contains(j.Minions, f.Minion) || f.Target != "" && f.Target != j.Target.String() ||
 			!f.Since.IsZero() && j.Started.Before(f.Since) || !f.Until.IsZero() && !j.Started.Before(f.Until) {
 			continue
@@ -278,157 +282,30 @@ func cut[T any](all []T, p gaea.PageRequest, place func(T) string) (gaea.Page[T]
 	return out, nil
 }
 
-// Runs is a run engine in which nothing happens until a test says so.
-type Runs struct {
-	mu       sync.Mutex
-	runs     map[string]*gaea.Run
-	keys     map[string]string
-	watches  map[string][]chan *gaea.Run
-	Requests []engine.Request // what was submitted
-}
-
-// Submit implements api.Runs. Nothing may run with the function "no.such".
-func (r *Runs) Submit(_ context.Context, req engine.Request) (*gaea.Run, bool, error) {
-	if req.Call.Function == "no.such" {
-		return nil, false, gaea.Errorf(gaea.CodeEmptyTarget, "the target matches no minion")
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.Requests = append(r.Requests, req)
-	key := req.User + " " + req.Key
-	if id, ok := r.keys[key]; ok && req.Key != "" {
-		if r.runs[id].Function != req.Call.Function {
-			return nil, false, gaea.Errorf(gaea.CodeConflict, "the idempotency key %q was used for another request", req.Key)
-		}
-		return clone(r.runs[id]), false, nil
-	}
-	run := r.add(gaea.Run{Kind: req.Kind, Function: req.Call.Function, Target: req.Target, Batch: req.Batch, Timeouts: req.Timeouts.WithDefaults(),
-		Assignment: req.Assignment, User: req.User, Call: &req.Call})
-	if req.Key != "" {
-		r.keys[key] = run.ID
-	}
-	return clone(run), true, nil
-}
-
-func (r *Runs) add(run gaea.Run) *gaea.Run {
-	run.ID = fmt.Sprintf("run-%06d", len(r.runs)+1)
-	run.Master, run.Status, run.Minions = Master, gaea.RunRunning, map[string]gaea.RunMinion{"web1": {Outcome: gaea.OutcomePending}}
-	r.runs[run.ID] = &run
-	return &run
-}
-
-// Start adds a run that goes on.
-func (r *Runs) Start(run gaea.Run) *gaea.Run {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return clone(r.add(run))
-}
-
-// Change changes a run and tells who watches.
-func (r *Runs) Change(id string, f func(*gaea.Run)) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	run := r.runs[id]
-	f(run)
-	for _, c := range r.watches[id] {
-		select { // the latest wins
-		case <-c:
-		default:
-		}
-		c <- clone(run)
-		if run.Complete() {
-			close(c)
-		}
-	}
-	if run.Complete() {
-		delete(r.watches, id)
-	}
-}
-
-// End ends a run.
-func (r *Runs) End(id string, status gaea.RunStatus, outcome gaea.Outcome) {
-	r.Change(id, func(run *gaea.Run) {
-		run.Status = status
-		run.Minions = map[string]gaea.RunMinion{"web1": {Outcome: outcome}}
-	})
-}
-
-// Watched says how many watch a run.
-func (r *Runs) Watched(id string) int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return len(r.watches[id])
-}
-
-// Get implements api.Runs.
-func (r *Runs) Get(_ context.Context, id string) (*gaea.Run, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	run, ok := r.runs[id]
-	if !ok {
-		return nil, gaea.Errorf(gaea.CodeNotFound, "there is no run %q", id)
-	}
-	return clone(run), nil
-}
-
-// Cancel implements api.Runs.
-func (r *Runs) Cancel(ctx context.Context, id string, _ gaea.CancelRequest) (*gaea.Run, error) {
-	run, err := r.Get(ctx, id)
-	if err != nil || run.Status.Final() {
-		return run, err
-	}
-	r.Change(id, func(run *gaea.Run) { run.Status = gaea.RunCancelling })
-	return r.Get(ctx, id)
-}
-
-// Watch implements api.Runs.
-func (r *Runs) Watch(id string) (<-chan *gaea.Run, func()) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	c := make(chan *gaea.Run, 1)
-	run, ok := r.runs[id]
-	if !ok || run.Complete() {
-		close(c)
-		return c, func() {}
-	}
-	c <- clone(run)
-	r.watches[id] = append(r.watches[id], c)
-	return c, func() {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.watches[id] = slices.DeleteFunc(r.watches[id], func(other chan *gaea.Run) bool { return other == c })
-	}
-}
-
-func (r *Runs) list(f gaea.RunFilter, p gaea.PageRequest) (gaea.Page[gaea.Run], error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	var out []gaea.Run
-	for _, run := range r.runs {
-		if f.Status != "" && f.Status != run.Status || f.Kind != "" && f.Kind != run.Kind || f.User != "" && f.User != run.User ||
-			f.Assignment != "" && f.Assignment != run.Assignment || f.Active && run.Complete() {
-			continue
-		}
-		short := *clone(run)
-		short.Counts, short.Minions = run.Tally(), nil
-		out = append(out, short)
-	}
-	slices.SortFunc(out, func(a, b gaea.Run) int { return strings.Compare(b.ID, a.ID) })
-	return cut(out, p, func(run gaea.Run) string { return run.ID })
-}
-
-func clone(r *gaea.Run) *gaea.Run {
-	c := *r
-	c.Minions = maps.Clone(r.Minions)
-	return &c
-}
-
 // Enforcer is an enforcer whose evidence is what a test puts into Reports: where there is none, a check makes a run.
 type Enforcer struct {
 	world   *World
 	mu      sync.Mutex
 	Reports map[string]*gaea.DriftReport // by assignment
 	Panic   bool                         // the next question for drift panics
+
+	followed []string
+}
+
+// Follow implements api.Enforcer: it notes the run.
+func (e *Enforcer) Follow(run *gaea.Run) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if run.CheckState == gaea.CheckPending {
+		e.followed = append(e.followed, run.ID)
+	}
+}
+
+// Followed lists the runs that were handed over and have an aftermath.
+func (e *Enforcer) Followed() []string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Clone(e.followed)
 }
 
 // PutReport says how an assignment stands.

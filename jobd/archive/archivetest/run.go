@@ -19,6 +19,7 @@ func Run(t *testing.T, open func(t *testing.T) archive.Store) {
 		{"batches", batchTests},
 		{"returns", returnTests},
 		{"jobs", jobTests},
+		{"what belongs to what", relationTests},
 		{"events", eventTests},
 		{"pages", pageTests},
 		{"evidence", evidenceTests},

@@ -1,6 +1,7 @@
 package archivetest
 
 import (
+	"encoding"
 	"encoding/json"
 	"fmt"
 	"reflect"
@@ -75,7 +76,7 @@ func SecretRun() *gaea.Run { return fullRun() }
 
 // zeroFields names the fields of a value, and of what is in it, that are zero: what the suite would not notice to be lost.
 func zeroFields(path string, v reflect.Value) (names []string) {
-	if _, itself := v.Interface().(interface{ MarshalText() ([]byte, error) }); itself || v.Type() == reflect.TypeFor[json.RawMessage]() {
+	if _, itself := reflect.TypeAssert[encoding.TextMarshaler](v); itself || v.Type() == reflect.TypeFor[json.RawMessage]() {
 		if v.IsZero() {
 			return []string{path}
 		}

@@ -52,6 +52,28 @@ func sourceOf(code int64) gaea.Source {
 	return sources[code-1]
 }
 
+// origins are the numbers of origins, as outcomes are of outcomes.
+var origins = []gaea.Origin{
+	gaea.OriginPublish, gaea.OriginBatch, gaea.OriginRunner, gaea.OriginOrchestration, gaea.OriginSaltCall, gaea.OriginSchedule, gaea.OriginSaltSSH,
+}
+
+func originCode(o gaea.Origin) (int64, error) {
+	if o == "" {
+		return 0, nil
+	}
+	if i := slices.Index(origins, o); i >= 0 {
+		return int64(i + 1), nil
+	}
+	return 0, gaea.Invalid("origin", "%q is not an origin of a job", o)
+}
+
+func originOf(code int64) gaea.Origin {
+	if code < 1 || code > int64(len(origins)) {
+		return ""
+	}
+	return origins[code-1]
+}
+
 // micros is a time as it is in the tables; 0 for the zero time.
 func micros(t time.Time) int64 {
 	if t.IsZero() {

@@ -1,4 +1,7 @@
 package sqlite
 
-// WriterDSN is how a store opens its writer; benchmarks write beside it.
-var WriterDSN = writerDSN
+// Benchmarks write beside a store as its writer does, and tests change its tables.
+var (
+	WriterDSN = writerDSN
+	Tables    = tables
+)

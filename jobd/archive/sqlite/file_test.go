@@ -185,9 +185,10 @@ func TestNoSecretIsInTheFilesInClear(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
 	secret := archivetest.Secret
-	r := &gaea.Run{ID: "run-1", Created: time.Now(), Call: &gaea.Call{Function: "state.apply", Kwargs: map[string]any{"pillar": map[string]any{"password": secret}}}}
-	_, _, err := s.CreateRun(t.Context(), r, "", "")
+	r := archivetest.SecretRun() // in its arguments, and in what its actions do
+	_, _, err := s.CreateRun(t.Context(), r, "key", "digest")
 	check(t, err)
+	check(t, s.SaveRun(t.Context(), r))
 	check(t, s.PutSecretPillar(t.Context(), "nginx", "1", json.RawMessage(`{"password":"`+secret+`"}`)))
 	files, err := filepath.Glob(dir + "/jobd.db*")
 	check(t, err)
@@ -204,7 +205,7 @@ func TestNoSecretIsInTheFilesInClear(t *testing.T) {
 	other, err := sqlite.Open(t.Context(), dir+"/jobd.db", key(t), sqlite.Options{})
 	check(t, err)
 	defer other.Close()
-	if _, err := other.GetRun(t.Context(), "run-1"); gaea.CodeOf(err) != gaea.CodeUnavailable {
+	if _, err := other.GetRun(t.Context(), r.ID); gaea.CodeOf(err) != gaea.CodeUnavailable {
 		t.Errorf("with another key the run is read (%v)", err)
 	}
 	if _, err := other.SecretPillar(t.Context(), "nginx", "1"); gaea.CodeOf(err) != gaea.CodeUnavailable {

@@ -11,8 +11,8 @@ import (
 
 // jobColumns are what scanJob reads, from jobTables.
 const (
-	jobColumns = `j.id, ma.name, j.jid, j.known, j.source, j.started, j.target_type, j.target, j.user, ` + callColumns
-	jobTables  = ` FROM jobs j JOIN masters ma ON ma.id = j.master_id JOIN calls c ON c.id = j.call_id LEFT JOIN state_keys k ON k.id = c.state_key_id`
+	jobColumns = `j.id, ma.name, j.jid, j.known, j.source, j.started, j.target_type, j.target, j.user, j.origin, ` + noteColumns + `, ` + callColumns
+	jobTables  = ` FROM jobs j JOIN masters ma ON ma.id = j.master_id JOIN calls c ON c.id = j.call_id LEFT JOIN state_keys k ON k.id = c.state_key_id` + noteTable
 )
 
 // storedJob is a job with its number.
@@ -24,11 +24,13 @@ type storedJob struct {
 func scanJob(row scanner) (storedJob, error) {
 	var j storedJob
 	var c call
-	var source, started int64
-	err := row.Scan(append([]any{
-		&j.id, &j.Master, &j.JID, &j.Known, &source, &started, (*string)(&j.Target.Type), &j.Target.Expr, &j.User,
-	}, c.into()...)...)
-	j.Source, j.Started = sourceOf(source), timeOf(started)
+	var n note
+	var source, started, origin int64
+	err := row.Scan(slices.Concat([]any{
+		&j.id, &j.Master, &j.JID, &j.Known, &source, &started, (*string)(&j.Target.Type), &j.Target.Expr, &j.User, &origin,
+	}, n.into(), c.into())...)
+	j.Source, j.Started, j.Origin = sourceOf(source), timeOf(started), originOf(origin)
+	n.fill(&j.Job)
 	j.Function, j.Args, j.Metadata, j.RunID, j.StateKey, j.Test = c.function, c.args, c.metadata, c.runID, c.stateKey, c.test
 	return j, err
 }
@@ -68,6 +70,9 @@ func (j *storedJob) fill(q query, sets map[int64][]string) error {
 	if pending > 0 {
 		j.Counts[gaea.OutcomePending] += pending
 	}
+	if left, how := j.untold(); len(left) > 0 {
+		j.Counts[how] += len(left)
+	}
 	return err
 }
 
@@ -91,10 +96,17 @@ func (s *Store) Job(ctx context.Context, master, jid string) (*gaea.JobDetail, e
 		if err == nil {
 			err = j.fill(q, map[int64][]string{})
 		}
+		if err == nil {
+			d.Children, err = j.children(q)
+		}
 		if err != nil {
 			return err
 		}
 		d.Job, d.Returns = j.Job, make(map[string]gaea.ReturnHead, len(j.Minions))
+		left, how := j.untold()
+		for _, m := range left {
+			d.Returns[m] = gaea.ReturnHead{Outcome: how}
+		}
 		for _, m := range j.Minions {
 			d.Returns[m] = gaea.ReturnHead{Outcome: gaea.OutcomePending}
 		}
@@ -171,7 +183,7 @@ func jobConditions(q query, f gaea.JobFilter) (conditions, error) {
 	return c, c.published(q, f, "")
 }
 
-// published adds what the filter says about the publication: function, user, run and target. With a plus each is only looked
+// published adds what the filter says about the publication: function, user, run, parent and target. With a plus each is only looked
 // at, and no index is used for it.
 func (c *conditions) published(q query, f gaea.JobFilter, plus string) error {
 	c.prefixed(plus+"j.function", f.Function)
@@ -180,6 +192,10 @@ func (c *conditions) published(q query, f gaea.JobFilter, plus string) error {
 	}
 	if f.RunID != "" {
 		c.add(plus+"j.run_id = ? AND j.run_id <> ''", f.RunID)
+	}
+	if f.Parent != "" {
+		c.add(plus+`j.id IN (SELECT child.id FROM job_notes cn JOIN jobs child ON child.master_id = cn.master_id AND child.jid = cn.jid
+			WHERE cn.parent = ? AND cn.parent <> '')`, f.Parent)
 	}
 	if f.Target == "" {
 		return nil

@@ -21,11 +21,7 @@ const migrationTries = 3
 
 // migrate brings the tables to what this jobd needs. A database that a newer one has written is refused.
 func migrate(ctx context.Context, db *sql.DB, path string, logger *slog.Logger) error {
-	dir, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return err
-	}
-	p, err := goose.NewProvider(goose.DialectSQLite3, db, dir, goose.WithLogger(goose.NopLogger()))
+	p, err := tables(db)
 	if err != nil {
 		return err
 	}
@@ -36,6 +32,15 @@ func migrate(ctx context.Context, db *sql.DB, path string, logger *slog.Logger) 
 		}
 	}
 	return err
+}
+
+// tables makes and changes the tables of a database.
+func tables(db *sql.DB) (*goose.Provider, error) {
+	dir, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return nil, err
+	}
+	return goose.NewProvider(goose.DialectSQLite3, db, dir, goose.WithLogger(goose.NopLogger()))
 }
 
 func migrateOnce(ctx context.Context, p *goose.Provider, path string, logger *slog.Logger) (done bool, err error) {

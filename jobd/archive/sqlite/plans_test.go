@@ -13,15 +13,7 @@ import (
 // Lists are read in the order of an index, a page at a time: a plan that sorts reads everything first. This looks at SQLite's
 // plans and so stands inside the package.
 func TestListsAreReadInTheOrderOfAnIndex(t *testing.T) {
-	key, err := archive.OpenKeyFile(t.TempDir() + "/key")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := Open(t.Context(), t.TempDir()+"/jobd.db", key, Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
+	s := newStore(t)
 	var b archive.Batch
 	for n := range fewJobs + 10 {
 		b.Jobs = append(b.Jobs, gaea.Job{
@@ -71,6 +63,61 @@ func TestListsAreReadInTheOrderOfAnIndex(t *testing.T) {
 			}
 		}
 	}
+}
+
+// The lists of runs, each with a page after the first.
+func TestListsOfRunsAreReadInTheOrderOfAnIndex(t *testing.T) {
+	s := newStore(t)
+	since := time.Unix(1, 0)
+	for _, row := range []struct {
+		f     gaea.RunFilter
+		index string
+	}{
+		{gaea.RunFilter{}, "runs_created"},
+		{gaea.RunFilter{Since: since, Status: gaea.RunFailed}, "runs_created"},
+		{gaea.RunFilter{NoActions: true}, "runs_asked"},
+		{gaea.RunFilter{NoActions: true, Since: since, User: "ann"}, "runs_asked"},
+		{gaea.RunFilter{Kind: gaea.RunJob}, "runs_asked"},
+		{gaea.RunFilter{Kind: gaea.RunForAction}, "runs_created"},
+		{gaea.RunFilter{Assignment: "motd"}, "runs_assignment"},
+		{gaea.RunFilter{Assignment: "motd", NoActions: true, Kind: gaea.RunCheck, Since: since}, "runs_assignment"},
+		{gaea.RunFilter{Parent: "run"}, "runs_parent"},
+		{gaea.RunFilter{Parent: "run", NoActions: true}, "runs_parent"},
+		{gaea.RunFilter{Parent: "run", Kind: gaea.RunForAction, Since: since}, "runs_parent"},
+		{gaea.RunFilter{RetryOf: "run"}, "runs_retry_of"},
+		{gaea.RunFilter{RetryOf: "run", NoActions: true}, "runs_retry_of"},
+		{gaea.RunFilter{Active: true}, "runs_active"},
+		{gaea.RunFilter{Active: true, NoActions: true, User: "ann"}, "runs_active"},
+	} {
+		for _, after := range []*archive.Cursor{nil, {Numbers: []int64{1}, Texts: []string{"run"}}} {
+			if err := s.read(t.Context(), func(q query) error {
+				c := runConditions(row.f)
+				c.after(after, "u.created", "u.id")
+				checkPlan(t, q, fmt.Sprintf("runs of %+v", row.f), row.index, runsQuery(&c), &c)
+				return nil
+			}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+func newStore(t *testing.T) *Store {
+	t.Helper()
+	key, err := archive.OpenKeyFile(t.TempDir() + "/key")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := Open(t.Context(), t.TempDir()+"/jobd.db", key, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
 }
 
 func checkPlan(t *testing.T, q query, what, index, text string, c *conditions) {

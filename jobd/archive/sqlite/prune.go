@@ -172,6 +172,9 @@ func (p *pruner) bareJob(j oldJob) error {
 	if err := p.exec(`DELETE FROM jobs WHERE id = ?`, j.id); err != nil {
 		return err
 	}
+	if err := p.exec(`DELETE FROM job_notes WHERE master_id = ? AND jid = ?`, j.master, j.jid); err != nil {
+		return err
+	}
 	if err := p.exec(`UPDATE calls SET refs = refs - 1 WHERE id = ?`, j.call); err != nil {
 		return err
 	}
@@ -232,6 +235,8 @@ func (p *pruner) leftovers() error {
 			WHERE u.recorded < ? AND EXISTS (SELECT 1 FROM unsettled n WHERE n.assignment = u.assignment AND n.revision <> u.revision AND n.recorded > u.recorded)
 			LIMIT ?) RETURNING 1`, []any{p.before}, nil},
 		{`DELETE FROM run_keys WHERE (user, key) IN (SELECT user, key FROM run_keys WHERE created < ? LIMIT ?) RETURNING 1`, []any{p.day}, nil},
+		{`DELETE FROM job_notes WHERE (master_id, jid) IN (SELECT n.master_id, n.jid FROM job_notes n WHERE n.stamp < ?
+			AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.master_id = n.master_id AND j.jid = n.jid) LIMIT ?) RETURNING 1`, []any{p.before}, nil},
 		{`DELETE FROM gaps WHERE id IN (SELECT id FROM gaps WHERE until < ? LIMIT ?) RETURNING 1`, []any{p.before}, nil},
 	} {
 		if p.left <= 0 {

@@ -10,7 +10,7 @@ import (
 type job struct {
 	id int64
 	origin
-	hasMetadata, hasRun, hasStateKey bool
+	hasMetadata, hasRun, hasStateKey, hasHow bool
 }
 
 // origin is where a job's head (its function, arguments, target, user and time) comes from.
@@ -41,15 +41,17 @@ type head struct {
 	origin
 	call
 	targetType, target, user string
+	how                      int64 // the number of the gaea.Origin
 }
 
 // adds says whether a head has what the stored job has not.
 func (j *job) adds(h *head) bool {
-	return h.before(j.origin) || (!j.hasMetadata && len(h.metadata) > 0) || (!j.hasRun && h.runID != "") || (!j.hasStateKey && h.stateKey != "")
+	return h.before(j.origin) || (!j.hasMetadata && len(h.metadata) > 0) || (!j.hasRun && h.runID != "") || (!j.hasStateKey && h.stateKey != "") ||
+		(!j.hasHow && h.how != 0)
 }
 
 func remembered(id int64, h *head) *job {
-	return &job{id: id, origin: h.origin, hasMetadata: len(h.metadata) > 0, hasRun: h.runID != "", hasStateKey: h.stateKey != ""}
+	return &job{id: id, origin: h.origin, hasMetadata: len(h.metadata) > 0, hasRun: h.runID != "", hasStateKey: h.stateKey != "", hasHow: h.how != 0}
 }
 
 // merge is the better of two heads of one job, with the metadata that only the other has: some masters tell the metadata of a
@@ -63,6 +65,7 @@ func merge(a, b head) head {
 	}
 	a.runID = cmp.Or(a.runID, b.runID)
 	a.stateKey = cmp.Or(a.stateKey, b.stateKey)
+	a.how = cmp.Or(a.how, b.how)
 	return a
 }
 
@@ -72,10 +75,17 @@ func (w *batchWriter) publication(j *gaea.Job) error {
 	if err != nil {
 		return err
 	}
+	how, err := originCode(j.Origin)
+	if err != nil {
+		return err
+	}
 	w.seen(j.Started)
+	if err := w.note(j.JID, noteOf(j)); err != nil || onlyNote(j) {
+		return err
+	}
 	h := head{
 		origin: origin{known: j.Known, empty: j.Function == "", source: source, started: micros(j.Started)},
-		call:   callOfJob(j), targetType: string(j.Target.Type), target: j.Target.Expr, user: j.User,
+		call:   callOfJob(j), targetType: string(j.Target.Type), target: j.Target.Expr, user: j.User, how: how,
 	}
 	stored, err := w.job(j.JID, &h)
 	if err == nil {
@@ -127,9 +137,9 @@ func (w *batchWriter) newJob(jid string, h *head) (*job, bool, error) {
 	if err != nil {
 		return nil, false, err
 	}
-	id, inserted, err := w.insert(`INSERT INTO jobs (master_id, jid, known, source, started, head, call_id, function, run_id, target_type, target, user)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-		w.master, jid, truth(h.known), h.source, h.started, h.minion, callID, h.function, h.runID, h.targetType, h.target, h.user)
+	id, inserted, err := w.insert(`INSERT INTO jobs (master_id, jid, known, source, started, head, call_id, function, run_id, target_type, target, user, origin)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+		w.master, jid, truth(h.known), h.source, h.started, h.minion, callID, h.function, h.runID, h.targetType, h.target, h.user, h.how)
 	if err != nil {
 		return nil, false, err
 	}
@@ -143,8 +153,8 @@ func (w *batchWriter) newJob(jid string, h *head) (*job, bool, error) {
 }
 
 func (w *batchWriter) loadHead(jid string) (h head, id, callID int64, err error) {
-	into := append([]any{&id, &callID, &h.known, &h.source, &h.started, &h.minion, &h.targetType, &h.target, &h.user}, h.into()...)
-	err = w.row(`SELECT j.id, j.call_id, j.known, j.source, j.started, j.head, j.target_type, j.target, j.user, `+callColumns+`
+	into := append([]any{&id, &callID, &h.known, &h.source, &h.started, &h.minion, &h.targetType, &h.target, &h.user, &h.how}, h.into()...)
+	err = w.row(`SELECT j.id, j.call_id, j.known, j.source, j.started, j.head, j.target_type, j.target, j.user, j.origin, `+callColumns+`
 		FROM jobs j JOIN calls c ON c.id = j.call_id LEFT JOIN state_keys k ON k.id = c.state_key_id
 		WHERE j.master_id = ? AND j.jid = ?`, w.master, jid).Scan(into...)
 	h.empty = h.function == ""
@@ -159,7 +169,7 @@ func (w *batchWriter) replaceHead(id, oldCall int64, h *head) error {
 	w.calls[oldCall]--
 	w.calls[callID]++
 	w.unused = true
-	return w.exec(`UPDATE jobs SET known = ?, source = ?, started = ?, head = ?, call_id = ?, function = ?, run_id = ?, target_type = ?, target = ?, user = ?
+	return w.exec(`UPDATE jobs SET known = ?, source = ?, started = ?, head = ?, call_id = ?, function = ?, run_id = ?, target_type = ?, target = ?, user = ?, origin = ?
 		WHERE id = ?`,
-		truth(h.known), h.source, h.started, h.minion, callID, h.function, h.runID, h.targetType, h.target, h.user, id)
+		truth(h.known), h.source, h.started, h.minion, callID, h.function, h.runID, h.targetType, h.target, h.user, h.how, id)
 }

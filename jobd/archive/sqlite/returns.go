@@ -236,7 +236,7 @@ func returnConditions(q query, f gaea.JobFilter) (conditions, error) {
 		c.add("r.outcome = ?", code)
 	}
 	c.between("r.stamp", f.Since, f.Until)
-	if f.Function == "" && f.User == "" && f.RunID == "" && f.Target == "" {
+	if f.Function == "" && f.User == "" && f.RunID == "" && f.Parent == "" && f.Target == "" {
 		return c, nil
 	}
 	var jobs conditions

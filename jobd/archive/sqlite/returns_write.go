@@ -60,7 +60,14 @@ func (w *batchWriter) prepare(r *gaea.Return) (*newReturn, error) {
 	if n.minion, err = w.minion(w.master, r.Minion); err != nil {
 		return nil, err
 	}
-	h := head{origin: origin{empty: r.Function == "", source: n.source, started: n.stamp, minion: r.Minion}, call: callOfReturn(r)}
+	how, err := originCode(r.Origin)
+	if err != nil {
+		return nil, err
+	}
+	if err := w.note(r.JID, note{stamp: n.stamp, schedule: r.Schedule}); err != nil {
+		return nil, err
+	}
+	h := head{origin: origin{empty: r.Function == "", source: n.source, started: n.stamp, minion: r.Minion}, call: callOfReturn(r), how: how}
 	if n.job, err = w.job(r.JID, &h); err != nil {
 		return nil, err
 	}

@@ -17,31 +17,24 @@ func (s *Store) ListRuns(ctx context.Context, f gaea.RunFilter, p gaea.PageReque
 	c.after(after, "u.created", "u.id")
 	page := pager[gaea.Run]{list: "runs", limit: limit}
 	err = s.read(ctx, func(q query) error {
-		var runs []gaea.Run
-		err := q.each(runsQuery(&c), func(row scanner) error {
+		return q.each(runsQuery(&c), func(row scanner) error {
 			var s runScan
-			if err := row.Scan(s.into()...); err != nil {
+			counts := outcomeCounts{}
+			if err := row.Scan(append(s.into(), counts)...); err != nil {
 				return err
 			}
 			r, err := s.run()
-			runs = append(runs, r)
+			r.Counts = counts.byOutcome()
+			page.add(r, archive.Cursor{Numbers: []int64{micros(r.Created)}, Texts: []string{r.ID}})
 			return err
 		}, append(c.args, limit+1)...)
-		for i := range runs {
-			r := &runs[i]
-			if err == nil && i < limit {
-				r.Counts, err = countsOf(q, r.ID)
-			}
-			page.add(*r, archive.Cursor{Numbers: []int64{micros(r.Created)}, Texts: []string{r.ID}})
-		}
-		return err
 	})
 	return page.done(err)
 }
 
 // runsQuery lists runs; its last argument is how many.
 func runsQuery(c *conditions) string {
-	return `SELECT ` + runColumns + ` FROM runs u LEFT JOIN run_requests q ON q.run_id = u.id` + c.where() + ` ORDER BY u.created DESC, u.id DESC LIMIT ?`
+	return `SELECT ` + runColumns + `, u.counts FROM runs u LEFT JOIN run_requests q ON q.run_id = u.id` + c.where() + ` ORDER BY u.created DESC, u.id DESC LIMIT ?`
 }
 
 func runConditions(f gaea.RunFilter) conditions {
@@ -76,16 +69,4 @@ func runConditions(f gaea.RunFilter) conditions {
 		c.add("u.kind <> '" + string(gaea.RunForAction) + "'")
 	}
 	return c
-}
-
-func countsOf(q query, id string) (map[gaea.Outcome]int, error) {
-	counts := map[gaea.Outcome]int{}
-	err := q.each(`SELECT outcome, count(*) FROM run_minions WHERE run_id = ? GROUP BY outcome`, func(row scanner) error {
-		var outcome int64
-		var n int
-		err := row.Scan(&outcome, &n)
-		counts[outcomeOf(outcome)] = n
-		return err
-	}, id)
-	return counts, err
 }

@@ -46,7 +46,14 @@ func (s *Store) CreateRun(ctx context.Context, r *gaea.Run, key, digest string) 
 			return err
 		}
 		tx.names.runs.put(r.ID, was)
-		if err = saveParts(tx, row, nil); err != nil {
+		if err = saveParts(tx, row); err != nil {
+			return err
+		}
+		counts := outcomeCounts{}
+		if err = saveMinions(tx, r, nil, counts); err != nil {
+			return err
+		}
+		if err = tx.exec(`UPDATE runs SET counts = ? WHERE id = ?`, counts.text(), r.ID); err != nil {
 			return err
 		}
 		stored, err = s.getRun(tx, r.ID)
@@ -128,21 +135,24 @@ func (s *Store) SaveRun(ctx context.Context, r *gaea.Run, minions ...string) err
 		return err
 	}
 	return s.write(ctx, func(tx *tx) error {
-		n, err := tx.change(`UPDATE runs SET created = ?, kind = ?, status = ?, assignment = ?, user = ?, parent = ?, retry_of = ?, active = ?, head = ?, allow_empty = ?
-			WHERE id = ?`, micros(r.Created), string(r.Kind), string(r.Status), r.Assignment, r.User, r.Parent, r.RetryOf, truth(row.active), row.head,
-			truth(r.AllowEmpty), r.ID)
-		if err != nil {
+		counts := outcomeCounts{}
+		if err := tx.row(`SELECT counts FROM runs WHERE id = ?`, r.ID).Scan(counts); err != nil {
+			return missing(err, "there is no run %s", r.ID)
+		}
+		if err := saveParts(tx, row); err != nil {
 			return err
 		}
-		if n == 0 {
-			return gaea.Errorf(gaea.CodeNotFound, "there is no run %s", r.ID)
+		if err := saveMinions(tx, r, minions, counts); err != nil {
+			return err
 		}
-		return saveParts(tx, row, minions)
+		return tx.exec(`UPDATE runs SET created = ?, kind = ?, status = ?, assignment = ?, user = ?, parent = ?, retry_of = ?, active = ?, head = ?, allow_empty = ?,
+			counts = ? WHERE id = ?`, micros(r.Created), string(r.Kind), string(r.Status), r.Assignment, r.User, r.Parent, r.RetryOf, truth(row.active), row.head,
+			truth(r.AllowEmpty), counts.text(), r.ID)
 	})
 }
 
-// saveParts writes what differs from what was written before of a run that has a row.
-func saveParts(tx *tx, r runRow, minions []string) error {
+// saveParts writes what differs from what was written before of a run that has a row, but for its minions.
+func saveParts(tx *tx, r runRow) error {
 	was, known := tx.names.runs.get(r.ID)
 	if !known {
 		was = &savedRun{}
@@ -158,46 +168,7 @@ func saveParts(tx *tx, r runRow, minions []string) error {
 	} else {
 		tx.names.runs.drop(r.ID)
 	}
-	return saveMinions(tx, r.Run, minions)
-}
-
-func saveMinions(tx *tx, r *gaea.Run, minions []string) error {
-	if len(minions) > 0 {
-		for _, m := range minions {
-			if err := saveMinion(tx, r, m); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	if err := tx.exec(`DELETE FROM run_minions WHERE run_id = ?`, r.ID); err != nil {
-		return err
-	}
-	for m := range r.Minions {
-		if err := saveMinion(tx, r, m); err != nil {
-			return err
-		}
-	}
 	return nil
-}
-
-func saveMinion(tx *tx, r *gaea.Run, minion string) error {
-	m, ok := r.Minions[minion]
-	if !ok {
-		return tx.exec(`DELETE FROM run_minions WHERE run_id = ? AND minion = ?`, r.ID, minion)
-	}
-	outcome, err := outcomeCode(m.Outcome)
-	if err != nil {
-		return err
-	}
-	var retcode any
-	if m.Retcode != nil {
-		retcode = int64(*m.Retcode)
-	}
-	return tx.exec(`INSERT INTO run_minions (run_id, minion, outcome, jid, slice, retcode, message, late, at, processes, seq) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-		ON CONFLICT DO UPDATE SET outcome = excluded.outcome, jid = excluded.jid, slice = excluded.slice, retcode = excluded.retcode,
-			message = excluded.message, late = excluded.late, at = excluded.at, processes = excluded.processes, seq = excluded.seq`,
-		r.ID, minion, outcome, m.JID, int64(m.Slice), retcode, m.Message, truth(m.Late), micros(m.At), m.Processes, m.Seq)
 }
 
 // GetRun implements [gaea.RunStore].
@@ -216,8 +187,8 @@ func (s *Store) GetRun(ctx context.Context, id string) (*gaea.Run, error) {
 
 func (s *Store) getRun(q query, id string) (*gaea.Run, error) {
 	var sealed []byte
-	row := runScan{sealed: &sealed}
-	err := q.row(`SELECT `+runColumns+`, q.call FROM runs u LEFT JOIN run_requests q ON q.run_id = u.id WHERE u.id = ?`, id).Scan(row.into()...)
+	var row runScan
+	err := q.row(`SELECT `+runColumns+`, q.call FROM runs u LEFT JOIN run_requests q ON q.run_id = u.id WHERE u.id = ?`, id).Scan(append(row.into(), &sealed)...)
 	if err != nil {
 		return nil, missing(err, "there is no run %s", id)
 	}
@@ -231,18 +202,11 @@ func (s *Store) getRun(q query, id string) (*gaea.Run, error) {
 	if r.Slices, err = slicesOf(q, id); err != nil {
 		return nil, err
 	}
-	r.Minions = map[string]gaea.RunMinion{}
-	err = q.each(`SELECT minion, outcome, jid, slice, retcode, message, late, at, processes, seq FROM run_minions WHERE run_id = ?`, func(row scanner) error {
-		var name string
-		var m gaea.RunMinion
-		var outcome, at int64
-		err := row.Scan(&name, &outcome, &m.JID, &m.Slice, &m.Retcode, &m.Message, &m.Late, &at, &m.Processes, &m.Seq)
-		m.Outcome, m.At = outcomeOf(outcome), timeOf(at)
-		r.Minions[name] = m
-		return err
-	}, id)
+	if r.Minions, err = minionsOfRun(q, id); err != nil {
+		return nil, err
+	}
 	r.Counts = r.Tally()
-	return &r, err
+	return &r, nil
 }
 
 // runColumns are the columns that runScan reads, of runs as u and run_requests as q.
@@ -253,16 +217,9 @@ type runScan struct {
 	head, target string
 	args         rawText
 	allowEmpty   bool
-	sealed       *[]byte // where the call goes, if it is asked for after the other columns
 }
 
-func (s *runScan) into() []any {
-	places := []any{&s.head, &s.allowEmpty, &s.args, &s.target}
-	if s.sealed != nil {
-		places = append(places, s.sealed)
-	}
-	return places
-}
+func (s *runScan) into() []any { return []any{&s.head, &s.allowEmpty, &s.args, &s.target} }
 
 func (s *runScan) run() (r gaea.Run, err error) {
 	if err = json.Unmarshal([]byte(s.head), &r); err != nil {

@@ -1,6 +1,7 @@
 package acctest_test
 
 import (
+	"context"
 	"encoding/json"
 	"reflect"
 	"slices"
@@ -204,5 +205,25 @@ func TestRunnersReturnAndFail(t *testing.T) {
 	}
 	if _, err := c.Runner(t.Context(), "error.error", nil, map[string]any{"name": "ValueError", "message": "it broke"}); gaea.CodeOf(err) != gaea.CodeSalt || !strings.Contains(err.Error(), "it broke") {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestARunnerThatUsersAskForIsToldWithItsJobAndHowItEnded(t *testing.T) {
+	lab := saltlab.Get(t)
+	c := client(t, lab, native.Options{})
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	got, err := c.Run(ctx, "test.arg", []any{"a"}, map[string]any{"k": 5})
+	if err != nil || !got.Success || !gaea.ValidJID(got.JID) {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	var answer struct{ Args []any }
+	unmarshal(t, got.Return, &answer)
+	if !reflect.DeepEqual(answer.Args, []any{"a"}) {
+		t.Errorf("got %s", got.Return)
+	}
+	got, err = c.Run(ctx, "error.error", nil, map[string]any{"name": "ValueError", "message": "it broke"})
+	if err != nil || got.Success || !strings.Contains(string(got.Return), "it broke") {
+		t.Errorf("the runner that fails: %+v, %v", got, err)
 	}
 }

@@ -22,6 +22,11 @@ CREATE INDEX runs_retry_of ON runs (retry_of, created, id) WHERE retry_of <> '';
 -- A run may have thousands of actions' runs, and most lists want none of them.
 CREATE INDEX runs_asked ON runs (created, id) WHERE kind <> 'action';
 
+-- How many minions have which outcome, as JSON: lists tell it of each run, and a run may have 10,000 minions.
+ALTER TABLE runs ADD COLUMN counts TEXT NOT NULL DEFAULT '{}';
+UPDATE runs SET counts = (SELECT json_group_object(CAST(c.outcome AS TEXT), c.n)
+    FROM (SELECT outcome, count(*) AS n FROM run_minions WHERE run_id = runs.id GROUP BY outcome) c);
+
 ALTER TABLE run_minions ADD COLUMN processes TEXT NOT NULL DEFAULT '';
 ALTER TABLE run_minions ADD COLUMN seq INTEGER NOT NULL DEFAULT 0;
 
@@ -30,6 +35,7 @@ ALTER TABLE run_minions ADD COLUMN seq INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE run_minions DROP COLUMN seq;
 ALTER TABLE run_minions DROP COLUMN processes;
 
+ALTER TABLE runs DROP COLUMN counts;
 DROP INDEX runs_asked;
 DROP INDEX runs_retry_of;
 DROP INDEX runs_parent;

@@ -1,0 +1,63 @@
+package engine_test
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
+)
+
+// lose stores a run as queued that nobody runs.
+func (w *world) lose(master string) string {
+	w.t.Helper()
+	run := w.submit(ping(glob("*")))
+	w.finish(run.ID)
+	lost := w.stored(run.ID)
+	lost.ID, lost.Master, lost.Status, lost.Verdict = run.ID+"-lost", master, gaea.RunQueued, ""
+	lost.Slices, lost.Minions, lost.Counts, lost.Started, lost.Ended = nil, map[string]gaea.RunMinion{}, map[gaea.Outcome]int{}, time.Time{}, time.Time{}
+	if _, _, err := w.runs.CreateRun(context.Background(), lost, "", ""); err != nil {
+		w.t.Fatal(err)
+	}
+	return lost.ID
+}
+
+func TestARunThatIsStoredAndThatNobodyRunsIsTakenUpOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "web1")
+		id := w.lose("m")
+		before := len(w.salt.Ran("web1"))
+		for range 3 {
+			if ended, err := w.engine.Ensure(t.Context(), id); ended || err != nil {
+				t.Fatalf("%v, %v", ended, err)
+			}
+		}
+		if run := w.finish(id); run.Status != gaea.RunSucceeded {
+			t.Errorf("%s: %s", run.Status, run.Message)
+		}
+		if ended, err := w.engine.Ensure(t.Context(), id); !ended || err != nil {
+			t.Errorf("it has ended: %v, %v", ended, err)
+		}
+		if n := len(w.salt.Ran("web1")) - before; n != 1 {
+			t.Errorf("ran %d times", n)
+		}
+	})
+}
+
+func TestARunOfAnotherMasterOrOfAStoppedEngineIsNotTakenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "web1")
+		if _, err := w.engine.Ensure(t.Context(), w.lose("elsewhere")); gaea.CodeOf(err) != gaea.CodeConflict {
+			t.Errorf("another master's: %v", err)
+		}
+		if _, err := w.engine.Ensure(t.Context(), "run-none"); gaea.CodeOf(err) != gaea.CodeNotFound {
+			t.Errorf("none: %v", err)
+		}
+		id := w.lose("m")
+		w.stop(w.engine)
+		if _, err := w.engine.Ensure(t.Context(), id); gaea.CodeOf(err) != gaea.CodeUnavailable {
+			t.Errorf("stopped: %v", err)
+		}
+	})
+}

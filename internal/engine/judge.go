@@ -1,0 +1,290 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
+	"github.com/gaea-salt/terraform-provider-gaea/internal/redact"
+)
+
+const (
+	minionsNamed = 5   // at most, in a message
+	valueShown   = 200 // characters of a value that is quoted in one
+)
+
+// expectation compiles what an action expects.
+func (e *Engine) expectation(expr string) (gaea.Expectation, error) {
+	if e.deps.Expect == nil {
+		return nil, gaea.Errorf(gaea.CodeInvalid, "expectations cannot be evaluated here; leave expect out")
+	}
+	return e.deps.Expect(expr)
+}
+
+// judge says whether the run of an action brought what the action expects.
+func (e *Engine) judge(ctx context.Context, a *gaea.JobAction, run *gaea.Run) tried {
+	names := slices.Sorted(maps.Keys(run.Minions))
+	switch {
+	case !run.Status.Final():
+		return failed("run %s has not ended", run.ID)
+	case run.Status == gaea.RunCancelled, len(names) == 0:
+		return failed("%s", run.Message)
+	case a.Expect == "":
+		return judgeOutcomes(run, names)
+	}
+	expectation, err := e.expectation(a.Expect)
+	if err != nil {
+		return failed("expected %s: %s", a.Expect, gaea.MessageOf(err))
+	}
+	returns, err := e.returnsOf(ctx, run)
+	if err != nil {
+		return failed("the returns of run %s cannot be read: %s", run.ID, gaea.MessageOf(err))
+	}
+	return judgeReturns(ctx, a.Expect, expectation, run, names, returns)
+}
+
+// judgeOutcomes is for an action that expects nothing in particular: each minion's outcome must be OK.
+func judgeOutcomes(run *gaea.Run, names []string) tried {
+	var bad listing
+	for _, name := range names {
+		if rm := run.Minions[name]; !rm.Outcome.OK() {
+			bad.add(name, "%s", outcomeWords(rm))
+		}
+	}
+	if bad.n > 0 {
+		return failed("failed on %d of %s: %s", bad.n, minionCount(len(names)), bad.String())
+	}
+	return tried{ok: true, message: "done on " + minionCount(len(names))}
+}
+
+// judgeReturns evaluates an expectation for each minion, or once for all. A minion without a return fails it.
+func judgeReturns(ctx context.Context, text string, expectation gaea.Expectation, run *gaea.Run, names []string, returns map[string]*gaea.Return) tried {
+	bodies := make(map[string]json.RawMessage, len(returns))
+	for name, ret := range returns {
+		bodies[name] = ret.Body
+	}
+	var silent, wrong, unclear listing
+	for _, name := range names {
+		ret, rm := returns[name], run.Minions[name]
+		if ret == nil {
+			silent.add(name, "%s", outcomeWords(rm))
+			continue
+		}
+		if !expectation.PerMinion() {
+			continue
+		}
+		is, err := expectation.Eval(ctx, gaea.ExpectInput{
+			Ret: ret.Body, Minion: name, Retcode: retcode(ret), Outcome: ret.Outcome, Success: ret.Outcome.OK(), Returns: bodies,
+		})
+		switch {
+		case err != nil:
+			unclear.add(name, "%s; %s", gaea.MessageOf(err), returned(ret.Body))
+		case !is:
+			wrong.add(name, "%s", withOutcome(ret))
+		}
+	}
+	var parts []string
+	if wrong.n > 0 {
+		parts = append(parts, "false on "+wrong.String())
+	}
+	if unclear.n > 0 {
+		parts = append(parts, "cannot be told on "+unclear.String())
+	}
+	if silent.n > 0 {
+		parts = append(parts, "no return from "+silent.String())
+	}
+	if !expectation.PerMinion() && silent.n == 0 {
+		is, err := expectation.Eval(ctx, gaea.ExpectInput{Returns: bodies})
+		switch {
+		case err != nil:
+			parts = append(parts, "cannot be told: "+gaea.MessageOf(err))
+		case !is:
+			var all listing
+			for _, name := range names {
+				all.add(name, "%s", withOutcome(returns[name]))
+			}
+			parts = append(parts, "false; "+all.String())
+		}
+	}
+	if len(parts) > 0 {
+		return failed("expected %s: %s", text, strings.Join(parts, "; "))
+	}
+	return tried{ok: true, message: fmt.Sprintf("expected %s: true on %s", text, minionCount(len(names)))}
+}
+
+// judgeAnswer says whether what a runner or a request answered is what an action expects; without an expectation whether
+// it ended well.
+func (e *Engine) judgeAnswer(ctx context.Context, a *gaea.JobAction, ret json.RawMessage, success bool) tried {
+	if a.Expect == "" {
+		return tried{ok: success, message: returned(ret)}
+	}
+	expectation, err := e.expectation(a.Expect)
+	if err != nil {
+		return failed("expected %s: %s", a.Expect, gaea.MessageOf(err))
+	}
+	in := gaea.ExpectInput{Ret: ret, Outcome: gaea.OutcomeSucceeded, Success: success}
+	if !success {
+		in.Outcome, in.Retcode = gaea.OutcomeFailed, 1
+	}
+	is, err := expectation.Eval(ctx, in)
+	switch {
+	case err != nil:
+		return failed("expected %s: cannot be told: %s (%s)", a.Expect, gaea.MessageOf(err), returned(ret))
+	case !is:
+		return failed("expected %s: false (%s)", a.Expect, returned(ret))
+	default:
+		return tried{ok: true, message: fmt.Sprintf("expected %s: true", a.Expect)}
+	}
+}
+
+// returnsOf reads what the minions of a run returned. What the archive lacks, because it was lost on its way, is read from
+// the job cache and redacted as the archive would.
+func (e *Engine) returnsOf(ctx context.Context, run *gaea.Run) (map[string]*gaea.Return, error) {
+	missing := map[string]int{} // by job
+	for _, rm := range run.Minions {
+		if rm.Outcome.Heard() && rm.JID != "" {
+			missing[rm.JID]++
+		}
+	}
+	found := make(map[string]*gaea.Return, len(run.Minions))
+	take := func(list []gaea.Return) {
+		for i := range list {
+			ret := &list[i]
+			if rm, ok := run.Minions[ret.Minion]; ok && rm.JID == ret.JID && found[ret.Minion] == nil && ret.Outcome.Heard() {
+				found[ret.Minion] = ret
+				missing[ret.JID]--
+			}
+		}
+	}
+	for _, jid := range slices.Sorted(maps.Keys(missing)) {
+		list, err := e.archivedReturns(ctx, jid)
+		if err != nil {
+			return nil, err
+		}
+		take(list)
+		if missing[jid] <= 0 {
+			continue
+		}
+		cached, err := e.cachedReturns(ctx, jid)
+		if err != nil {
+			e.deps.Logger.Warn("returns that the archive lacks not read from the job cache", "run", run.ID, "jid", jid, "err", err)
+		}
+		for i := range cached {
+			redact.Return(&cached[i])
+		}
+		take(cached)
+	}
+	return found, nil
+}
+
+func (e *Engine) archivedReturns(ctx context.Context, jid string) ([]gaea.Return, error) {
+	for failures := 1; ; failures++ {
+		limited, cancel := context.WithTimeout(ctx, archiveTimeout)
+		list, err := e.deps.Returns.JobReturns(limited, e.deps.Master, jid)
+		cancel()
+		if err == nil {
+			return list, nil
+		}
+		if wait(ctx, retryPause(failures)) != nil {
+			return nil, err
+		}
+	}
+}
+
+func (e *Engine) cachedReturns(ctx context.Context, jid string) ([]gaea.Return, error) {
+	select {
+	case e.lookingUp <- struct{}{}:
+		defer func() { <-e.lookingUp }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	limited, cancel := context.WithTimeout(ctx, lookUpTimeout)
+	defer cancel()
+	job, err := e.deps.Cache.CachedJob(limited, jid)
+	if job == nil {
+		return nil, err
+	}
+	return job.Returns, err
+}
+
+// retcode is a return's, see [gaea.ExpectInput].
+func retcode(ret *gaea.Return) int {
+	switch {
+	case ret.Retcode != nil:
+		return *ret.Retcode
+	case ret.Outcome.OK():
+		return 0
+	default:
+		return 1
+	}
+}
+
+// listing names the first few minions of many, with what there is to say of each.
+type listing struct {
+	n     int
+	named []string
+}
+
+func (l *listing) add(name, format string, args ...any) {
+	if l.n++; l.n <= minionsNamed {
+		l.named = append(l.named, fmt.Sprintf("%s (%s)", name, fmt.Sprintf(format, args...)))
+	}
+}
+
+// String writes the listing for people.
+func (l *listing) String() string {
+	s := strings.Join(l.named, ", ")
+	if l.n > minionsNamed {
+		s += fmt.Sprintf(" and %d more", l.n-minionsNamed)
+	}
+	return s
+}
+
+func minionCount(n int) string {
+	if n == 1 {
+		return "one minion"
+	}
+	return fmt.Sprintf("%d minions", n)
+}
+
+// outcomeWords says how a minion ended.
+func outcomeWords(rm gaea.RunMinion) string {
+	words := outcomeName(rm.Outcome)
+	if rm.Message != "" {
+		words += ": " + cut(strings.Join(strings.Fields(rm.Message), " "), valueShown)
+	}
+	return words
+}
+
+func outcomeName(o gaea.Outcome) string { return strings.ReplaceAll(string(o), "_", " ") }
+
+// withOutcome says what a minion returned, and how it ended where that was not well.
+func withOutcome(ret *gaea.Return) string {
+	if ret.Outcome.OK() {
+		return returned(ret.Body)
+	}
+	return outcomeName(ret.Outcome) + ", " + returned(ret.Body)
+}
+
+// returned quotes what was returned.
+func returned(body json.RawMessage) string {
+	if len(body) == 0 {
+		return "returned nothing"
+	}
+	return "returned " + cut(string(body), valueShown)
+}
+
+// cut shortens a text to so many characters.
+func cut(s string, most int) string {
+	n := 0
+	for i := range s {
+		if n++; n > most {
+			return s[:i] + "…"
+		}
+	}
+	return s
+}

@@ -1,0 +1,409 @@
+package killtest
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
+	"github.com/gaea-salt/terraform-provider-gaea/internal/jobdclient"
+)
+
+// archiveLimit is for the archive to have what the job cache has, after the runs have ended.
+const archiveLimit = 30 * time.Second
+
+// verify checks all that has to hold when the runs of a round have ended.
+func (r *round) verify(ctx context.Context) error {
+	r.jids = map[string]int{}
+	for _, j := range r.jobs {
+		if err := r.readChildren(ctx, j); err != nil {
+			return err
+		}
+		for _, check := range []func(*job) error{r.ended, r.outcomes, r.worked, r.acted} {
+			if err := check(j); err != nil {
+				return err
+			}
+		}
+		for _, run := range append([]*gaea.Run{j.run}, j.children...) {
+			if err := r.kept(ctx, run); err != nil {
+				return err
+			}
+		}
+	}
+	if err := r.apart(); err != nil {
+		return err
+	}
+	if err := r.once(ctx); err != nil {
+		return err
+	}
+	var err error
+	r.traced, err = r.count()
+	return err
+}
+
+// readChildren reads the runs that the actions of a run made.
+func (r *round) readChildren(ctx context.Context, j *job) error {
+	for head, err := range jobdclient.All(func(p gaea.PageRequest) (gaea.Page[gaea.Run], error) {
+		return r.cfg.Client.ListRuns(ctx, gaea.RunFilter{Parent: j.id}, p)
+	}) {
+		if err != nil {
+			return err
+		}
+		child, err := r.cfg.Client.GetRun(ctx, head.ID)
+		if err != nil {
+			return err
+		}
+		j.children = append(j.children, child)
+	}
+	return nil
+}
+
+// ended checks how a run ended as a whole.
+func (r *round) ended(j *job) error {
+	want := gaea.RunSucceeded
+	switch {
+	case j.control == cancelIt && !j.cancelled.IsZero():
+		want = gaea.RunCancelled
+	case j.halts:
+		want = gaea.RunHalted
+	case j.fails != "":
+		want = gaea.RunFailed
+	}
+	if j.run.Status != want {
+		return violation("run %s ended as %s, not %s: %s", j.id, j.run.Status, want, j.run.Message)
+	}
+	return nil
+}
+
+// outcomes checks that each minion has one outcome, and the right one.
+func (r *round) outcomes(j *job) error {
+	if got, all := slices.Sorted(maps.Keys(j.run.Minions)), slices.Sorted(slices.Values(r.cfg.Lab.Minions())); !slices.Equal(got, all) {
+		return violation("run %s has the minions %q, not %q", j.id, got, all)
+	}
+	good := gaea.OutcomeSucceeded
+	if strings.HasPrefix(j.template.Function, "state.") {
+		good = gaea.OutcomeChanged
+	}
+	for name, rm := range j.run.Minions {
+		right := rm.Outcome == good
+		switch {
+		case !j.cancelled.IsZero():
+			right = right || rm.Outcome == gaea.OutcomeKilled || rm.Outcome == gaea.OutcomeSkipped && rm.JID == ""
+		case name == j.fails:
+			right = rm.Outcome == gaea.OutcomeFailed
+		case j.halts:
+			right = right || rm.Outcome == gaea.OutcomeSkipped && rm.JID == ""
+		}
+		if !right {
+			return violation("run %s ended on %s as %q (%s)", j.id, name, rm.Outcome, rm.Message)
+		}
+	}
+	return nil
+}
+
+// worked checks on each minion that the run's function ran there once where it was told, and not at all where it was not.
+func (r *round) worked(j *job) error {
+	for name, rm := range j.run.Minions {
+		began, err := r.marks(name, mark(j.letter, "work"))
+		if err != nil {
+			return err
+		}
+		done, err := r.marks(name, mark(j.letter, workDone))
+		if err != nil {
+			return err
+		}
+		right := began == 1 && done == 1
+		switch rm.Outcome {
+		case gaea.OutcomeSkipped:
+			right = began == 0
+		case gaea.OutcomeKilled:
+			right = began <= 1 && done == 0
+		}
+		if !right {
+			return violation("run %s is %q on %s, and its function began there %d times and came to its end %d times", j.id, rm.Outcome, name, began, done)
+		}
+	}
+	return nil
+}
+
+// acted checks that each try of an action was made once.
+func (r *round) acted(j *job) error {
+	var named []string
+	check := func(list []gaea.RunAction) error {
+		for _, rec := range list {
+			a := j.action(rec)
+			if !rec.Status.Final() {
+				return violation("action %s of run %s is left as %s", rec.Name, j.id, rec.Status)
+			}
+			if a.Function != "" && len(rec.Runs) != rec.Attempts {
+				return violation("action %s of run %s was tried %d times, with the runs %q", rec.Name, j.id, rec.Attempts, rec.Runs)
+			}
+			if j.cancelled.IsZero() && rec.Status != gaea.ActionSucceeded && rec.Status != gaea.ActionSkipped {
+				return violation("action %s of run %s ended as %s: %s", rec.Name, j.id, rec.Status, rec.Message)
+			}
+			named = append(named, rec.Runs...)
+		}
+		return nil
+	}
+	if err := check(j.run.Actions); err != nil {
+		return err
+	}
+	for i := range j.run.Slices {
+		if err := check(j.run.Slices[i].Actions); err != nil {
+			return err
+		}
+	}
+	var made []string
+	for _, child := range j.children {
+		made = append(made, child.ID)
+	}
+	slices.Sort(named)
+	slices.Sort(made)
+	if !slices.Equal(named, made) {
+		return violation("the actions of run %s name the runs %q, and there are %q", j.id, named, made)
+	}
+	for _, list := range [][]gaea.JobAction{j.template.PreActions, j.template.PostActions} {
+		for i := range list {
+			if err := r.traceOf(j, &list[i]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// action is what a record is of.
+func (j *job) action(rec gaea.RunAction) gaea.JobAction {
+	list := j.template.PreActions
+	if rec.Phase == gaea.PhasePost {
+		list = j.template.PostActions
+	}
+	return list[slices.IndexFunc(list, func(a gaea.JobAction) bool { return a.Name == rec.Name })]
+}
+
+// tries lists the runs that did an action, and how often it was tried in all.
+func (j *job) tries(a *gaea.JobAction) (runs []string, attempts int) {
+	take := func(list []gaea.RunAction) {
+		for _, rec := range list {
+			if rec.Name == a.Name {
+				runs, attempts = append(runs, rec.Runs...), attempts+rec.Attempts
+			}
+		}
+	}
+	take(j.run.Actions)
+	for i := range j.run.Slices {
+		take(j.run.Slices[i].Actions)
+	}
+	return runs, attempts
+}
+
+// traceOf checks on the minions, or on the master, how often an action was done.
+func (r *round) traceOf(j *job, a *gaea.JobAction) error {
+	runs, attempts := j.tries(a)
+	if a.Runner != "" {
+		found, err := lines(r.traces.master(r.number))
+		if err != nil {
+			return err
+		}
+		// What a runner does is not known to a jobd that was killed meanwhile, which has it done again.
+		if n := countOf(found, mark(j.letter, a.Name)); n < attempts || n > attempts+len(r.kills) {
+			return violation("the runner of action %s of run %s was tried %d times, and ran %d times", a.Name, j.id, attempts, n)
+		}
+		return nil
+	}
+	least, most := map[string]int{}, map[string]int{}
+	for _, child := range j.children {
+		if !slices.Contains(runs, child.ID) {
+			continue
+		}
+		for name, rm := range child.Minions {
+			if rm.Outcome.Heard() {
+				least[name]++
+			}
+			if rm.JID != "" {
+				most[name]++
+			}
+		}
+	}
+	fewest := 0
+	if a.Retries > 0 {
+		fewest = 2
+	} else if j.cancelled.IsZero() && !j.halts {
+		fewest = 1
+	}
+	for _, name := range r.cfg.Lab.Minions() {
+		n, err := r.marks(name, mark(j.letter, a.Name))
+		if err != nil {
+			return err
+		}
+		if n < max(least[name], fewest) || n > most[name] {
+			return violation("action %s of run %s ran %d times on %s, which was told %d times and answered %d times", a.Name, j.id, n, name, most[name], least[name])
+		}
+	}
+	return nil
+}
+
+func (r *round) marks(minion, mark string) (int, error) {
+	found, err := lines(r.traces.minion(r.number, minion))
+	return countOf(found, mark), err
+}
+
+func countOf(words []string, word string) int {
+	n := 0
+	for _, w := range words {
+		if w == word {
+			n++
+		}
+	}
+	return n
+}
+
+// apart checks that runs of one lock have done nothing on a minion while another was at work.
+func (r *round) apart() error {
+	if r.jobs[0].template.Concurrency.Lock == "" {
+		return nil
+	}
+	for _, name := range r.cfg.Lab.Minions() {
+		found, err := lines(r.traces.minion(r.number, name))
+		if err != nil {
+			return err
+		}
+		for i := range found {
+			letter, _, _ := strings.Cut(found[i], ".")
+			found[i] = letter
+		}
+		if turns := slices.Compact(found); len(turns) != len(r.jobs) {
+			return violation("on %s the runs of one lock took turns: %q", name, turns)
+		}
+	}
+	return nil
+}
+
+// once checks that no work of this round is that of two runs: a request whose answer was lost has made one.
+func (r *round) once(ctx context.Context) error {
+	for _, j := range r.jobs {
+		page, err := r.cfg.Client.ListRuns(ctx, gaea.RunFilter{Since: j.run.Created.Add(-time.Minute), NoActions: true}, gaea.PageRequest{Limit: 1000})
+		if err != nil {
+			return err
+		}
+		for _, other := range page.Items {
+			if name, _, _ := strings.Cut(other.Template, "@"); name == j.template.Name && other.ID != j.id {
+				return violation("one key made two runs, %s and %s", j.id, other.ID)
+			}
+		}
+	}
+	return nil
+}
+
+// kept checks that the archive has each job of a run, and each return that the master's job cache has, once.
+func (r *round) kept(ctx context.Context, run *gaea.Run) error {
+	var jids []string
+	for _, s := range run.Slices {
+		if !s.Started.IsZero() {
+			jids = append(jids, s.JID)
+		}
+	}
+	limited, cancel := context.WithTimeout(ctx, archiveLimit)
+	defer cancel()
+	for _, jid := range jids {
+		for {
+			n, err := r.compare(ctx, jid)
+			if err == nil {
+				r.jids[jid] = n
+				break
+			}
+			if pause(limited, calmPoll) != nil {
+				return err
+			}
+		}
+	}
+	jobs, err := r.cfg.Client.Jobs(ctx, gaea.JobFilter{RunID: run.ID}, gaea.PageRequest{Limit: 1000})
+	if err != nil {
+		return err
+	}
+	for _, job := range jobs.Items {
+		if !slices.Contains(jids, job.JID) {
+			return violation("job %s was published for run %s, which does not know it", job.JID, run.ID)
+		}
+	}
+	for name, rm := range run.Minions {
+		if !rm.Outcome.Heard() {
+			continue
+		}
+		ret, err := r.cfg.Client.Return(ctx, rm.JID, name)
+		switch {
+		case err != nil:
+			return err
+		case ret.Outcome != rm.Outcome:
+			return violation("%s ended run %s as %s, and the return in the archive is %s", name, run.ID, rm.Outcome, ret.Outcome)
+		}
+	}
+	return nil
+}
+
+// compare compares a job's returns in the archive with those in the master's job cache, and counts them.
+func (r *round) compare(ctx context.Context, jid string) (int, error) {
+	cached, err := r.traces.cached(jid)
+	if err != nil {
+		return 0, err
+	}
+	archived := map[string]int{}
+	for ret, err := range jobdclient.All(func(p gaea.PageRequest) (gaea.Page[gaea.Return], error) {
+		return r.cfg.Client.JobReturns(ctx, jid, p)
+	}) {
+		if err != nil {
+			return 0, err
+		}
+		archived[ret.Minion]++
+	}
+	for name, n := range archived {
+		if n != 1 || !cached[name] {
+			return 0, violation("job %s: the archive has the return of %s %d times, the job cache: %v", jid, name, n, cached[name])
+		}
+	}
+	for name := range cached {
+		if archived[name] == 0 {
+			return 0, violation("job %s: the return of %s is in the job cache, and lost to the archive", jid, name)
+		}
+	}
+	return len(archived), nil
+}
+
+// count counts the marks in every trace of the round.
+func (r *round) count() (map[string]int, error) {
+	files := []string{r.traces.master(r.number)}
+	for _, name := range r.cfg.Lab.Minions() {
+		files = append(files, r.traces.minion(r.number, name))
+	}
+	counts := map[string]int{}
+	for _, file := range files {
+		found, err := lines(file)
+		if err != nil {
+			return nil, err
+		}
+		counts[file] = len(found)
+	}
+	return counts, nil
+}
+
+// unchanged checks that nothing has come after the round.
+func (r *round) unchanged(ctx context.Context) error {
+	now, err := r.count()
+	if err != nil {
+		return err
+	}
+	if !maps.Equal(now, r.traced) {
+		return violation("after its runs had ended the traces grew from %v to %v", r.traced, now)
+	}
+	for jid, n := range r.jids {
+		switch now, err := r.compare(ctx, jid); {
+		case err != nil:
+			return err
+		case now != n:
+			return violation("job %s had %d returns when its run had ended, and has %d", jid, n, now)
+		}
+	}
+	return nil
+}

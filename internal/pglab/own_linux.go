@@ -1,0 +1,8 @@
+package pglab
+
+import "syscall"
+
+// own is a process group of its own under another user, which does not outlive this process.
+func own(owner *syscall.Credential) *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Setpgid: true, Credential: owner, Pdeathsig: syscall.SIGKILL}
+}

@@ -1,0 +1,57 @@
+package pglab_test
+
+import (
+	"os"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"go.uber.org/goleak"
+
+	"github.com/gaea-salt/terraform-provider-gaea/internal/pglab"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestAServerGivesEachTestADatabaseOfItsOwnAndLeavesNothingBehind(t *testing.T) {
+	t.Setenv("TMPDIR", publicDir(t))
+	s, err := pglab.Start(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		address, err := s.Database(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn, err := pgx.Connect(t.Context(), address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := conn.Exec(t.Context(), "CREATE TABLE mine (a int)"); err != nil {
+			t.Errorf("the database is not a new one: %v", err)
+		}
+		if err := conn.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := s.Stop(); err != nil {
+		t.Error(err)
+	}
+	if left, err := os.ReadDir(os.Getenv("TMPDIR")); err != nil || len(left) != 0 {
+		t.Errorf("left behind: %v %v", left, err)
+	}
+}
+
+// publicDir is a directory that the server's user may go through.
+func publicDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "gaea-pglab-")
+	if err == nil {
+		err = os.Chmod(dir, 0o755)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
