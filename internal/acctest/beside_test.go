@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -298,9 +299,10 @@ func TestAccARunAndTheJobsOfOthersDoNotDisturbEachOther(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ended := make(chan error, 2)
-	go func() { _, err := r.lab.Salt(t.Context(), "-b", "1", "*", "test.arg", r.word()); ended <- err }()
-	go func() { _, err := r.lab.SaltRun(t.Context(), "state.orchestrate", sls); ended <- err }()
+	var others sync.WaitGroup
+	var batchFailed error
+	others.Go(func() { _, batchFailed = r.lab.Salt(t.Context(), "-b", "1", "*", "test.arg", r.word()) })
+	others.Go(func() { _, _ = r.lab.SaltRun(t.Context(), "state.orchestrate", sls) }) // a step of it fails
 	done, err := r.client.WaitRun(t.Context(), run.ID, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -308,8 +310,9 @@ func TestAccARunAndTheJobsOfOthersDoNotDisturbEachOther(t *testing.T) {
 	if done.Status != gaea.RunSucceeded || len(done.Slices) != 3 || done.Counts[gaea.OutcomeSucceeded] != 3 {
 		t.Errorf("the run ended as %+v", done)
 	}
-	for range 2 {
-		<-ended
+	others.Wait()
+	if batchFailed != nil {
+		t.Errorf("salt -b failed beside the run: %v", batchFailed)
 	}
 	r.wantTwoSteps(t, r.orchestrated(t, sls))
 	eventually(t, "all of the batch is archived", func() bool {

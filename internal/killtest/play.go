@@ -52,8 +52,8 @@ func (s Summary) String() string {
 
 func byStage(a, b string) int { return slices.Index(stages, a) - slices.Index(stages, b) }
 
-// Violation says that a round did not end as it has to.
-type Violation struct {
+// ViolationError says that a round did not end as it has to.
+type ViolationError struct {
 	Seed  uint64
 	Round int
 	Plan  string // what was played
@@ -61,7 +61,7 @@ type Violation struct {
 	Facts string // the runs, the traces and the end of jobd's log
 }
 
-func (v *Violation) Error() string {
+func (v *ViolationError) Error() string {
 	return fmt.Sprintf("round %d of seed %d (%s): %s\n%s", v.Round, v.Seed, v.Plan, v.What, v.Facts)
 }
 
@@ -74,7 +74,7 @@ type session struct {
 	played  []*round
 }
 
-// Play plays rounds until enough kills fell within the life of a run. The error is a *Violation where something that has to
+// Play plays rounds until enough kills fell within the life of a run. The error is a *ViolationError where something that has to
 // hold did not; it ends the play. Where ctx ends, the error is its own.
 func Play(ctx context.Context, cfg Config) (Summary, error) {
 	if cfg.Say == nil {
@@ -162,7 +162,7 @@ func (s *session) audit(ctx context.Context) error {
 	return nil
 }
 
-// violated is an error that becomes a [Violation]; others are trouble of the lab or an interrupt.
+// violated is an error that becomes a [ViolationError]; others are trouble of the lab or an interrupt.
 type violated struct{ what string }
 
 func (v violated) Error() string { return v.what }
@@ -178,5 +178,5 @@ func (r *round) blame(ctx context.Context, err error) error {
 		}
 		return fmt.Errorf("round %d of seed %d (%s): %w; jobd's log ends in:\n%s", r.number, r.cfg.Seed, r.describe(), err, r.cfg.Jobd.Log(40))
 	}
-	return &Violation{Seed: r.cfg.Seed, Round: r.number, Plan: r.describe(), What: what.what, Facts: r.facts()}
+	return &ViolationError{Seed: r.cfg.Seed, Round: r.number, Plan: r.describe(), What: what.what, Facts: r.facts()}
 }

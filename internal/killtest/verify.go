@@ -120,6 +120,7 @@ func (r *round) worked(j *job) error {
 			right = began == 0
 		case gaea.OutcomeKilled:
 			right = began <= 1 && done == 0
+		default: // it returned
 		}
 		if !right {
 			return violation("run %s is %q on %s, and its function began there %d times and came to its end %d times", j.id, rm.Outcome, name, began, done)

@@ -114,6 +114,22 @@ func TestWhatRunnersAreToldAndTellOfPillarIsNotKept(t *testing.T) {
 	}
 }
 
+func TestWhatARunnerReturnsLosesThePillar(t *testing.T) {
+	shown := gaea.Return{Function: "runner.pillar.show_pillar", Outcome: gaea.OutcomeSucceeded, Body: json.RawMessage(`{"db": "hunter2"}`)}
+	steps := gaea.Return{
+		Function: "runner.state.orchestrate", Outcome: gaea.OutcomeChanged, Args: json.RawMessage(`["deploy",{"pillar":{"db":"hunter2"}}]`),
+		Body:   json.RawMessage(`{"data":{"m":{"salt_|-a_|-a_|-state":{"changes":{"kwarg":{"pillar":{"db":"hunter2"}}}}}}}`),
+		States: []gaea.StateResult{{Changes: json.RawMessage(`{"kwarg":{"pillar":{"db":"hunter2"}}}`)}},
+	}
+	for _, r := range []*gaea.Return{&shown, &steps} {
+		redact.Return(r)
+		b, err := json.Marshal(r)
+		if err != nil || strings.Contains(string(b), "hunter2") {
+			t.Errorf("kept is %s (%v)", b, err)
+		}
+	}
+}
+
 func TestWhatIsNotJSONIsNotKept(t *testing.T) {
 	t.Parallel()
 	if got := string(redact.JSON(json.RawMessage(`{"password": "s3cret`))); got != `"`+redact.Mark+`"` {

@@ -24,7 +24,6 @@ func decodeBatch(ev gaea.Event, jid, what string) *gaea.Job {
 	}
 	b := &gaea.JobBatch{Status: status, Stamp: ev.Stamp}
 	var tgt, tgtType, state []byte
-	told := 0
 	for key, val := range members(ev.Data) {
 		switch string(key) {
 		case "cmd":
@@ -33,6 +32,28 @@ func decodeBatch(ev gaea.Event, jid, what string) *gaea.Job {
 			tgt = val
 		case "tgt_type":
 			tgtType = val
+		case "state":
+			state = val
+		}
+	}
+	switch {
+	case kind(state) == '{':
+		batchState(b, state)
+	case state == nil:
+		batchCounts(b, ev.Data)
+	}
+	if what == "new" {
+		b.Waiting = b.Minions
+	}
+	b.Target = target(gaea.TargetType(scalar(tgtType)), tgt)
+	return &gaea.Job{JID: jid, Batch: b, Started: ev.Stamp, Source: gaea.SourceBus}
+}
+
+// batchCounts reads the counts that the master tells of a batch that it drives into b. Where it was halted they do not say of
+// how many, but name who is left.
+func batchCounts(b *gaea.JobBatch, data []byte) {
+	for key, val := range members(data) {
+		switch string(key) {
 		case "driver":
 			b.Driver = scalar(val)
 		case "batch_size":
@@ -48,31 +69,27 @@ func decodeBatch(ev gaea.Event, jid, what string) *gaea.Job {
 		case "pending":
 			b.Waiting = count(val)
 		case "abandoned_active":
-			told = len(sortedTexts(val))
+			b.Running = length(val)
 		case "abandoned_pending":
 			b.Untold = sortedTexts(val)
+			b.Waiting = len(b.Untold)
 		case "reason":
 			b.Reason = scalar(val)
-		case "state":
-			state = val
 		}
 	}
-	switch {
-	case kind(state) == '{':
-		batchState(b, state)
-	case status == gaea.JobBatchHalted:
-		b.Running, b.Waiting = told, len(b.Untold)
+	if b.Status == gaea.JobBatchHalted {
 		b.Minions = b.Done + b.Failed + b.Running + b.Waiting
-	case what == "new":
-		b.Waiting = b.Minions
 	}
-	b.Target = target(gaea.TargetType(scalar(tgtType)), tgt)
-	return &gaea.Job{JID: jid, Batch: b, Started: ev.Stamp, Source: gaea.SourceBus}
 }
 
-// batchState reads the state of a batch (salt.utils.batch_state) into b. One that was cut short on its way tells nothing.
+// batchState reads the state of a batch (salt.utils.batch_state) into b. Of one that was cut short on its way it takes no counts.
 func batchState(b *gaea.JobBatch, state []byte) {
+	cut := false
 	for key, val := range members(state) {
+		switch string(key) {
+		case "all_minions", "pending", "active", "done", "failed":
+			cut = cut || (kind(val) != '[' && kind(val) != '{')
+		}
 		switch string(key) {
 		case "all_minions":
 			b.Minions = length(val)
@@ -92,6 +109,9 @@ func batchState(b *gaea.JobBatch, state []byte) {
 		case "halted_reason":
 			b.Reason = scalar(val)
 		}
+	}
+	if cut {
+		b.Minions, b.Done, b.Failed, b.Running, b.Waiting, b.Untold = 0, 0, 0, 0, 0, nil
 	}
 }
 

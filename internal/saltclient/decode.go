@@ -53,19 +53,8 @@ const noCache = "nocache"
 func Decode(ev gaea.Event) Decoded {
 	d := Decoded{Tag: ev.Tag, Trimmed: isTrimmed(ev.Data)}
 	parts, n := splitTag(ev.Tag)
-	switch {
-	case n == 4 && parts[0] == "salt" && parts[1] == "job" && parts[3] == "new":
-		d.Job = decodeJob(ev, parts[2])
-	case n == 4 && parts[0] == "salt" && parts[1] == "job" && parts[3] == "publish":
-		d.Publication = decodeJob(ev, parts[2])
-	case n == 4 && parts[0] == "salt" && parts[1] == "batch":
-		d.Job = decodeBatch(ev, parts[2], parts[3])
-	case n == 4 && parts[0] == "salt" && parts[1] == "run" && !redundant(ev, parts, n):
-		decodeRunner(ev, parts[2], parts[3], &d)
-	case n == 5 && parts[0] == "salt" && parts[1] == "job" && parts[2] != noCache && parts[3] == "ret" && parts[4] != "":
-		if d.Return = decodeReturn(ev, parts[2], parts[4]); d.Return != nil {
-			d.Minion = d.Return.Minion
-		}
+	if n >= 4 && parts[0] == "salt" {
+		decodeSalt(ev, parts, n, &d)
 	}
 	if d.Job != nil || d.Publication != nil || d.Return != nil {
 		return d
@@ -75,6 +64,26 @@ func Decode(ev gaea.Event) Decoded {
 		d.Minion = eventMinion(ev, parts, n)
 	}
 	return d
+}
+
+// decodeSalt reads the events of jobs, batches and runners: salt/KIND/JID/WHAT, and for a return the minion besides. It leaves
+// d as it is where the event is none of them.
+func decodeSalt(ev gaea.Event, parts [5]string, n int, d *Decoded) {
+	jid, what := parts[2], parts[3]
+	switch subject := parts[1]; {
+	case subject == "job" && n == 4 && what == "new":
+		d.Job = decodeJob(ev, jid)
+	case subject == "job" && n == 4 && what == "publish":
+		d.Publication = decodeJob(ev, jid)
+	case subject == "job" && n == 5 && what == "ret" && parts[4] != "" && jid != noCache:
+		if d.Return = decodeReturn(ev, jid, parts[4]); d.Return != nil {
+			d.Minion = d.Return.Minion
+		}
+	case subject == "batch" && n == 4:
+		d.Job = decodeBatch(ev, jid, what)
+	case subject == "run" && n == 4 && !redundant(ev, parts, n):
+		decodeRunner(ev, jid, what, d)
+	}
 }
 
 // splitTag cuts a tag at its first four slashes; n is the number of parts.

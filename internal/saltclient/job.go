@@ -25,19 +25,9 @@ func decodeJob(ev gaea.Event, jid string) *gaea.Job {
 // (where the metadata is inside kwargs). Nil where there is no function. Started, Source and Master are the caller's to set.
 func ParseLoad(load json.RawMessage) *gaea.Job {
 	j := &gaea.Job{Known: true}
-	var tgt, minions, kwargs, funArgs []byte
-	var cmd, id string
-	told := false // by a publication's event
+	var tgt, kwargs []byte
 	for key, val := range members(load) {
 		switch string(key) {
-		case "cmd":
-			cmd = scalar(val)
-		case "id":
-			id = scalar(val)
-		case "fun_args":
-			funArgs = val
-		case "schedule":
-			j.Schedule = scalar(val)
 		case "jid":
 			j.JID = scalar(val)
 		case "fun":
@@ -51,9 +41,7 @@ func ParseLoad(load json.RawMessage) *gaea.Job {
 		case "user":
 			j.User = scalar(val)
 		case "minions":
-			minions, told = val, true
-		case "ret":
-			told = true
+			j.Minions = sortedTexts(val)
 		case "missing":
 			j.Missing = sortedTexts(val)
 		case "metadata":
@@ -62,16 +50,13 @@ func ParseLoad(load json.RawMessage) *gaea.Job {
 			kwargs = val
 		}
 	}
-	if j.Function == "" {
+	switch {
+	case j.Function == "":
 		return nil
-	}
-	if strings.HasPrefix(j.Function, runnerPrefix) {
+	case strings.HasPrefix(j.Function, runnerPrefix):
 		return runnerLoad(j, load)
 	}
-	if j.Args == nil {
-		j.Args = funArgs
-	}
-	j.Origin = loadOrigin(cmd, id, j.Schedule, told)
+	loadOrigin(j, load)
 	if j.Metadata == nil {
 		for key, val := range members(kwargs) {
 			if string(key) == "metadata" {
@@ -80,24 +65,41 @@ func ParseLoad(load json.RawMessage) *gaea.Job {
 		}
 	}
 	j.RunID = runID(j.Metadata)
-	j.Minions = sortedTexts(minions)
 	j.Target = target(j.Target.Type, tgt)
 	j.Test = isStateFunction(j.Function) && testMode(j.Function, j.Args)
 	return j
 }
 
-// loadOrigin tells by a load how its job came to be. In the job cache a publication has the command publish; what a minion did
-// by itself is there as the minion returned it; and salt-ssh has neither. told says that an event told of a publication.
-func loadOrigin(cmd, id, schedule string, told bool) gaea.Origin {
+// loadOrigin tells by a load how its job came to be, and fills in what only such a job's load has. In the job cache a publication
+// has the command publish; what a minion did by itself is there as the minion returned it; and salt-ssh has neither. The events
+// of a publication have no command, but minions, or a returner.
+func loadOrigin(j *gaea.Job, load json.RawMessage) {
+	cmd, told, own := "", false, false
+	for key, val := range members(load) {
+		switch string(key) {
+		case "cmd":
+			cmd = scalar(val)
+		case "minions", "ret":
+			told = true
+		case "id":
+			own = true
+		case "schedule":
+			j.Schedule = scalar(val)
+		case "fun_args":
+			if j.Args == nil {
+				j.Args = val
+			}
+		}
+	}
 	switch {
-	case schedule != "":
-		return gaea.OriginSchedule
-	case cmd == "_return" || id != "":
-		return gaea.OriginSaltCall
+	case j.Schedule != "":
+		j.Origin = gaea.OriginSchedule
+	case cmd == "_return" || own:
+		j.Origin = gaea.OriginSaltCall
 	case cmd == "publish" || told:
-		return gaea.OriginPublish
+		j.Origin = gaea.OriginPublish
 	default:
-		return gaea.OriginSaltSSH
+		j.Origin = gaea.OriginSaltSSH
 	}
 }
 

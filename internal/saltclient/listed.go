@@ -39,12 +39,7 @@ func ParseListedJob(listed json.RawMessage) (job *gaea.CachedJob, trimmed []stri
 			result = val
 		}
 	}
-	for minion, entry := range members(result) {
-		if isTrimmed(entry) {
-			trimmed = append(trimmed, string(minion))
-		}
-	}
-	slices.Sort(trimmed)
+	trimmed = trimmedReturns(result)
 	if j.Function == "" || j.Function == Trimmed || j.JID == Trimmed {
 		return nil, trimmed
 	}
@@ -63,6 +58,17 @@ func ParseListedJob(listed json.RawMessage) (job *gaea.CachedJob, trimmed []stri
 	}
 	slices.SortFunc(job.Returns, func(a, b gaea.Return) int { return strings.Compare(a.Minion, b.Minion) })
 	return job, trimmed
+}
+
+// trimmedReturns names the minions whose returns were cut, sorted.
+func trimmedReturns(result []byte) (minions []string) {
+	for minion, entry := range members(result) {
+		if isTrimmed(entry) {
+			minions = append(minions, string(minion))
+		}
+	}
+	slices.Sort(minions)
+	return minions
 }
 
 // listedRunner fills in what a master lists of a runner only with its return.

@@ -211,11 +211,19 @@ func TestABatchThatTheMasterDrivesTellsCounts(t *testing.T) {
 }
 
 func TestABatchOfWhichTheLastEventWasCutKeepsItsCounts(t *testing.T) {
+	for _, last := range []string{`"VALUE_TRIMMED"`, `{"all_minions": ["a", "b", "c"], "pending": [], "active": {}, "done": "VALUE_TRIMMED", "failed": {}, "batch_size": 1}`} {
+		batchCut(t, last)
+	}
+}
+
+// batchCut checks what is made of a batch whose last event has this for its state.
+func batchCut(t *testing.T, last string) {
+	t.Helper()
 	const head = `"jid": "20260102030405000001", "fun": "test.ping", "tgt": "*", "tgt_type": "glob", "driver": "cli"`
 	var b *gaea.JobBatch
 	for what, state := range map[string]string{
 		"progress": `{"all_minions": ["a", "b", "c"], "pending": ["c"], "active": {"b": 1.5}, "done": {"a": {"ret": 1}}, "failed": {}, "batch_size": 1}`,
-		"halted":   `"VALUE_TRIMMED"`,
+		"halted":   last,
 	} {
 		b = b.Merge(saltclient.Decode(event("salt/batch/20260102030405000001/"+what, `{`+head+`, "state": `+state+`}`)).Job.Batch)
 	}

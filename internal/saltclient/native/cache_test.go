@@ -317,3 +317,48 @@ func TestAJobThatARunnerDoesNotKnowIsNotFound(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestTheCacheOnDiskTellsHowABatchStands(t *testing.T) {
+	f := newFake(t, "utc_jid: True")
+	rel := f.cacheJob(jid, motdLoad, []any{"web1"}, nil)
+	state, err := native.AppendValue(map[string]any{
+		"jid": jid, "all_minions": []any{"web1", "web2"}, "pending": []any{"web2"}, "active": map[string]any{}, "done": map[string]any{"web1": map[string]any{}},
+		"failed": map[string]any{}, "batch_size": 1, "tgt": "web*", "tgt_type": "glob", "halted": true, "halted_reason": "failhard", "last_progress": 1795389214.25,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.write(rel+"/.batch.p", string(state))
+	job, err := f.client(native.Options{}).CachedJob(t.Context(), jid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b := job.Job.Batch; b == nil || b.Status != gaea.JobBatchHalted || b.Reason != "failhard" || b.Minions != 2 || !slices.Equal(b.Untold, []string{"web2"}) {
+		t.Errorf("the batch stands as %+v", b)
+	}
+}
+
+func TestARunnerInTheCacheOnDiskIsAJobOfTheMaster(t *testing.T) {
+	f := newFake(t, "utc_jid: True")
+	told := map[string]any{
+		"fun": "runner.state.orch", "jid": jid, "user": "ann", "fun_args": []any{"deploy"}, "success": true,
+		"return": map[string]any{"data": map[string]any{"salt_master": map[string]any{}}, "retcode": 0},
+	}
+	f.cacheJob(jid, map[string]any{"id": "salt_master", "tgt": "salt_master", "jid": jid, "fun": "runner.state.orch", "user": "ann", "return": told}, nil,
+		map[string]any{"salt_master": map[string]any{"return": told}})
+	c := f.client(native.Options{})
+	jids, err := c.CachedJIDs(t.Context(), time.Time{})
+	if err != nil || !slices.Equal(jids, []string{jid}) {
+		t.Errorf("the jobs of the cache are %q (%v)", jids, err)
+	}
+	job, err := c.CachedJob(t.Context(), jid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if j := job.Job; j.Origin != gaea.OriginOrchestration || j.User != "ann" || !slices.Equal(j.Minions, []string{"salt_master"}) {
+		t.Errorf("the job is %+v", j)
+	}
+	if len(job.Returns) != 1 || job.Returns[0].Outcome != gaea.OutcomeInSync {
+		t.Errorf("its returns are %+v", job.Returns)
+	}
+}

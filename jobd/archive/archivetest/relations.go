@@ -9,11 +9,11 @@ import (
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive"
 )
 
-// orchestration is a job of a runner at so many seconds after noon, with its return a second later.
-func orchestration(n int) archive.Batch {
-	j := newJob(n, "vm_master")
+// orchestration is the first job of a test, of a runner, with its return a second later.
+func orchestration() archive.Batch {
+	j := newJob(1, "vm_master")
 	j.Function, j.Origin, j.Target = "runner.state.orchestrate", gaea.OriginOrchestration, gaea.ListTarget([]string{"vm_master"})
-	r := newReturn(n, "vm_master")
+	r := newReturn(1, "vm_master")
 	r.Function, r.Origin, r.Outcome = j.Function, j.Origin, gaea.OutcomeChanged
 	return archive.Batch{Jobs: []gaea.Job{j}, Returns: []gaea.Return{r}}
 }
@@ -25,7 +25,7 @@ func tie(n, parent int) gaea.Job {
 
 var relationTests = map[string]func(*bench){
 	"the jobs of an orchestration are shown with it, whichever comes first": func(b *bench) {
-		parent := orchestration(1)
+		parent := orchestration()
 		first, second, stranger := newJob(2, "web1"), newJob(3, "web1", "web2"), newJob(4, "web1")
 		first.Origin, second.Origin, stranger.Origin = gaea.OriginPublish, gaea.OriginPublish, gaea.OriginPublish
 		failed := newReturn(3, "web2")
@@ -64,7 +64,7 @@ var relationTests = map[string]func(*bench){
 		}
 	},
 	"the parents of one master's jobs are not another's": func(b *bench) {
-		b.write(orchestration(1))
+		b.write(orchestration())
 		b.ok(b.store.WriteBatch(b.ctx(), "other", archive.Batch{Jobs: []gaea.Job{newJob(2, "web1"), tie(2, 1)}}))
 		same(b, "the children", len(b.job(jid(1)).Children), 0)
 		stranger, err := b.store.Job(b.ctx(), "other", jid(2))
@@ -138,7 +138,7 @@ var relationTests = map[string]func(*bench){
 		same(b, "the list", page.Items, []gaea.Job{got.Job})
 	},
 	"a job has no more children than are shown at once, and the list has them all": func(b *bench) {
-		batch := orchestration(1)
+		batch := orchestration()
 		for n := range gaea.MaxChildren + 5 {
 			batch.Jobs = append(batch.Jobs, newJob(n+2, "web1"), tie(n+2, 1))
 		}
@@ -151,7 +151,7 @@ var relationTests = map[string]func(*bench){
 		same(b, "how many there are", len(page.Items), gaea.MaxChildren+5)
 	},
 	"what is known of a job goes with it, and alone when it is old": func(b *bench) {
-		b.write(orchestration(1))
+		b.write(orchestration())
 		b.write(archive.Batch{Jobs: []gaea.Job{newJob(2, "web1"), tie(2, 1), tie(9, 1)}})
 		for {
 			n, err := b.store.Prune(b.ctx(), at(0).Add(time.Hour), 100)

@@ -56,9 +56,9 @@ func run(ctx context.Context, o options) (err error) {
 		return err
 	}
 	defer func() {
-		if _, violated := errors.AsType[*killtest.Violation](err); violated {
-			err = fmt.Errorf("%w\njobd's archive and its log are in %s\nagain: make kill KILLS=%d SEED=%d ROUND=1 SALT_VERSION=%s MINIONS=%d",
-				err, work, o.Kills, o.Seed, o.SaltVersion, o.Minions)
+		if v, violated := errors.AsType[*killtest.ViolationError](err); violated {
+			err = fmt.Errorf("%w\njobd's archive and its log are in %s\nagain: make kill KILLS=1 SEED=%d ROUND=%d SALT_VERSION=%s",
+				err, work, v.Seed, v.Round, o.SaltVersion)
 			return
 		}
 		err = errors.Join(err, os.RemoveAll(work))

@@ -1,0 +1,20 @@
+package acctest
+
+import (
+	"testing"
+
+	"github.com/gaea-salt/terraform-provider-gaea/internal/killtest"
+)
+
+// This test keeps the minions busy, so it does not run in parallel with others. make kill plays it for longer.
+func TestAccRunsGoOnWhereTheyWereThoughJobdIsKilledAtRandomMoments(t *testing.T) {
+	r := newRigAlone(t)
+	const kills = 5
+	summary, err := killtest.Play(t.Context(), killtest.Config{
+		Lab: r.lab, Jobd: r.jobd, Client: r.client, Kills: kills, Seed: 1, Say: func(line string) { t.Log(line) },
+	})
+	t.Log(summary)
+	if err != nil {
+		t.Fatal(err)
+	}
+}
