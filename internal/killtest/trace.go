@@ -10,8 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
-
-	"github.com/gaea-salt/terraform-provider-gaea/internal/saltlab"
 )
 
 // stateName names the state file, its pillar, and what else is made.
@@ -47,8 +45,17 @@ func mark(letter, what string) string { return letter + "." + what }
 
 func traceName(round int) string { return fmt.Sprintf("killtest-%d", round) }
 
+// lab is what is asked of a [saltlab.Lab].
+type lab interface {
+	Minions() []string
+	MinionRoot(id string) string
+	Dir() string
+	CacheDir() string
+	StatesDir() string
+}
+
 // traces are what the functions of runs have left on the minions and on the master, read from their disks.
-type traces struct{ lab *saltlab.Lab }
+type traces struct{ lab lab }
 
 // rendered is a script for cmd.run with template=jinja.
 func (t traces) rendered(round int, script string) string {

@@ -79,7 +79,7 @@ func (r *round) ended(j *job) error {
 
 // outcomes checks that each minion has one outcome, and the right one.
 func (r *round) outcomes(j *job) error {
-	if got, all := slices.Sorted(maps.Keys(j.run.Minions)), slices.Sorted(slices.Values(r.cfg.Lab.Minions())); !slices.Equal(got, all) {
+	if got, all := slices.Sorted(maps.Keys(j.run.Minions)), slices.Sorted(slices.Values(r.traces.lab.Minions())); !slices.Equal(got, all) {
 		return violation("run %s has the minions %q, not %q", j.id, got, all)
 	}
 	good := gaea.OutcomeSucceeded
@@ -234,7 +234,7 @@ func (r *round) traceOf(j *job, a *gaea.JobAction) error {
 	} else if j.cancelled.IsZero() && !j.halts {
 		fewest = 1
 	}
-	for _, name := range r.cfg.Lab.Minions() {
+	for _, name := range r.traces.lab.Minions() {
 		n, err := r.marks(name, mark(j.letter, a.Name))
 		if err != nil {
 			return err
@@ -266,7 +266,7 @@ func (r *round) apart() error {
 	if r.jobs[0].template.Concurrency.Lock == "" {
 		return nil
 	}
-	for _, name := range r.cfg.Lab.Minions() {
+	for _, name := range r.traces.lab.Minions() {
 		found, err := lines(r.traces.minion(r.number, name))
 		if err != nil {
 			return err
@@ -375,7 +375,7 @@ func (r *round) compare(ctx context.Context, jid string) (int, error) {
 // count counts the marks in every trace of the round.
 func (r *round) count() (map[string]int, error) {
 	files := []string{r.traces.master(r.number)}
-	for _, name := range r.cfg.Lab.Minions() {
+	for _, name := range r.traces.lab.Minions() {
 		files = append(files, r.traces.minion(r.number, name))
 	}
 	counts := map[string]int{}
