@@ -172,6 +172,14 @@ func TestRunsOfOneLockThatTakeTurnsOnAMinionAreFound(t *testing.T) {
 	violates(t, r.apart(), "on web1 the runs of one lock took turns")
 }
 
+func TestARunThatGoesBeforeTheOneThatHadTheLockIsFound(t *testing.T) {
+	r := written(t, map[string]string{"db1": "a.work b.work", "web1": "b.work a.work", "web2": "a.work b.work"})
+	first := straight()
+	first.template.Concurrency.Lock = "deploy"
+	r.jobs = []*job{first, {work: work{letter: "b", later: true}, id: "run-2"}}
+	violates(t, r.apart(), "on web1 run run-2 went before run run-1")
+}
+
 // archive is a jobd whose archive has returns of these minions for every job.
 type archive []string
 

@@ -54,6 +54,8 @@ func (p *planner) moment(works []work) moment {
 
 func accepted(*gaea.Run) bool { return true }
 
+func claimed(run *gaea.Run) bool { return run.Claimed }
+
 func inStatus(s gaea.RunStatus) func(*gaea.Run) bool {
 	return func(run *gaea.Run) bool { return run.Status == s }
 }

@@ -18,6 +18,7 @@ type work struct {
 	halts    bool   // that failure halts it
 	control  control
 	grace    gaea.Duration // of a cancel
+	later    bool          // made when the first run has its minions under its lock, so that it has to wait
 }
 
 // control is what is done to a run before jobd is killed.
@@ -89,6 +90,7 @@ var shapes = []shape{
 		for _, w := range []*work{&first, &second} {
 			w.template.Concurrency = gaea.Concurrency{Lock: "killtest"}
 		}
+		second.later = p.rand.IntN(3) > 0
 		return []work{first, second}
 	}},
 	{"two state runs", func(p *planner) []work { return []work{p.states("a"), p.states("b")} }},

@@ -78,6 +78,11 @@ func (r *round) until(ctx context.Context) error {
 	m := r.plan.moment
 	last := len(r.jobs) - 1
 	for i, j := range r.jobs {
+		if j.later {
+			if err := r.watch(ctx, r.jobs[0], claimed); err != nil {
+				return err
+			}
+		}
 		if i == last && m.seen == nil {
 			return r.createAndGo(ctx, j, m.after)
 		}

@@ -275,8 +275,12 @@ func (r *round) apart() error {
 			letter, _, _ := strings.Cut(found[i], ".")
 			found[i] = letter
 		}
-		if turns := slices.Compact(found); len(turns) != len(r.jobs) {
+		turns := slices.Compact(found)
+		if len(turns) != len(r.jobs) {
 			return violation("on %s the runs of one lock took turns: %q", name, turns)
+		}
+		if r.jobs[1].later && turns[0] != r.jobs[0].letter {
+			return violation("on %s run %s went before run %s, which had its lock", name, r.jobs[1].id, r.jobs[0].id)
 		}
 	}
 	return nil
