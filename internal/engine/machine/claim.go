@@ -81,8 +81,12 @@ func (m *Machine) claimRefused(in ClaimRefused, now time.Time) {
 		return
 	}
 	m.phase = phaseWork
-	m.decide(gaea.RunFailed, fmt.Sprintf("refused: %s of its minions (%s) are busy under the lock %q in %s; try again when that has ended",
-		count(len(in.Minions)), first(in.Minions), m.run.Concurrency.Lock, strings.Join(in.Runs, ", ")), now)
+	be := "are"
+	if len(in.Minions) == 1 {
+		be = "is"
+	}
+	m.decide(gaea.RunFailed, fmt.Sprintf("refused: %s of its minions (%s) %s busy under the lock %q in %s; try again when that has ended",
+		count(len(in.Minions)), first(in.Minions), be, m.run.Concurrency.Lock, strings.Join(in.Runs, ", ")), now)
 }
 
 // chosen lists the minions that were told, are to be, or were to be before the run's end was decided.
