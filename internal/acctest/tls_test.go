@@ -63,7 +63,7 @@ func TestAccJobdSpeaksTLSToThoseWhoTrustItsCertificate(t *testing.T) {
 	f.plan(t, planEmpty)
 
 	code, out := r.command(t, "apply", "runs")
-	if code != 1 {
+	if code != 4 {
 		t.Errorf("jobd runs without the CA ended with %d:\n%s", code, out)
 	}
 	if code, out := r.command(t, "apply", "runs", "--ca-file", files.ca); code != 0 {

@@ -119,6 +119,32 @@ func (m *Machine) Step(in Input, now time.Time) []Effect {
 		if m.phase == phaseLock {
 			m.resolve(false, now)
 		}
+	case Cancel:
+		m.cancel(in, now)
+	case Pause:
+		m.pause(in, now)
+	case Resume:
+		m.resume(now)
+	case Acted:
+		m.acted(in, now)
+	case Claimed:
+		m.claimed(in, now)
+	case ClaimBlocked:
+		m.claimBlocked(in, now)
+	case ClaimRefused:
+		m.claimRefused(in, now)
+	default:
+		m.fromSalt(in, now)
+	}
+	if m.phase != phaseNew {
+		m.advance(now)
+	}
+	return m.effects()
+}
+
+// fromSalt takes in what the master and the minions say. A [Tick] says nothing.
+func (m *Machine) fromSalt(in Input, now time.Time) {
+	switch in := in.(type) {
 	case Published:
 		m.published(in, now)
 	case PublishFailed:
@@ -135,26 +161,7 @@ func (m *Machine) Step(in Input, now time.Time) []Effect {
 		m.cached(in, now)
 	case CacheFailed:
 		m.cacheFailed(in, now)
-	case Cancel:
-		m.cancel(in, now)
-	case Pause:
-		m.pause(in, now)
-	case Resume:
-		m.resume(now)
-	case Acted:
-		m.acted(in, now)
-	case Claimed:
-		m.claimed(in, now)
-	case ClaimBlocked:
-		m.claimBlocked(in, now)
-	case ClaimRefused:
-		m.claimRefused(in, now)
-	case Tick:
 	}
-	if m.phase != phaseNew {
-		m.advance(now)
-	}
-	return m.effects()
 }
 
 // Wake is when the machine wants a [Tick] at the latest; the zero time where only events bring it on.
