@@ -35,8 +35,12 @@ func (p *planner) moment(works []work) moment {
 	if !w.template.Batch.Size.IsZero() && !w.halts {
 		choices = append(choices,
 			moment{"the second slice was stored", sliceStored(2), p.upTo(5 * time.Millisecond)},
-			moment{"the second slice was published", slicePublished(2), p.upTo(long)},
+			moment{"the second slice was published", slicePublished(2), p.upTo(short)},
+			moment{"the last run was accepted", accepted, p.upTo(3 * long)},
 		)
+		if 2*w.template.Batch.Size.Count(len(p.minions)) < len(p.minions) {
+			choices = append(choices, moment{"the third slice was stored", sliceStored(3), p.upTo(short)})
+		}
 	}
 	if len(w.template.PreActions) > 0 {
 		choices = append(choices, moment{"a pre-action began", inStatus(gaea.RunPreActions), p.upTo(short)},
