@@ -55,10 +55,14 @@ func judgeOutcomes(run *gaea.Run, names []string) tried {
 			bad.add(name, "%s", outcomeWords(rm))
 		}
 	}
-	if bad.n > 0 {
+	switch {
+	case bad.n == 0:
+		return tried{ok: true, message: "done on " + minionCount(len(names))}
+	case len(names) == 1:
+		return failed("failed on %s", bad.String())
+	default:
 		return failed("failed on %d of %s: %s", bad.n, minionCount(len(names)), bad.String())
 	}
-	return tried{ok: true, message: "done on " + minionCount(len(names))}
 }
 
 // judgeReturns evaluates an expectation for each minion, or once for all. A minion without a return fails it.
