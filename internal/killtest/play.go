@@ -176,7 +176,7 @@ func (r *round) blame(ctx context.Context, err error) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		return fmt.Errorf("round %d of seed %d (%s): %w; jobd's log ends in:\n%s", r.number, r.cfg.Seed, r.describe(), err, r.cfg.Jobd.Log(40))
+		return fmt.Errorf("round %d of seed %d (%s): %w; jobd's log ends in:\n%s", r.number, r.cfg.Seed, r.describe(), err, r.log())
 	}
 	return &ViolationError{Seed: r.cfg.Seed, Round: r.number, Plan: r.describe(), What: what.what, Facts: r.facts()}
 }

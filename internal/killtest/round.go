@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -149,13 +150,13 @@ func (r *round) control(ctx context.Context, j *job) error {
 	return err
 }
 
-// watch looks at a run until it has come to something, or has ended before.
+// watch looks at a run until it has come to something, or will not: it has ended before, or is paused.
 func (r *round) watch(ctx context.Context, j *job, seen func(*gaea.Run) bool) error {
 	ctx, cancel := context.WithTimeout(ctx, seenLimit)
 	defer cancel()
 	for {
 		run, err := r.cfg.Client.GetRun(ctx, j.id)
-		if err != nil || seen(run) || run.Status.Final() {
+		if err != nil || seen(run) || run.Status.Final() || run.Status == gaea.RunPaused {
 			return err
 		}
 		if err := pause(ctx, poll); err != nil {
@@ -291,8 +292,15 @@ func (r *round) facts() string {
 		}
 		text.WriteByte('\n')
 	}
-	fmt.Fprintf(&text, "jobd's log ends in:\n%s\n", r.cfg.Jobd.Log(120))
+	fmt.Fprintf(&text, "jobd's log ends in:\n%s\n", r.log())
 	return text.String()
+}
+
+// log is the end of jobd's log, without what it says of requests: most of them are this package's looks at runs.
+func (r *round) log() string {
+	const all, shown = 20_000, 150
+	lines := slices.DeleteFunc(strings.Split(r.cfg.Jobd.Log(all), "\n"), func(line string) bool { return strings.Contains(line, "msg=request ") })
+	return strings.Join(lines[max(len(lines)-shown, 0):], "\n")
 }
 
 // pause waits, or returns the context's error.
