@@ -2,7 +2,6 @@ package command
 
 import (
 	"fmt"
-	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -48,19 +47,31 @@ const (
 	sliceEnded   = "ended"
 )
 
-// changes tells what is different in a run from an earlier snapshot of it, in the order in which it will have happened: what
-// began, what the minions did, what ended. Without an earlier one it tells all there is.
+// changes tells what is different in a run from an earlier snapshot of it, in the order in which it will have happened: slice
+// by slice what began, what its minions did, what ended. Without an earlier snapshot it tells all there is.
 func changes(before, run *gaea.Run, now time.Time) []change {
 	if before == nil {
 		before = &gaea.Run{}
 	}
-	d := differ{before: before, run: run, now: now}
-	d.waiting()
-	d.actions(gaea.PhasePre)
-	d.slices(false)
-	d.minions()
-	d.slices(true)
-	d.actions(gaea.PhasePost)
+	d := differ{before: before, run: run, now: now, acted: map[actionPlace]gaea.RunAction{}}
+	for _, a := range allActions(before) {
+		d.acted[a.place()] = a.RunAction
+	}
+	settled := d.settled()
+	d.blocked()
+	d.pause(false)
+	d.actions(gaea.PhasePre, run.Actions, -1)
+	for i := range run.Slices {
+		s := &run.Slices[i]
+		d.actions(gaea.PhasePre, s.Actions, s.Index)
+		d.slice(i, false)
+		d.minions(settled[s.Index])
+		d.slice(i, true)
+		d.actions(gaea.PhasePost, s.Actions, s.Index)
+	}
+	d.minions(settled[-1])
+	d.actions(gaea.PhasePost, run.Actions, -1)
+	d.pause(true)
 	d.status()
 	return d.out
 }
@@ -68,6 +79,7 @@ func changes(before, run *gaea.Run, now time.Time) []change {
 type differ struct {
 	before, run *gaea.Run
 	now         time.Time
+	acted       map[actionPlace]gaea.RunAction // how the actions stood before
 	out         []change
 }
 
@@ -83,40 +95,48 @@ func (d *differ) status() {
 	}
 }
 
-func (d *differ) waiting() {
-	r, b := d.run, d.before
-	if !reflect.DeepEqual(r.Blocked, b.Blocked) {
-		d.add(change{Event: eventBlocked, Blocked: r.Blocked})
-	}
-	if !reflect.DeepEqual(r.Pause, b.Pause) {
-		d.add(change{Event: eventPause, Pause: r.Pause})
+func (d *differ) blocked() {
+	if !reflect.DeepEqual(d.run.Blocked, d.before.Blocked) {
+		d.add(change{Event: eventBlocked, Blocked: d.run.Blocked})
 	}
 }
 
-func (d *differ) slices(ended bool) {
+// pause tells of a pause in force, which began when what ran had ended, or of one that was asked for or is over.
+func (d *differ) pause(inForce bool) {
+	p := d.run.Pause
+	if !reflect.DeepEqual(p, d.before.Pause) && inForce == (p != nil && !p.Since.IsZero()) {
+		d.add(change{Event: eventPause, Pause: p})
+	}
+}
+
+func (d *differ) slice(i int, ended bool) {
+	s := &d.run.Slices[i]
+	old := gaea.Slice{}
+	if i < len(d.before.Slices) {
+		old = d.before.Slices[i]
+	}
+	c := change{Event: eventSlice, Canary: s.Canary, JID: s.JID}
+	switch {
+	case !ended && s.JID != "" && old.JID == "":
+		c.Status, c.Counts = sliceRunning, map[gaea.Outcome]int{gaea.OutcomePending: len(s.Minions)}
+	case ended && !s.Ended.IsZero() && old.Ended.IsZero():
+		c.Status, c.Counts = sliceEnded, tallyOf(d.run, s)
+	default:
+		return
+	}
+	c.Slice, c.Slices = sliceNumber(d.run, s.Index), slicesOf(d.run)
+	d.add(c)
+}
+
+// slicesOf is how many slices of a run people count.
+func slicesOf(r *gaea.Run) int {
 	n := 0
-	for i := range d.run.Slices {
-		if !d.run.Slices[i].Again {
+	for i := range r.Slices {
+		if !r.Slices[i].Again {
 			n++
 		}
 	}
-	for i := range d.run.Slices {
-		s := &d.run.Slices[i]
-		old := gaea.Slice{}
-		if i < len(d.before.Slices) {
-			old = d.before.Slices[i]
-		}
-		c := change{Event: eventSlice, Slice: sliceNumber(d.run, s.Index), Slices: n, Canary: s.Canary, JID: s.JID}
-		switch {
-		case !ended && s.JID != "" && old.JID == "":
-			c.Status, c.Counts = sliceRunning, map[gaea.Outcome]int{gaea.OutcomePending: len(s.Minions)}
-		case ended && !s.Ended.IsZero() && old.Ended.IsZero():
-			c.Status, c.Counts = sliceEnded, tallyOf(d.run, s)
-		default:
-			continue
-		}
-		d.add(c)
-	}
+	return n
 }
 
 // tallyOf counts the minions of a slice by outcome.
@@ -130,40 +150,47 @@ func tallyOf(r *gaea.Run, s *gaea.Slice) map[gaea.Outcome]int {
 	return counts
 }
 
-func (d *differ) actions(phase gaea.ActionPhase) {
-	type place struct {
-		slice int
-		name  string
-	}
-	old := map[place]gaea.RunAction{}
-	for _, a := range allActions(d.before) {
-		if a.Phase == phase {
-			old[place{a.slice, a.Name}] = a.RunAction
-		}
-	}
-	for _, a := range allActions(d.run) {
-		if a.Phase != phase {
-			continue
-		}
-		was := old[place{a.slice, a.Name}]
-		if was.Status == a.Status && was.Attempts == a.Attempts && was.Message == a.Message {
+func (d *differ) actions(phase gaea.ActionPhase, list []gaea.RunAction, slice int) {
+	for i := range list {
+		a := actionAt{list[i], slice}
+		was := d.acted[a.place()]
+		if a.Phase != phase || (was.Status == a.Status && was.Attempts == a.Attempts && was.Message == a.Message) {
 			continue
 		}
 		c := change{Event: eventAction, Action: &a.RunAction, Status: string(a.Status)}
-		if a.slice >= 0 {
-			c.Slice = sliceNumber(d.run, a.slice)
+		if slice >= 0 {
+			c.Slice = sliceNumber(d.run, slice)
 		}
 		d.add(c)
 	}
 }
 
-func (d *differ) minions() {
-	for _, id := range slices.Sorted(maps.Keys(d.run.Minions)) {
-		m := d.run.Minions[id]
+// settled are the minions that have a new outcome, by the index of their slice; -1 for those that are in none.
+func (d *differ) settled() map[int][]string {
+	known := make(map[int]bool, len(d.run.Slices))
+	for i := range d.run.Slices {
+		known[d.run.Slices[i].Index] = true
+	}
+	settled := map[int][]string{}
+	for id, m := range d.run.Minions {
 		old := d.before.Minions[id]
-		if m.Outcome.Final() && (m.Outcome != old.Outcome || m.Late != old.Late) {
-			d.add(change{Event: eventMinion, Minion: id, Outcome: m.Outcome, JID: m.JID, Late: m.Late, Message: m.Message})
+		if !m.Outcome.Final() || (m.Outcome == old.Outcome && m.Late == old.Late) {
+			continue
 		}
+		slice := m.Slice
+		if !known[slice] {
+			slice = -1
+		}
+		settled[slice] = append(settled[slice], id)
+	}
+	return settled
+}
+
+func (d *differ) minions(settled []string) {
+	slices.Sort(settled)
+	for _, id := range settled {
+		m := d.run.Minions[id]
+		d.add(change{Event: eventMinion, Minion: id, Outcome: m.Outcome, JID: m.JID, Late: m.Late, Message: m.Message})
 	}
 }
 
@@ -193,7 +220,11 @@ func plainLines(before, run *gaea.Run, now time.Time) (lines []string) {
 	}
 	lines = append(lines, wrongLines(wrong)...)
 	if tenth(run) > tenth(before) && !run.Status.Final() {
-		lines = append(lines, overview(run))
+		line := overview(run)
+		if last := len(lines) - 1; last >= 0 && strings.HasPrefix(line, lines[last]) { // it says all that the status said
+			lines = lines[:last]
+		}
+		lines = append(lines, line)
 	}
 	return lines
 }

@@ -40,7 +40,12 @@ func TestALineIsWrittenForWhatMattersAndNotForEachSnapshot(t *testing.T) {
 		"a slice that ends, and the next": {func(r *gaea.Run) {
 			settle(r, gaea.OutcomeChanged, "", "web3", "web4")
 			r.Slices[1].Ended, r.Slices[2].JID = noon, "3"
-		}, []string{"slice 3 of 3: 2 minions, job 3", "slice 2 of 3 ended: 2 changed", "running, slice 3 of 3: 4 of 6 minions, 3 changed, 1 failed"}},
+		}, []string{"slice 2 of 3 ended: 2 changed", "slice 3 of 3: 2 minions, job 3", "running, slice 3 of 3: 4 of 6 minions, 3 changed, 1 failed"}},
+		"a slice that ends before a pause": {func(r *gaea.Run) {
+			settle(r, gaea.OutcomeChanged, "", "web3", "web4")
+			r.Slices[1].Ended = noon
+			r.Status, r.Pause = gaea.RunPaused, &gaea.Pause{By: "ann", Since: noon}
+		}, []string{"slice 2 of 3 ended: 2 changed", "paused by ann since 0s; go on with: jobd resume run-1", "paused, slice 2 of 3: 4 of 6 minions, 3 changed, 1 failed"}},
 		"minions that go wrong": {func(r *gaea.Run) {
 			settle(r, gaea.OutcomeUnreachable, "", "web3")
 			settle(r, gaea.OutcomeFailed, "no\nway", "web4")

@@ -140,6 +140,15 @@ type actionAt struct {
 	slice int
 }
 
+// actionPlace tells the actions of a run apart.
+type actionPlace struct {
+	slice int
+	phase gaea.ActionPhase
+	name  string
+}
+
+func (a *actionAt) place() actionPlace { return actionPlace{a.slice, a.Phase, a.Name} }
+
 func allActions(r *gaea.Run) (list []actionAt) {
 	for _, a := range r.Actions {
 		list = append(list, actionAt{a, -1})

@@ -200,6 +200,9 @@ func (s *sheet) slices() error {
 		}
 		rows = append(rows, []string{name, fmt.Sprint(len(sl.Minions)), sl.JID, started, took(sl.Started, sl.Ended, s.now), counts(tallyOf(r, sl))})
 	}
+	if len(rows) == 0 { // there was nobody to put into a slice
+		return nil
+	}
 	s.w.printf("\n")
 	if err := table(s.w.Stdout, []string{"slice", "minions", "jid", "begun", "took", "outcomes"}, rows); err != nil {
 		return err
