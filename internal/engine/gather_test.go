@@ -36,8 +36,8 @@ func TestAMinionThatIsDownIsUnreachableWhenGatherHasPassed(t *testing.T) {
 		w.salt.Set("web3", enginetest.Minion{Down: true})
 		begin := time.Now()
 		run := w.run(ping(glob("*")))
-		if took := time.Since(begin); took < 6*time.Second || took > 6500*time.Millisecond {
-			t.Errorf("took %s, want one second of silence and gather", took)
+		if took := time.Since(begin); took < 5500*time.Millisecond || took > 6*time.Second {
+			t.Errorf("took %s, want half a second of silence and gather", took)
 		}
 		if run.Status != gaea.RunFailed || run.Minions["web3"].Outcome != gaea.OutcomeUnreachable || run.Counts[gaea.OutcomeSucceeded] != 2 {
 			t.Errorf("%s: %v", run.Status, outcomes(run))
@@ -80,7 +80,7 @@ func TestNobodyIsAskedWhileReturnsFlow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		for i := range 40 {
-			w.salt.Set(fmt.Sprintf("web%02d", i), enginetest.Minion{Takes: time.Duration(i) * 900 * time.Millisecond})
+			w.salt.Set(fmt.Sprintf("web%02d", i), enginetest.Minion{Takes: time.Duration(i) * 450 * time.Millisecond})
 		}
 		run := w.run(ping(glob("*")))
 		if run.Status != gaea.RunSucceeded || len(w.salt.Published("saltutil.find_job")) != 0 {
@@ -325,7 +325,7 @@ func TestWhereNobodyAnswersAllAreAskedOnceMoreBeforeThatIsBelieved(t *testing.T)
 		w.salt.Set("web2", enginetest.Minion{Down: true})
 		begin := time.Now()
 		run := w.run(ping(gaea.ListTarget([]string{"web2"})))
-		if took := time.Since(begin); run.Minions["web2"].Outcome != gaea.OutcomeUnreachable || took < 11*time.Second || took > 12*time.Second {
+		if took := time.Since(begin); run.Minions["web2"].Outcome != gaea.OutcomeUnreachable || took < 10500*time.Millisecond || took > 11500*time.Millisecond {
 			t.Errorf("%v after %s", outcomes(run), took)
 		}
 	})

@@ -28,7 +28,7 @@ func (m *Machine) startGather(g *group, now time.Time) {
 		m.stopJob(g, now)
 		return
 	}
-	g.gap = quiet
+	g.gap = probeGap
 	g.probeAt = now.Add(m.quiet())
 }
 

@@ -11,7 +11,8 @@ import (
 
 // The machine's own times; those that users set are in the run's Timeouts.
 const (
-	quiet         = time.Second            // silence after the last return before anybody is asked
+	quiet         = 500 * time.Millisecond // silence after the last return before anybody is asked
+	probeGap      = time.Second            // doubled, from the first question to the second
 	quietState    = 3 * time.Second        // the same for state runs, none of which is done sooner
 	confirmGap    = 2 * time.Second        // from one "not running" to the question that confirms it
 	maxProbeGap   = 30 * time.Second       // between questions to a job that goes on
