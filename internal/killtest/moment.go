@@ -21,6 +21,9 @@ func (m moment) String() string { return fmt.Sprintf("%v after %s", m.after, m.n
 func (p *planner) moment(works []work) moment {
 	w := &works[0]
 	short, long := 40*time.Millisecond, 2500*time.Millisecond
+	if !w.template.Batch.Sliced() && w.template.Function == "cmd.run" && len(w.template.PreActions) == 0 {
+		long = time.Second // it takes no longer
+	}
 	choices := []moment{
 		{"a run was asked for", nil, p.upTo(20 * time.Millisecond)},
 		{"the last run was accepted", accepted, 0},
@@ -29,8 +32,12 @@ func (p *planner) moment(works []work) moment {
 		{"the first slice was stored", sliceStored(1), p.upTo(long)},
 		{"the first slice was published", slicePublished(1), p.upTo(short)},
 	}
-	if w.control != leaveAlone {
-		return moment{"the run was told to " + string(w.control), accepted, p.upTo(long)}
+	switch w.control {
+	case pauseIt:
+		return moment{"the run was told to pause", accepted, p.upTo(long)}
+	case cancelIt:
+		return moment{"the run was cancelled", accepted, w.grace.Std()/2 + p.upTo(short*10)}
+	case leaveAlone:
 	}
 	if !w.template.Batch.Size.IsZero() && !w.halts {
 		choices = append(choices,
