@@ -336,7 +336,7 @@ func (c *change) actionLine() string {
 	case a.Attempts > 1:
 		line += fmt.Sprintf(", try %d", a.Attempts)
 	}
-	if a.Message != "" {
+	if a.Message != "" && a.Status != gaea.ActionRunning { // that of the try before was told
 		line += ": " + firstLine(a.Message)
 	}
 	return strings.TrimSpace(line)

@@ -60,6 +60,9 @@ func TestALineIsWrittenForWhatMattersAndNotForEachSnapshot(t *testing.T) {
 		"a try of an action": {func(r *gaea.Run) {
 			r.Actions = []gaea.RunAction{{Name: "health", What: "http.query", Phase: gaea.PhasePost, Status: gaea.ActionWaiting, Attempts: 2, Message: "status 503"}}
 		}, []string{"post-action health: waiting, try 2: status 503"}},
+		"another try of an action": {func(r *gaea.Run) {
+			r.Actions = []gaea.RunAction{{Name: "health", What: "http.query", Phase: gaea.PhasePost, Status: gaea.ActionRunning, Attempts: 3, Message: "status 503"}}
+		}, []string{"post-action health: running, try 3"}},
 		"an action that begins": {func(r *gaea.Run) {
 			r.Slices[1].Actions = []gaea.RunAction{{Name: "drain", What: "cmd.run", Phase: gaea.PhasePre, Status: gaea.ActionRunning, Attempts: 1}}
 		}, []string{"pre-action drain of slice 2: running cmd.run"}},
