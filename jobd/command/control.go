@@ -70,6 +70,8 @@ func (c *cancelCommand) Run(w *world) error {
 		return ofRun(err, c.ID)
 	}
 	switch {
+	case run.Status == gaea.RunCancelled: // by this, where the run was queued or paused, or long before
+		w.note("Nothing of the run is at work.\n")
 	case run.Status.Final():
 		w.note("The run had ended already; nothing was stopped.\n")
 	case !c.Wait:

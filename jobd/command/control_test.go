@@ -19,10 +19,14 @@ func TestACancelledRunIsStayedWithUntilItIsGone(t *testing.T) {
 	r.watched(id)
 	r.Runs.End(id, gaea.RunCancelled, gaea.OutcomeKilled)
 	code, out, _ := p.wait()
-	want(t, "cancel", code, command.ExitOK, out, "cancelled", "1 killed\n  web1\n")
+	want(t, "cancel", code, command.ExitOK, out, "cancelled", "1 killed\n  web1\n", "Run it on what is left (1 minion) with: jobd retry --outcome killed "+id)
 
 	code, out, errs := r.run("cancel", id)
-	want(t, "again", code, command.ExitOK, out+errs, "had ended already")
+	want(t, "again", code, command.ExitOK, out+errs, "Nothing of the run is at work")
+	done := r.Runs.Start(gaea.Run{Kind: gaea.RunJob, Function: "cmd.run"}).ID
+	r.Runs.End(done, gaea.RunSucceeded, gaea.OutcomeSucceeded)
+	code, out, errs = r.run("cancel", done)
+	want(t, "too late", code, command.ExitOK, out+errs, "had ended already")
 
 	other := r.Runs.Start(gaea.Run{Kind: gaea.RunJob, Function: "cmd.run"}).ID
 	p = r.start("cancel", other)

@@ -295,7 +295,7 @@ func (s *sheet) group(g *alike) {
 	if g.late {
 		line += ", late"
 	}
-	why := strings.Split(strings.TrimSpace(g.message), "\n")
+	why := strings.Split(strings.TrimPrefix(strings.TrimSpace(g.message), words(g.outcome)+"; "), "\n") // "killed: killed; …"
 	if why[0] != "" {
 		line += ": " + harmless(why[0])
 	}
@@ -354,16 +354,29 @@ func (s *sheet) next() {
 	for _, o := range gaea.RetryOutcomes() {
 		again += tally[o]
 	}
-	switch {
-	case !r.Status.Final():
-	case again > 0 && r.Kind != gaea.RunCheck && r.Kind != gaea.RunForAction:
-		lines = append(lines, fmt.Sprintf("Run it again on the %s that went wrong with: jobd retry %s", minions(again), r.ID))
-	case tally[gaea.OutcomeSkipped] > 0 && r.Kind != gaea.RunCheck && r.Kind != gaea.RunForAction:
-		lines = append(lines, fmt.Sprintf("Run it on the %s that were skipped with: jobd retry --outcome skipped %s", minions(tally[gaea.OutcomeSkipped]), r.ID))
+	if r.Status.Final() && r.Kind != gaea.RunCheck && r.Kind != gaea.RunForAction {
+		if again > 0 {
+			lines = append(lines, fmt.Sprintf("Run it again on the %s that went wrong with: jobd retry %s", minions(again), r.ID))
+		}
+		if left, outcomes := leftUndone(tally); left > 0 {
+			lines = append(lines, fmt.Sprintf("Run it on what is left (%s) with: jobd retry --outcome %s %s", minions(left), outcomes, r.ID))
+		}
 	}
 	if len(lines) > 0 {
 		s.w.printf("\n%s\n", strings.Join(lines, "\n"))
 	}
+}
+
+// leftUndone is how many minions a run has left undone, and their outcomes as a retry takes them.
+func leftUndone(tally map[gaea.Outcome]int) (left int, outcomes string) {
+	var names []string
+	for _, o := range []gaea.Outcome{gaea.OutcomeKilled, gaea.OutcomeSkipped} {
+		if tally[o] > 0 {
+			left += tally[o]
+			names = append(names, string(o))
+		}
+	}
+	return left, strings.Join(names, ",")
 }
 
 // took is how long something took, or takes so far; "-" where it has not begun.
