@@ -115,10 +115,14 @@ Example:
 // Run pauses the run.
 func (c *pauseCommand) Run(w *world) error {
 	return control(w, &c.remote, c.format, c.ID, (*jobdclient.Client).PauseRun, func(r *gaea.Run) string {
-		if r.Status == gaea.RunPaused {
+		switch r.Status {
+		case gaea.RunPaused:
 			return fmt.Sprintf("%s is paused. Go on with: jobd resume %s", r.ID, r.ID)
+		case gaea.RunQueued:
+			return fmt.Sprintf("%s pauses before it begins. Take it back with: jobd resume %s", r.ID, r.ID)
+		default:
+			return fmt.Sprintf("%s pauses when what runs has ended. Take it back with: jobd resume %s", r.ID, r.ID)
 		}
-		return fmt.Sprintf("%s pauses when what runs has ended. Take it back with: jobd resume %s", r.ID, r.ID)
 	})
 }
 

@@ -223,6 +223,8 @@ func waitsFor(r *gaea.Run, now time.Time) string {
 			return "waits for the check " + r.CheckRun
 		}
 		return ""
+	case r.Blocked != nil && r.Pause != nil:
+		return blocked(r.Blocked, now) + "; " + paused(r, now)
 	case r.Blocked != nil:
 		return blocked(r.Blocked, now)
 	case r.Pause != nil:
@@ -257,13 +259,15 @@ func blocked(b *gaea.Blocked, now time.Time) string {
 }
 
 func paused(r *gaea.Run, now time.Time) string {
-	by := ""
+	by, asked := "", ""
 	if r.Pause.By != "" {
-		by = " by " + harmless(r.Pause.By)
+		by, asked = " by "+harmless(r.Pause.By), ", as "+harmless(r.Pause.By)+" asked"
 	}
 	switch {
+	case r.Pause.Since.IsZero() && r.Status == gaea.RunQueued:
+		return fmt.Sprintf("pauses before it begins%s; take it back with: jobd resume %s", asked, r.ID)
 	case r.Pause.Since.IsZero():
-		return fmt.Sprintf("pauses%s when what runs has ended; take it back with: jobd resume %s", by, r.ID)
+		return fmt.Sprintf("pauses when what runs has ended%s; take it back with: jobd resume %s", asked, r.ID)
 	case r.Pause.Reason == gaea.PauseCanary:
 		return fmt.Sprintf("paused since %s: the canary has ended well; go on with: jobd resume %s", rounded(max(now.Sub(r.Pause.Since), 0)), r.ID)
 	default:

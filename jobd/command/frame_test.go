@@ -96,7 +96,11 @@ func TestAFrameSaysWhatIsWaitedFor(t *testing.T) {
 			r.Status = gaea.RunQueued
 			r.Blocked = &gaea.Blocked{Lock: "deploy", Runs: []string{"run-0"}, Minions: []string{"web1", "web2"}, Since: noon.Add(-12 * time.Second)}
 		},
-		"pauses by ann when what runs has ended; take it back with: jobd resume run-1": func(r *gaea.Run) {
+		"waits for the lock deploy, which run-0 has; pauses before it begins, as ann asked; take it back with: jobd resume run-1": func(r *gaea.Run) {
+			r.Status, r.Blocked = gaea.RunQueued, &gaea.Blocked{Lock: "deploy", Runs: []string{"run-0"}}
+			r.Pause = &gaea.Pause{Reason: gaea.PauseAsked, By: "ann", Asked: noon}
+		},
+		"pauses when what runs has ended, as ann asked; take it back with: jobd resume run-1": func(r *gaea.Run) {
 			r.Pause = &gaea.Pause{Reason: gaea.PauseAsked, By: "ann", Asked: noon}
 		},
 		"paused by ann since 1m; go on with: jobd resume run-1": func(r *gaea.Run) {
