@@ -20,9 +20,14 @@ type drive struct {
 }
 
 func newDrive(t testing.TB, function string) *drive {
-	run := &gaea.Run{
-		ID: "run-1", Function: function, Target: gaea.ListTarget([]string{"web1"}), Status: gaea.RunQueued, Created: epoch,
-		Call: &gaea.Call{Function: function},
+	return driveRun(t, &gaea.Run{Function: function, Target: gaea.ListTarget([]string{"web1"})})
+}
+
+// driveRun begins a new run.
+func driveRun(t testing.TB, run *gaea.Run) *drive {
+	run.ID, run.Status, run.Created = "run-1", gaea.RunQueued, epoch
+	if run.Call == nil {
+		run.Call = &gaea.Call{Function: run.Function}
 	}
 	n := 0
 	jids := func(time.Time) string {
@@ -32,6 +37,18 @@ func newDrive(t testing.TB, function string) *drive {
 	d := &drive{t: t, now: epoch, m: machine.New(run, jids, func(string) time.Time { return time.Time{} })}
 	d.step(machine.Begin{})
 	return d
+}
+
+// restart goes on with the run as another process would, with job ids of its own.
+func (d *drive) restart() {
+	n := 0
+	jids := func(time.Time) string {
+		n++
+		return fmt.Sprintf("2026112302450%07d", n)
+	}
+	d.m = machine.New(copyOf(d.m.Run()), jids, func(string) time.Time { return time.Time{} })
+	d.effects = nil
+	d.step(machine.Begin{})
 }
 
 func (d *drive) step(in machine.Input) {

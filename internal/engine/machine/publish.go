@@ -329,6 +329,9 @@ func (m *Machine) tellAgain(now time.Time) {
 
 // endBusy settles the minions that were told, did not begin and will not be told again.
 func (m *Machine) endBusy(why string, now time.Time) {
+	if len(m.busy) == 0 {
+		return
+	}
 	for name, p := range m.busy {
 		rm := m.run.Minions[name]
 		switch m.run.Verdict {
@@ -342,6 +345,9 @@ func (m *Machine) endBusy(why string, now time.Time) {
 		m.set(name, rm)
 	}
 	clear(m.busy)
+	if m.locks && len(m.groups) == 0 {
+		m.emit(Unlock{}) // else they are given back with the last job; an action on them must not wait for its own run
+	}
 }
 
 // notBegun says why a minion that another state run held is not asked again.

@@ -1,0 +1,50 @@
+package machine_test
+
+import (
+	"encoding/json"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/gaea-salt/terraform-provider-gaea/internal/engine/machine"
+	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
+)
+
+// statesInSlices is a state run on so many minions, all of which are there; its first slice has been told.
+func statesInSlices(t *testing.T, n int, run *gaea.Run) (*drive, machine.Publish) {
+	run.Function, run.Target = "state.apply", list(n)
+	d := driveRun(t, run)
+	ask := until[machine.Ask](d)
+	d.step(machine.Asked{Ask: ask.ID, Minions: minions(n)})
+	for _, name := range minions(n) {
+		d.step(machine.Answered{Ask: ask.ID, Minion: name, Body: json.RawMessage(`true`)})
+	}
+	until[machine.Lock](d)
+	d.step(machine.Locked{})
+	p := until[machine.Publish](d)
+	d.step(machine.Published{JID: p.JID, Minions: p.Target.Minions})
+	return d, p
+}
+
+func TestAnActionDoesNotWaitForMinionsThatItsOwnRunHasPutAside(t *testing.T) {
+	d, p := statesInSlices(t, 2, &gaea.Run{
+		Batch: gaea.Batch{Size: amount(t, "2"), MaxFailures: allowance(t, "0")},
+		Call: &gaea.Call{Function: "state.apply", Post: []gaea.JobAction{
+			{Name: "repair", Function: "state.apply", When: gaea.WhenAlways},
+		}},
+	})
+	d.step(machine.Returned{JID: p.JID, Minion: "web01", Outcome: gaea.OutcomeCouldNotRun, Busy: true})
+	d.step(machine.Returned{JID: p.JID, Minion: "web00", Outcome: gaea.OutcomeFailed})
+	var given []machine.Effect
+	for range 10 {
+		given = append(given, d.effects...)
+		d.effects = nil
+		d.now = d.now.Add(time.Second)
+		d.step(machine.Tick{})
+	}
+	act := slices.IndexFunc(given, func(e machine.Effect) bool { _, ok := e.(machine.Act); return ok })
+	unlock := slices.IndexFunc(given, func(e machine.Effect) bool { _, ok := e.(machine.Unlock); return ok })
+	if act < 0 || unlock < 0 || unlock > act {
+		t.Errorf("the lock is not given back before the action: %+v", given)
+	}
+}
