@@ -42,8 +42,8 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, o)
-	if errors.Is(err, context.Canceled) {
-		err = errors.New("interrupted; what it had started is stopped")
+	if ctx.Err() != nil {
+		err = fmt.Errorf("interrupted: %w", err)
 	}
 	stop()
 	if err != nil {
