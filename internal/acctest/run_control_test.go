@@ -90,6 +90,39 @@ func TestAccACancelledRunInSlicesKillsWhatRunsSkipsTheRestAndDoesWhatIsAlwaysDon
 	r.cli(t, 3, "show", id)
 }
 
+func TestAccAPausedRunIsCancelledAtOnceAndWhatIsLeftCanBeRunLater(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	watch := r.background(t, r.asked(t, "say told", "--canary", "1", "--canary-hold", "manual", "--watch")...)
+	id := r.stands(t, gaea.RunPaused).ID
+	wants(t, r.cli(t, 0, "cancel", id), "Nothing of the run is at work", "cancelled by apply; 1 succeeded, 2 skipped (web1, web2)",
+		"Run it on what is left (2 minions) with: jobd retry --outcome skipped "+id)
+	watch.ends(t, 3)
+	r.said(t, "told db1")
+	wants(t, r.cli(t, 1, "retry", id), "--outcome: no minion of run "+id+" has one of the outcomes")
+
+	again := r.background(t, "retry", "--outcome", "skipped", id, "--watch")
+	again.prints(t, "jobd resume") // it has the rules of the first
+	r.cli(t, 0, "resume", r.stands(t, gaea.RunPaused).ID)
+	wants(t, again.ends(t, 0), "repeats "+id, "2 succeeded web1, web2")
+	r.said(t, "told db1", "told web1", "told web2")
+}
+
+func TestAccACancelWithGraceLetsTheJobEndByItself(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	watch := r.background(t, r.asked(t, "trap 'say cleaned; exit 0' TERM; say begin; await never", "--watch")...)
+	for _, minion := range r.lab.Minions() {
+		r.saidThat(t, "begin "+minion)
+	}
+	id := r.latest(t).ID
+	wants(t, r.cli(t, 0, "cancel", id, "--grace", "30s"), "cancelled by apply; 3 killed", "ended when it was told to; the minion confirms that the job is gone with its processes")
+	watch.ends(t, 3)
+	for _, minion := range r.lab.Minions() {
+		r.saidThat(t, "cleaned "+minion)
+	}
+}
+
 func TestAccCtrlCInAWatchedRunCancelsItAndStaysUntilTheKillsAreVerified(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -199,18 +232,7 @@ func newCutter(t *testing.T, endpoint string, events int) *cutter {
 			return nil
 		},
 	}
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		defer func() { // the proxy aborts a handler whose body breaks off: that is the cut
-			if broken := recover(); broken != nil && broken != http.ErrAbortHandler {
-				panic(broken)
-			}
-			_ = http.NewResponseController(w).Flush()
-			if conn, _, err := http.NewResponseController(w).Hijack(); err == nil {
-				_ = conn.Close()
-			}
-		}()
-		proxy.ServeHTTP(w, req)
-	}))
+	server := httptest.NewServer(proxy) // which cuts the connection where the body breaks off
 	t.Cleanup(server.Close)
 	c.url = server.URL
 	return c

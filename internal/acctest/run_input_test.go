@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
 )
@@ -29,7 +30,7 @@ func (r *rig) post(t *testing.T, path, body string) (status int, answer string) 
 	}
 	req.Header.Set("Authorization", "Bearer "+r.tokens["apply"])
 	req.Header.Set("Content-Type", "application/json")
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := (&http.Client{Timeout: time.Minute}).Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,11 +43,17 @@ func (r *rig) post(t *testing.T, path, body string) (status int, answer string) 
 }
 
 // neverPublished fails the test where a job of this test was published: neither the archive nor the master's job cache
-// knows one whose arguments name the test.
+// knows a run or a job whose arguments name the test.
 func (r *rig) neverPublished(t *testing.T) {
 	t.Helper()
-	if run := r.latest(t); run != nil {
-		t.Errorf("there is a run: %+v", run)
+	runs, err := r.client.ListRuns(t.Context(), gaea.RunFilter{Since: time.Now().Add(-10 * time.Minute)}, gaea.PageRequest{Limit: 1000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range runs.Items {
+		if strings.Contains(string(runs.Items[i].Args), r.name) {
+			t.Errorf("there is the run %+v", runs.Items[i])
+		}
 	}
 	jobs, err := r.client.Jobs(t.Context(), gaea.JobFilter{}, gaea.PageRequest{Limit: 1000})
 	if err != nil {
