@@ -48,3 +48,15 @@ func TestAnActionDoesNotWaitForMinionsThatItsOwnRunHasPutAside(t *testing.T) {
 		t.Errorf("the lock is not given back before the action: %+v", given)
 	}
 }
+
+func TestARunThatIsHaltedDoesNotWaitForMinionsThatItWillNotTell(t *testing.T) {
+	d, p := statesInSlices(t, 3, &gaea.Run{Batch: gaea.Batch{Size: amount(t, "2"), Mode: gaea.BatchRolling, MaxFailures: allowance(t, "0")}})
+	d.now = d.now.Add(time.Second)
+	d.step(machine.Returned{JID: p.JID, Minion: "web01", Outcome: gaea.OutcomeSucceeded})
+	until[machine.Lock](d) // of web02, which others hold for long
+	d.step(machine.Returned{JID: p.JID, Minion: "web00", Outcome: gaea.OutcomeFailed})
+	if run := d.m.Run(); run.Status != gaea.RunHalted || run.Minions["web02"].Outcome != gaea.OutcomeSkipped {
+		t.Errorf("%s (%s): %+v", run.Status, run.Verdict, run.Counts)
+	}
+	until[machine.Unlock](d)
+}

@@ -25,6 +25,9 @@ func (m *Machine) decide(verdict gaea.RunStatus, reason string, now time.Time) {
 	m.resume(now)
 	m.skipRest(now)
 	m.head = true
+	if m.phase == phaseLock {
+		m.withdraw() // there is nothing to wait for any more
+	}
 	if a := m.acting; a != nil && (a.key.Phase == gaea.PhasePre || (verdict == gaea.RunCancelled && !m.action(a.key).Due(false))) {
 		m.stopActing(now)
 	}
