@@ -60,3 +60,16 @@ func TestARunThatIsHaltedDoesNotWaitForMinionsThatItWillNotTell(t *testing.T) {
 	}
 	until[machine.Unlock](d)
 }
+
+func TestMinionsThatAreFreeOnlyAfterTheJobTimeoutAreNotTold(t *testing.T) {
+	d, p := statesInSlices(t, 2, &gaea.Run{Batch: gaea.Batch{Size: amount(t, "1")}, Timeouts: gaea.Timeouts{Job: gaea.Duration(time.Minute)}})
+	d.now = d.now.Add(50 * time.Second)
+	d.step(machine.Returned{JID: p.JID, Minion: "web00", Outcome: gaea.OutcomeSucceeded})
+	d.restart() // with a grace beyond the timeout
+	until[machine.Lock](d)
+	d.now = d.now.Add(20 * time.Second)
+	d.step(machine.Locked{})
+	if run := d.m.Run(); run.Status != gaea.RunTimedOut || run.Minions["web01"].Outcome != gaea.OutcomeSkipped || run.Slices[1].JID != "" {
+		t.Errorf("%s: %+v", run.Status, run.Slices)
+	}
+}

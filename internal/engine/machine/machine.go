@@ -313,7 +313,7 @@ func (m *Machine) locked(now time.Time) {
 	m.phase = phaseWork
 	s := m.unpublished()
 	switch {
-	case !m.stopped() && m.run.Pause == nil:
+	case !m.stopped() && m.run.Pause == nil && !m.tooLate(now):
 		m.publishNext(now)
 	case s != nil:
 		m.emit(Free{Minions: slices.Clone(s.Minions)})
