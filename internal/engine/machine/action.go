@@ -182,7 +182,14 @@ func (m *Machine) actionEnded(status gaea.ActionStatus, now time.Time) {
 	m.decide(gaea.RunFailed, why, now)
 }
 
-// stopActing ends the action that goes on, where the run's end has made it pointless.
+// stopPointless ends the action that goes on where the run's end, which is decided, has made it pointless.
+func (m *Machine) stopPointless(now time.Time) {
+	if a := m.acting; a != nil && (a.key.Phase == gaea.PhasePre || (m.cancelled() && !m.action(a.key).Due(false))) {
+		m.stopActing(now)
+	}
+}
+
+// stopActing ends the action that goes on.
 func (m *Machine) stopActing(now time.Time) {
 	a := m.acting
 	if a == nil || !a.endBy.IsZero() {

@@ -231,12 +231,10 @@ func (m *Machine) begin(now time.Time) {
 	m.takeUpAction(now)
 	if m.stopped() {
 		m.skipRest(now)
+		m.stopPointless(now)
 	}
 	if m.cancelled() {
 		m.stop(now)
-		if m.acting != nil && !m.action(m.acting.key).Due(false) {
-			m.stopActing(now)
-		}
 	}
 }
 

@@ -28,9 +28,7 @@ func (m *Machine) decide(verdict gaea.RunStatus, reason string, now time.Time) {
 	if m.phase == phaseLock {
 		m.withdraw() // there is nothing to wait for any more
 	}
-	if a := m.acting; a != nil && (a.key.Phase == gaea.PhasePre || (verdict == gaea.RunCancelled && !m.action(a.key).Due(false))) {
-		m.stopActing(now)
-	}
+	m.stopPointless(now)
 }
 
 // decideByOutcomes ends a run of which everything was done.
