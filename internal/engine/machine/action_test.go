@@ -22,3 +22,14 @@ func TestAPreActionThatWasStoppedIsNotTriedAgainAfterARestart(t *testing.T) {
 		t.Errorf("%s: %+v", run.Status, run.Actions)
 	}
 }
+
+func TestTheJobTimeoutDoesNotBoundThePostActionsOfTheLastSlice(t *testing.T) {
+	s := &stage{takes: always(time.Second)} // and an action one second more
+	run := play(t, &gaea.Run{
+		Target: list(2), Batch: gaea.Batch{Size: amount(t, "2")}, Timeouts: gaea.Timeouts{Job: gaea.Duration(1500 * time.Millisecond)},
+		Call: &gaea.Call{Post: []gaea.JobAction{{Name: "undrain", Function: "cmd.run", Scope: gaea.ScopeSlice}}},
+	}, s)
+	if run.Status != gaea.RunSucceeded || len(s.acts) != 1 {
+		t.Errorf("%s: %s", run.Status, run.Message)
+	}
+}

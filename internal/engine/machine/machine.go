@@ -273,7 +273,11 @@ func (m *Machine) setLimit() {
 
 // advance does what is due by now.
 func (m *Machine) advance(now time.Time) {
-	if !m.limit.IsZero() && !now.Before(m.limit) {
+	switch {
+	case !due(m.limit, now):
+	case m.accounted():
+		m.limit = time.Time{} // what is left are post-actions, which have limits of their own
+	default:
 		m.expire(now)
 	}
 	if m.resolving != nil {
@@ -372,6 +376,11 @@ func (m *Machine) effects() []Effect {
 	m.dirty = map[string]struct{}{} // a new one: to go through a map that was large takes as long as when it was
 	m.head = false
 	return slices.Insert(out, 0, Effect(Save{Minions: names}))
+}
+
+// accounted says whether every minion has an outcome, so that nothing of the run's own work is left.
+func (m *Machine) accounted() bool {
+	return m.phase == phaseWork && len(m.groups) == 0 && len(m.busy) == 0 && !m.more()
 }
 
 // tooLate says whether the job timeout has passed, after which nothing is published.
