@@ -33,9 +33,12 @@ func (m *Machine) decide(verdict gaea.RunStatus, reason string, now time.Time) {
 
 // decideByOutcomes ends a run of which everything was done.
 func (m *Machine) decideByOutcomes(now time.Time) {
-	if allOK(m.run) {
+	switch {
+	case len(m.run.Minions) == 0: // the master had guessed them all
+		m.decideEmpty(now)
+	case allOK(m.run):
 		m.decide(gaea.RunSucceeded, "", now)
-	} else {
+	default:
 		m.decide(gaea.RunFailed, "", now)
 	}
 }
