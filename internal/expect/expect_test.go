@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -171,6 +172,25 @@ func TestALargeReturnIsLookedAtWithoutMuchWork(t *testing.T) {
 	many := "[" + strings.Repeat("1, ", 200) + "1]"
 	if _, err := compile(t, many+`.all(n, !ret.log.matches("b+$"))`).Eval(context.Background(), expect.In{Ret: body}); gaea.CodeOf(err) != gaea.CodeInvalid {
 		t.Errorf("hundreds of megabytes of matching: %v", err)
+	}
+}
+
+// A run of 10,000 minions has an expression evaluated 10,000 times, each time with all that they returned.
+func TestManyReturnsThatAreNotLookedAtCostNothing(t *testing.T) {
+	p := compile(t, "returns[minion].status == 200 && ret.status == 200")
+	allocations := func(n int) float64 {
+		all := make(map[string]json.RawMessage, n)
+		for i := range n {
+			all[fmt.Sprintf("web%d", i)] = json.RawMessage(`{"status": 200}`)
+		}
+		return testing.AllocsPerRun(10, func() {
+			if ok, err := p.Eval(context.Background(), expect.In{Ret: all["web7"], Minion: "web7", Returns: all}); !ok || err != nil {
+				t.Fatal(ok, err)
+			}
+		})
+	}
+	if few, many := allocations(10), allocations(1000); many > 2*few {
+		t.Errorf("%v allocations among 10 minions, %v among 1000", few, many)
 	}
 }
 

@@ -28,11 +28,7 @@ func (a adapter) NativeToValue(value any) ref.Val {
 	case json.RawMessage:
 		return a.decode(v)
 	case returns:
-		m := make(map[string]any, len(v))
-		for name, body := range v {
-			m[name] = raw(body)
-		}
-		return types.NewStringInterfaceMap(a, m)
+		return types.NewDynamicMap(a, map[string]json.RawMessage(v)) // as it is: each of 10,000 minions may have it looked at
 	case map[string]any:
 		return types.NewStringInterfaceMap(a, v)
 	case []any:
