@@ -314,10 +314,10 @@ func TestAccTheWaitBetweenSlicesIsKept(t *testing.T) {
 func TestAccASliceThatIsOutOfTimeIsLeftAndTheRunGoesOn(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	out := r.cli(t, 1, r.asked(t, "say begin; [ {{ grains.id }} != db1 ] || await go; say end", "--batch", "1", "--slice-timeout", "3s", "--watch")...)
+	out := r.cli(t, 1, r.asked(t, "say begin; [ {{ grains.id }} != db1 ] || await go; say end", "--batch", "1", "--slice-timeout", "5s", "--watch")...)
 	r.said(t, "begin db1", "begin web1", "end web1", "begin web2", "end web2")
 	run := r.runIn(t, out)
-	wants(t, out, "failed", "1 no return:", "when the slice limit of 3s passed", "2 succeeded web1, web2", "jobd retry "+run.ID)
+	wants(t, out, "failed", "1 no return:", "when the slice limit of 5s passed", "2 succeeded web1, web2", "jobd retry "+run.ID)
 	if m := run.Minions["db1"]; m.Outcome != gaea.OutcomeNoReturn || m.Late {
 		t.Errorf("db1 ended as %+v", m)
 	}
