@@ -101,9 +101,12 @@ func (r *runner) tryFunction(ctx context.Context, a machine.Act, request Request
 	defer cancel()
 	found, err := r.e.adopt(limited, request)
 	switch {
-	case ctx.Err() != nil && err != nil:
+	case err == nil:
+	case limited.Err() != nil && r.e.present(r.ctx, request.ID):
+		ctx, found = limited, true // to be stopped
+	case ctx.Err() != nil:
 		return failed("given up before it began")
-	case err != nil:
+	default:
 		return failed("%s", gaea.MessageOf(err))
 	}
 	slack := actSlack
@@ -176,6 +179,18 @@ func (e *Engine) adoptOnce(ctx context.Context, req Request) (found bool, err er
 	}
 	_, err = e.Ensure(ctx, req.ID)
 	return true, err
+}
+
+// present says whether there is a run of which the try was given up while it was being made: a process before this one may
+// have made it, or the store just now. It is made to go on, so that it can be stopped.
+func (e *Engine) present(ctx context.Context, id string) bool {
+	if _, err := e.storedRun(ctx, id); err != nil {
+		return false
+	}
+	if _, err := e.Ensure(ctx, id); err != nil {
+		e.deps.Logger.Warn("the run of an action that was given up does not go on here", "run", id, "err", err)
+	}
+	return true
 }
 
 // storedRun reads a run. It tries until it can be read or ctx ends.

@@ -211,6 +211,29 @@ func TestACancelStopsTheRunOfAnAction(t *testing.T) {
 	})
 }
 
+func TestTheRunOfAnActionIsStoppedAfterACrashToo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "web1")
+		w.salt.Set("lb1", enginetest.Minion{Hangs: true, Answers: 100 * time.Millisecond})
+		drain := action("cmd.run", "")
+		drain.Target, drain.Timeout = glob("lb*"), gaea.Duration(time.Hour)
+		run := w.submit(before(ping(glob("web*")), drain))
+		w.eventually("the action runs", func() bool { return w.salt.Running("lb1") })
+		w.line.cut.Store(true)
+		w.stop(w.engine)
+		cancelled := w.stored(run.ID) // and no more than that
+		cancelled.Status, cancelled.Verdict = gaea.RunCancelling, gaea.RunCancelled
+		if err := w.runs.SaveRun(context.Background(), cancelled); err != nil {
+			t.Fatal(err)
+		}
+		w.start()
+		run = w.finish(run.ID)
+		if child := w.children(run.ID)[0]; child.Status != gaea.RunCancelled || w.salt.Running("lb1") {
+			t.Errorf("%s; its action: %s", run.Status, child.Status)
+		}
+	})
+}
+
 func TestAnActionIsNotDoneTwiceAfterACrash(t *testing.T) {
 	for _, at := range []time.Duration{0, 50 * time.Millisecond, 150 * time.Millisecond, 400 * time.Millisecond, time.Second, 2 * time.Second} {
 		synctest.Test(t, func(t *testing.T) {
