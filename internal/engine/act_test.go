@@ -211,9 +211,19 @@ func TestACancelStopsTheRunOfAnAction(t *testing.T) {
 	})
 }
 
+// database is a store that fails, as databases do, where nobody waits for it any more.
+type database struct{ gaea.RunStore }
+
+func (d database) GetRun(ctx context.Context, id string) (*gaea.Run, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return d.RunStore.GetRun(ctx, id)
+}
+
 func TestTheRunOfAnActionIsStoppedAfterACrashToo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, "web1")
+		w := newWorldWith(t, func(d *engine.Deps) { d.Runs = database{d.Runs} }, "web1")
 		w.salt.Set("lb1", enginetest.Minion{Hangs: true, Answers: 100 * time.Millisecond})
 		drain := action("cmd.run", "")
 		drain.Target, drain.Timeout = glob("lb*"), gaea.Duration(time.Hour)

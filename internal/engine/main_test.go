@@ -52,14 +52,6 @@ func (l *line) CreateRun(ctx context.Context, r *gaea.Run, key, digest string) (
 	return l.RunStore.CreateRun(ctx, r, key, digest)
 }
 
-// GetRun fails as a database does where nobody waits for it any more.
-func (l *line) GetRun(ctx context.Context, id string) (*gaea.Run, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	return l.RunStore.GetRun(ctx, id)
-}
-
 func (l *line) Publish(ctx context.Context, p gaea.Publication) (gaea.Published, error) {
 	if l.cut.Load() {
 		return gaea.Published{}, errCut
