@@ -179,6 +179,10 @@ func (m *minion) sweep(s *Salt, jid, list string, kill bool) string {
 			living = append(living, pid)
 		}
 	}
+	killed := ""
+	if kill && len(living) > 0 {
+		killed = "killed\n"
+	}
 	if kill && !m.Unstoppable {
 		for _, pid := range living {
 			delete(m.processes, pid)
@@ -193,7 +197,7 @@ func (m *minion) sweep(s *Salt, jid, list string, kill bool) string {
 	if j := m.jobs[jid]; j != nil {
 		standing = fmt.Sprintf("running %d", j.pid)
 	}
-	return fmt.Sprintf("job %s\n%send", standing, m.lines(living))
+	return fmt.Sprintf("job %s\n%s%send", standing, m.lines(living), killed)
 }
 
 func (m *minion) lines(pids []int) string {

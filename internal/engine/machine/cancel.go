@@ -142,7 +142,10 @@ func (m *Machine) nextStop(g *group, now time.Time) {
 
 // signal has a job told to end, or killed, on the minions where there is one and that does not end the minion's daemon.
 func (m *Machine) signal(g *group, p Purpose, now time.Time) {
-	names := g.names(func(w *wait) bool { return !w.stop.thread && !w.stop.ended })
+	names := g.names(func(w *wait) bool {
+		// Salt's own kill is for where a sweep, which ends the known processes and looks in one, knows none or does not do.
+		return !w.stop.thread && !w.stop.ended && (p == PurposeTerm || !noted(w) || w.stop.blind != "" || len(w.stop.left) > 0)
+	})
 	if len(names) == 0 {
 		m.afterSignal(g, &round{purpose: p, sent: now}, now)
 		m.nextStop(g, now)
@@ -245,7 +248,7 @@ func (m *Machine) verified(g *group, now time.Time) {
 			// of it was ever seen, it may not have been there yet when it was asked about for the first time.
 			w.judged = true
 			lookUp = true
-		case w.running || w.behind || len(w.stop.left) > 0:
+		case w.running || w.behind || len(w.stop.left) > 0 || (noted(w) && w.stop.blind != ""):
 			running = true
 			if w.running && !w.stop.asked {
 				begun = true

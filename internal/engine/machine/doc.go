@@ -53,8 +53,9 @@
 //
 //	tree    each minion lists the job's own process and all that descend from it, each with the time it started
 //	term    with a grace only: saltutil.term_job. From there it is looked with growing gaps whether all is gone
-//	kill    saltutil.kill_job, without a grace or when it has passed, where the job is not gone
-//	sweep   what lives of the noted processes, and of what they have started, is killed, until none of it is left
+//	sweep   without a grace or when it has passed: what lives of the noted processes, and of what they have started, is
+//	        killed until none of it is left, and it is told whether the job is gone
+//	kill    saltutil.kill_job, in the place of a sweep where nothing is noted, and beside it where it did not do
 //
 // Only then a minion's outcome is killed. One that does not answer is unreachable. Where processes cannot be looked at, the
 // job alone is asked about, and the message says so. A job that a minion runs inside its daemon is not signalled at all.

@@ -77,7 +77,7 @@ func (m *Machine) returned(r Returned, now time.Time) {
 	rm.Outcome, rm.Retcode, rm.Message, rm.Late, rm.At = r.Outcome, r.Retcode, r.Message, late, now
 	m.set(r.Minion, rm)
 	if g != nil {
-		if soon := now.Add(quiet); g.probeAt.Before(soon) && !m.cancelled() {
+		if soon := now.Add(quietAfter); !m.cancelled() && (g.probeAt.Before(soon) || (!g.probed && !m.locks)) {
 			g.probeAt = soon // returns are coming in: let them
 		}
 		m.unwait(g, r.Minion, now)
@@ -223,6 +223,7 @@ func (m *Machine) nextRound(g *group, now time.Time) {
 }
 
 func (m *Machine) startRound(g *group, p Purpose, names []string) {
+	g.probed = g.probed || p == PurposeProbe
 	g.round = &round{purpose: p, inGrace: g.stop.letting, unanswered: make(map[string]struct{}, len(names))}
 	for _, name := range names {
 		g.round.unanswered[name] = struct{}{}

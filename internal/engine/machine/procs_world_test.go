@@ -221,6 +221,10 @@ func (w *world) processBody(s *sim, a machine.Ask) json.RawMessage {
 		}
 	}
 	left := p.tree(roots)
+	var killed []string
+	if kill && len(left) > 0 {
+		killed = []string{"killed"}
+	}
 	if kill && rapid.IntRange(0, 4).Draw(w.t, "in vain") > 0 {
 		for _, pid := range left {
 			if p.all[pid].jid == "" {
@@ -238,7 +242,7 @@ func (w *world) processBody(s *sim, a machine.Ask) json.RawMessage {
 	if root, ok := p.root(jid[0]); ok && s.running[jid[0]] {
 		job = fmt.Sprintf("job running %d", root)
 	}
-	return lines(job, p.lines(left)...)
+	return lines(job, append(p.lines(left), killed...)...)
 }
 
 func (p *procs) lines(pids []int) []string {

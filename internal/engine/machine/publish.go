@@ -24,6 +24,7 @@ type group struct {
 	probeAt   time.Time     // all that wait are asked
 	confirmAt time.Time     // those that said "not running" are asked; zero: none did
 	gap       time.Duration // to the next probeAt
+	probed    bool          // they were asked before
 	troubles  int           // questions in a row that the master did not take
 
 	reading   int  // the look-up whose answer counts; an older one may not know of a publish

@@ -144,6 +144,7 @@ func (m *Machine) swept(g *group, name string, w *wait, body json.RawMessage, no
 		return
 	}
 	w.stop.blind = ""
+	w.signalled = w.signalled || l.killed
 	w.running, w.behind = l.job == jobRunning, false
 	w.stop.ended, w.stop.left = l.job == jobGone, l.processes
 	m.keep(g, name, w, l.processes)

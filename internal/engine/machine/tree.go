@@ -68,6 +68,7 @@ type looked struct {
 	pid       int       // the job's own process; 0: it has none
 	processes processes // of the tree; or what lives of those that were asked about, and what they have started
 	more      bool      // there are more than were listed
+	killed    bool      // some lived, and were killed
 }
 
 // jobStanding is how a minion stands to a job.
@@ -79,8 +80,8 @@ const (
 	jobThread  jobStanding = "thread" // it runs inside the minion's daemon, which a kill would end
 )
 
-// parseLooked reads the answer to [treeScript] or [sweepScript]: lines "job STANDING PID", "PID PARENT START", "more" and
-// "end". The error is what the minion said in their place, for users.
+// parseLooked reads the answer to [treeScript] or [sweepScript]: lines "job STANDING PID", "PID PARENT START", "more", "killed"
+// and "end". The error is what the minion said in their place, for users.
 func parseLooked(body json.RawMessage, tree bool) (looked, error) {
 	said := text(body)
 	lines := strings.Split(strings.TrimSpace(said), "\n")
@@ -95,8 +96,12 @@ func parseLooked(body json.RawMessage, tree bool) (looked, error) {
 	}
 	for _, line := range lines[1 : len(lines)-1] {
 		words := strings.Fields(line)
-		if len(words) == 1 && words[0] == "more" {
+		switch {
+		case len(words) == 1 && words[0] == "more":
 			l.more = true
+			continue
+		case len(words) == 1 && words[0] == "killed" && !tree:
+			l.killed = true
 			continue
 		}
 		if len(words) != 3 {
@@ -318,7 +323,9 @@ living() {
 	fi
 }
 living
+killed=
 if [ -n "$alive" ] && [ "$signal" = KILL ]; then
+	killed=1
 	round=0
 	stopped=' '
 	fresh=1
@@ -362,5 +369,6 @@ if [ "$job" = gone ]; then
 fi
 echo "job $job $pid"
 list $alive
+if [ -n "$killed" ]; then echo killed; fi
 echo end
 `
