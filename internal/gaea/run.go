@@ -103,6 +103,7 @@ type Run struct {
 	Reason      string      `json:"reason,omitempty" doc:"why the verdict is what it is, for people"`
 	RetryOf     string      `json:"retry_of,omitempty" doc:"the run of which this one repeats some minions"`
 	Grace       Duration    `json:"grace,omitzero" doc:"of a cancelled run: how long its jobs have to end by themselves before they are killed"`
+	Hurried     bool        `json:"hurried,omitempty" doc:"cancelled twice: post-actions were given up"`
 	Seed        uint32      `json:"seed,omitempty" doc:"of the random order"`
 	Resolved    bool        `json:"resolved,omitempty" doc:"the minions were asked before any was told"`
 	CanaryDone  bool        `json:"canary_done,omitempty" doc:"the canary has ended well"`

@@ -269,14 +269,17 @@ func (m *Machine) touched() []string {
 	})
 	names := m.chosen()
 	if !all {
-		names = slices.DeleteFunc(names, func(name string) bool { return m.run.Minions[name].JID == "" })
+		names = slices.DeleteFunc(names, func(name string) bool {
+			rm := m.run.Minions[name]
+			return rm.JID == "" || rm.Outcome == gaea.OutcomeSkipped // it may have been given a job that was never published
+		})
 	}
 	return names
 }
 
 // anyDone says whether anything was done that a post-action could follow.
 func (m *Machine) anyDone() bool {
-	return len(m.run.Actions) > 0 || slices.ContainsFunc(m.run.Slices, func(s gaea.Slice) bool { return s.JID != "" || len(s.Actions) > 0 })
+	return len(m.run.Actions) > 0 || slices.ContainsFunc(m.run.Slices, func(s gaea.Slice) bool { return !s.Started.IsZero() || len(s.Actions) > 0 })
 }
 
 // toLeave is the first slice that has ended with post-actions of its own left to be done, and the place of the next.
@@ -309,7 +312,7 @@ func (m *Machine) leave(s *gaea.Slice, i int, now time.Time) bool {
 func (m *Machine) actWhen(key ActionKey, success bool, now time.Time) {
 	a := m.action(key)
 	switch {
-	case m.hurry:
+	case m.run.Hurried:
 		m.skip(key, "the run was cancelled twice", now)
 	case a.Due(success):
 		m.act(key, m.minionsOf(key), now)

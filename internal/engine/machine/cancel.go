@@ -48,7 +48,7 @@ func (m *Machine) cancel(in Cancel, now time.Time) {
 	grace := gaea.Duration(min(max(in.Grace.Std(), 0), maxGrace))
 	if m.cancelled() {
 		m.shorten(grace, now)
-		m.hurry = true
+		m.run.Hurried, m.head = true, true
 		m.stopActing(now)
 		return
 	}

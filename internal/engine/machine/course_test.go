@@ -19,10 +19,13 @@ type stage struct {
 	queue []event
 	takes func(minion string) time.Duration // to the return; negative: it runs on
 	fails func(minion string) bool
-	told  []telling
-	acts  []machine.Act
-	at    map[time.Duration]machine.Input // what somebody does, by the time since the beginning
-	ended bool
+	busy  func(minion string) bool // another state run holds it, for ever
+
+	refuses bool // the master takes no job
+	told    []telling
+	acts    []machine.Act
+	at      map[time.Duration]machine.Input // what somebody does, by the time since the beginning
+	ended   bool
 }
 
 // telling is one publish.
@@ -94,10 +97,18 @@ func (s *stage) do(effects []machine.Effect) {
 	for _, effect := range effects {
 		switch e := effect.(type) {
 		case machine.Publish:
+			if s.refuses {
+				s.after(0, machine.PublishFailed{JID: e.JID, Code: gaea.CodeForbidden, Message: "the master refuses"})
+				continue
+			}
 			s.told = append(s.told, telling{s.now.Sub(epoch), e.Target.Minions})
 			s.after(0, machine.Published{JID: e.JID, Minions: e.Target.Minions})
 			for _, name := range e.Target.Minions {
 				outcome := gaea.OutcomeSucceeded
+				if s.busy != nil && s.busy(name) {
+					s.after(0, machine.Returned{JID: e.JID, Minion: name, Outcome: gaea.OutcomeCouldNotRun, Busy: true, Message: "it is running as PID 1"})
+					continue
+				}
 				if s.fails != nil && s.fails(name) {
 					outcome = gaea.OutcomeFailed
 				}

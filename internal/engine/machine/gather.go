@@ -228,6 +228,13 @@ func (m *Machine) startRound(g *group, p Purpose, names []string) {
 	for _, name := range names {
 		g.round.unanswered[name] = struct{}{}
 	}
+	g.rounds = append(g.rounds, g.round)
+	if len(g.rounds) > keptRounds { // nobody listens to answers to the oldest any more
+		for _, id := range g.rounds[0].asks {
+			delete(m.asks, id)
+		}
+		g.rounds = slices.Delete(g.rounds, 0, 1)
+	}
 	m.ask(g, g.round, names)
 }
 
@@ -417,6 +424,9 @@ func (m *Machine) sliceEnd(g *group) time.Time {
 		return time.Time{}
 	}
 	end := started.Add(limit)
+	if !g.since.IsZero() {
+		end = g.since.Add(limit)
+	}
 	if grace := m.began.Add(takeUpGrace + m.gather()); m.began.After(started) && grace.After(end) {
 		return grace
 	}

@@ -17,6 +17,7 @@ const (
 	quietState    = 3 * time.Second        // the same for state runs, none of which is done sooner
 	confirmGap    = 2 * time.Second        // from one "not running" to the question that confirms it
 	maxProbeGap   = 30 * time.Second       // between questions to a job that goes on
+	keptRounds    = 8                      // questions to a job of which late answers count
 	busyTogether  = 300 * time.Millisecond // minions due this close together are told with one publish
 	backoffFirst  = time.Second            // before a minion that another state run held is told again, and before what failed is repeated
 	backoffMost   = 15 * time.Second       // doubled up to this
@@ -56,7 +57,6 @@ type Machine struct {
 	publishUntil time.Time // nothing is published from here on
 	lastHeard    time.Time // when a minion of this run last answered
 	trouble      string    // the last thing that went wrong between us and the master, for messages
-	hurry        bool      // cancelled twice
 
 	resolving  *resolving
 	candidates []string    // minions that the run is for, until it has them under its lock

@@ -25,6 +25,8 @@ type group struct {
 	confirmAt time.Time     // those that said "not running" are asked; zero: none did
 	gap       time.Duration // to the next probeAt
 	probed    bool          // they were asked before
+	since     time.Time     // when its minions were told for the first time, where this is not it
+	rounds    []*round      // the last questions, of which late answers count
 	troubles  int           // questions in a row that the master did not take
 
 	reading   int  // the look-up whose answer counts; an older one may not know of a publish
@@ -111,6 +113,13 @@ func (m *Machine) newGroup(s *gaea.Slice) *group {
 	g := &group{slice: s.Index, jid: s.JID, waiting: make(map[string]*wait, len(s.Minions))}
 	for _, name := range m.silent(s) {
 		g.waiting[name] = &wait{seen: m.run.Minions[name].Message != ""}
+	}
+	if s.Again && m.run.Timeouts.Slice > 0 {
+		for _, name := range s.Minions {
+			if first := m.firstTold(name); g.since.IsZero() || first.Before(g.since) {
+				g.since = first
+			}
+		}
 	}
 	m.groups = append(m.groups, g)
 	m.byJID[g.jid] = g
@@ -321,11 +330,35 @@ func (m *Machine) tellAgain(now time.Time) {
 		return
 	}
 	slices.Sort(due)
-	for _, name := range due {
+	due = slices.DeleteFunc(due, func(name string) bool {
+		refused := m.busy[name]
 		delete(m.busy, name)
+		limit := m.run.Timeouts.Slice
+		if limit == 0 || now.Before(m.firstTold(name).Add(limit.Std())) {
+			return false
+		}
+		rm := m.run.Minions[name]
+		rm.Outcome, rm.At = gaea.OutcomeCouldNotRun, now
+		rm.Message = fmt.Sprintf("another state run held the minion (%s); the slice limit of %s passed", refused.words, limit)
+		m.set(name, rm)
+		return true
+	})
+	if len(due) == 0 {
+		return
 	}
 	m.run.Slices = append(m.run.Slices, gaea.Slice{Index: len(m.run.Slices), Minions: due, Again: true})
 	m.tell(&m.run.Slices[len(m.run.Slices)-1], now)
+}
+
+// firstTold is when a minion was told for the first time: being told again takes nothing from its slice's limit.
+func (m *Machine) firstTold(name string) time.Time {
+	for i := range m.run.Slices {
+		s := &m.run.Slices[i]
+		if _, ok := slices.BinarySearch(s.Minions, name); ok && !s.Started.IsZero() {
+			return s.Started
+		}
+	}
+	return time.Time{}
 }
 
 // endBusy settles the minions that were told, did not begin and will not be told again.

@@ -217,7 +217,7 @@ func (w *world) actionsEnded(run *gaea.Run) {
 			}
 			i := slices.IndexFunc(list, func(r gaea.RunAction) bool { return r.Phase == gaea.PhasePost && r.Name == a.Name })
 			switch {
-			case i < 0 && slice == nil && !slices.ContainsFunc(run.Slices, func(s gaea.Slice) bool { return s.JID != "" }) && len(list) == 0:
+			case i < 0 && slice == nil && !slices.ContainsFunc(run.Slices, func(s gaea.Slice) bool { return !s.Started.IsZero() }) && len(list) == 0:
 			case i < 0:
 				w.t.Fatalf("the post-action %s was forgotten: %+v", a.Name, run)
 			case a.When == gaea.WhenAlways && !w.hurried && a.Runner != "" && list[i].Attempts == 0:
