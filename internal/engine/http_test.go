@@ -114,6 +114,25 @@ func TestARequestThatIsNotAnsweredIsGivenUpAtItsLimit(t *testing.T) {
 	})
 }
 
+func TestTheQueryOfARequestIsInNothingThatIsShown(t *testing.T) {
+	for name, network := range map[string]answerer{
+		"answered": answerWith(503, nil, "no backend"),
+		"refused":  func(*http.Request) (*http.Response, error) { return nil, io.ErrUnexpectedEOF },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			got, kept := hook(t, network, gaea.JobAction{HTTP: &gaea.HTTPCall{URL: "http://lb.example.com/up?token=s3cret"}})
+			if got.What != "GET http://lb.example.com/up?…" || !strings.HasPrefix(got.Message, got.What+": ") || strings.Contains(got.Message, "s3cret") {
+				t.Errorf("%s: %s: %s", name, got.What, got.Message)
+			}
+			for _, event := range kept {
+				if strings.Contains(string(event.Data), "s3cret") {
+					t.Errorf("%s: kept %s", name, event.Data)
+				}
+			}
+		})
+	}
+}
+
 func TestALargeAnswerIsCut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		got, kept := hook(t, answerWith(200, nil, strings.Repeat("a", 3<<20)), gaea.JobAction{Expect: "size(ret.body) == 1048576 && ret.json == null"})

@@ -111,16 +111,25 @@ func (a *JobAction) OwnMinions() bool {
 	return a.Function != "" && a.TargetGroup == "" && a.Target.IsZero()
 }
 
-// What names what the action does, for people: "cmd.run", "runner cache.grains", "GET https://lb/drain".
+// What names what the action does, for people: "cmd.run", "runner cache.grains", "GET https://lb/drain?…". What a URL asks for
+// is left out, for it may hold a secret.
 func (a *JobAction) What() string {
 	switch {
 	case a.HTTP != nil:
-		return a.HTTP.method() + " " + a.HTTP.URL
+		return a.HTTP.method() + " " + a.HTTP.shownURL()
 	case a.Runner != "":
 		return "runner " + a.Runner
 	default:
 		return a.Function
 	}
+}
+
+// shownURL is the URL without its query and fragment.
+func (h *HTTPCall) shownURL() string {
+	if i := strings.IndexAny(h.URL, "?#"); i >= 0 {
+		return h.URL[:i] + h.URL[i:i+1] + "…"
+	}
+	return h.URL
 }
 
 func (h *HTTPCall) method() string {
