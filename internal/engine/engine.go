@@ -65,6 +65,7 @@ type Engine struct {
 	mu       sync.Mutex
 	state    engineState
 	active   map[string]*runner
+	left     int // runs that were let go of since the start
 	watchers map[string][]*watcher
 
 	ended sync.Mutex // serializes changes to runs that have ended
@@ -165,6 +166,7 @@ func (e *Engine) launch(r *runner) {
 func (e *Engine) leave(r *runner) {
 	e.mu.Lock()
 	delete(e.active, r.id)
+	e.left++
 	e.mu.Unlock()
 	close(r.done)
 }

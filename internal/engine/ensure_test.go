@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/gaea-salt/terraform-provider-gaea/internal/engine"
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
 )
 
@@ -58,6 +59,55 @@ func TestARunOfAnotherMasterOrOfAStoppedEngineIsNotTakenUp(t *testing.T) {
 		w.stop(w.engine)
 		if _, err := w.engine.Ensure(t.Context(), id); gaea.CodeOf(err) != gaea.CodeUnavailable {
 			t.Errorf("stopped: %v", err)
+		}
+	})
+}
+
+// slowStore takes its time to give out one run.
+type slowStore struct {
+	gaea.RunStore
+	slow string
+}
+
+func (s *slowStore) GetRun(ctx context.Context, id string) (*gaea.Run, error) {
+	run, err := s.RunStore.GetRun(ctx, id)
+	if id == s.slow {
+		timer := time.NewTimer(10 * time.Second)
+		defer timer.Stop()
+		<-timer.C
+	}
+	return run, err
+}
+
+func TestTakingUpARunFromASlowStoreHoldsUpNobodyAndIsDoneOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &slowStore{}
+		w := newWorldWith(t, func(d *engine.Deps) { store.RunStore, d.Runs = d.Runs, store }, "web1")
+		id := w.lose("m")
+		store.slow = id
+		ran := len(w.salt.Ran("web1"))
+		ensured := make(chan error, 2)
+		for i := range 2 {
+			go func() {
+				w.pass(time.Duration(i) * 5 * time.Second) // the second reads it before the first has taken it up
+				_, err := w.engine.Ensure(t.Context(), id)
+				ensured <- err
+			}()
+		}
+		w.pass(7 * time.Second)
+		began := time.Now()
+		w.submit(ping(glob("*")))
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("a new run waited %s", took)
+		}
+		for range 2 {
+			if err := <-ensured; err != nil {
+				t.Error(err)
+			}
+		}
+		w.finish(id)
+		if n := len(w.salt.Ran("web1")) - ran; n != 2 { // that run and the new one
+			t.Errorf("ran %d jobs", n)
 		}
 	})
 }
