@@ -20,6 +20,7 @@ const (
 	actKeepTries = 3                // to archive what a runner or a request answered
 	actMessage   = 1000             // characters of a try's message at most
 	answerKept   = 64 << 10         // bytes of an answer that are archived
+	judgeLeast   = 10 * time.Second // to judge what was done, however late that ended
 )
 
 // trying is a try of an action that is under way.
@@ -99,6 +100,7 @@ func (r *runner) actionRequest(a machine.Act) Request {
 func (r *runner) tryFunction(ctx context.Context, a machine.Act, request Request) tried {
 	limited, cancel := context.WithTimeout(ctx, a.Limit)
 	defer cancel()
+	limit, _ := limited.Deadline()
 	found, err := r.e.adopt(limited, request)
 	switch {
 	case err == nil:
@@ -116,11 +118,29 @@ func (r *runner) tryFunction(ctx context.Context, a machine.Act, request Request
 	if late := r.await(ctx, request.ID, a.Limit+request.Timeouts.Gather.Std()+slack); late {
 		return failed("it did not end within %s, and was stopped (run %s)", a.Limit.Round(time.Second), request.ID)
 	}
-	run, err := r.e.storedRun(r.ctx, request.ID)
+	return r.judgeRun(ctx, &a.Action, request.ID, max(time.Until(limit), judgeLeast))
+}
+
+// judgeRun reads the run that did an action, and judges it within a limit. One that was given up is read all the same: it
+// says what became of it.
+func (r *runner) judgeRun(ctx context.Context, a *gaea.JobAction, id string, limit time.Duration) tried {
+	reading, cancel := context.WithTimeout(r.ctx, limit)
+	defer cancel()
+	run, err := r.e.storedRun(reading, id)
 	if err != nil {
-		return failed("run %s cannot be read from the archive: %s", request.ID, gaea.MessageOf(err))
+		return failed("run %s cannot be read from the archive: %s", id, gaea.MessageOf(err))
 	}
-	return r.e.judge(r.ctx, &a.Action, run)
+	judging, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	end := r.e.judge(judging, a, run)
+	switch {
+	case end.ok || judging.Err() == nil || a.Expect == "" || run.Status == gaea.RunCancelled:
+		return end
+	case ctx.Err() == nil:
+		return failed("run %s was not judged within %s: expected %s; raise the action's timeout, or simplify what is expected", id, limit.Round(time.Second), a.Expect)
+	default:
+		return failed("given up while run %s was judged", id)
+	}
 }
 
 // await waits for the end of the run that does an action. It stops that run when ctx ends or the limit has passed; then

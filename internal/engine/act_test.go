@@ -176,6 +176,56 @@ func TestAnActionIsTriedAgainUntilItBringsWhatIsExpected(t *testing.T) {
 	})
 }
 
+// laborious is an expectation that takes two seconds for each minion.
+type laborious struct{}
+
+func (laborious) PerMinion() bool { return true }
+
+func (laborious) Eval(ctx context.Context, _ gaea.ExpectInput) (bool, error) {
+	timer := time.NewTimer(2 * time.Second)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true, nil
+	case <-ctx.Done():
+		return false, ctx.Err()
+	}
+}
+
+func TestJudgingAnActionEndsAtItsLimitOrWithTheRun(t *testing.T) {
+	for name, c := range map[string]struct {
+		cancel  bool
+		status  gaea.ActionStatus
+		message string
+		most    time.Duration
+	}{
+		"at its limit": {false, gaea.ActionFailed, "run RUN-post1-t1 was not judged within 20s: expected hard; raise the action's timeout, or simplify what is expected", 25 * time.Second},
+		"with the run": {true, gaea.ActionCancelled, "given up while run RUN-post1-t1 was judged", 12 * time.Second},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorldWith(t, func(d *engine.Deps) {
+				d.Expect = func(string) (gaea.Expectation, error) { return laborious{}, nil }
+			})
+			for i := range 100 {
+				w.salt.Set(fmt.Sprintf("web%d", i), enginetest.Minion{Takes: 200 * time.Millisecond})
+			}
+			check := action("cmd.run", "hard")
+			check.Timeout = gaea.Duration(20 * time.Second)
+			began := time.Now()
+			run := w.submit(after(ping(glob("*")), check))
+			w.pass(10 * time.Second)
+			if c.cancel {
+				w.cancel(run.ID)
+			}
+			run = w.finish(run.ID)
+			got := strings.ReplaceAll(run.Actions[0].Message, run.ID, "RUN")
+			if took := time.Since(began); took > c.most || run.Actions[0].Status != c.status || got != c.message {
+				t.Errorf("%s: %s after %s: %s", name, run.Actions[0].Status, took, got)
+			}
+		})
+	}
+}
+
 func TestAnActionThatDoesNotEndIsStoppedAtItsLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, "web1")

@@ -73,6 +73,9 @@ func judgeReturns(ctx context.Context, text string, expectation gaea.Expectation
 	}
 	var silent, wrong, unclear listing
 	for _, name := range names {
+		if ctx.Err() != nil {
+			return failed("expected %s: not judged in time", text)
+		}
 		ret, rm := returns[name], run.Minions[name]
 		if ret == nil {
 			silent.add(name, "%s", outcomeWords(rm))
