@@ -122,6 +122,28 @@ func TestARefusalWhileTheTargetIsResolvedFailsTheRun(t *testing.T) {
 	})
 }
 
+func TestWhatWaitsForItsTurnIsNotPublishedWhenTheRunIsCancelled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "web1", "db1")
+		w.salt.Latency(10 * time.Second)
+		for range 16 { // as many as are published at once
+			w.submit(ping(glob("web*")))
+		}
+		synctest.Wait()
+		waits := w.submit(ping(gaea.ListTarget([]string{"db1"})))
+		w.eventually("it wants to be published", func() bool { return len(w.stored(waits.ID).Slices) == 1 })
+		w.cancel(waits.ID)
+		run := w.finish(waits.ID)
+		if rm := run.Minions["db1"]; run.Status != gaea.RunCancelled || rm.Outcome != gaea.OutcomeSkipped || rm.Message != "not told: the run was cancelled before" {
+			t.Errorf("%s: %+v", run.Status, rm)
+		}
+		w.pass(time.Minute)
+		if n := len(w.salt.Ran("db1")); n != 0 {
+			t.Errorf("db1 was told")
+		}
+	})
+}
+
 func TestTheJobIDIsStoredBeforeThePublishAndTheMetadataNamesTheRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, "web1")

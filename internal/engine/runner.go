@@ -32,6 +32,8 @@ type runner struct {
 
 	ctx    context.Context //nolint:containedctx // the life of the run's goroutines, ended by the engine
 	cancel context.CancelFunc
+	going  context.Context //nolint:containedctx // until it is decided how the run ends: nothing of its own is published then
+	decide context.CancelFunc
 	done   chan struct{} // closed when the loop has ended
 	helper sync.WaitGroup
 
@@ -54,10 +56,11 @@ type runner struct {
 
 func (e *Engine) newRunner(run *gaea.Run) *runner {
 	ctx, cancel := context.WithCancel(e.ctx)
+	going, decide := context.WithCancel(ctx)
 	return &runner{
 		e: e, id: run.ID, log: e.deps.Logger.With("run", run.ID),
 		m:   machine.New(run, e.deps.JIDs.Next, e.witness.last),
-		ctx: ctx, cancel: cancel, done: make(chan struct{}),
+		ctx: ctx, cancel: cancel, going: going, decide: decide, done: make(chan struct{}),
 		inbox: make(chan machine.Input, inboxSize), locks: make(chan machine.Input, 1), claims: make(chan machine.Input, 1),
 		calls: make(chan func()), unsaved: map[string]struct{}{}, follows: map[string]context.CancelFunc{}, tries: map[machine.ActionKey]*trying{},
 	}
@@ -135,7 +138,11 @@ func (r *runner) step(in machine.Input) {
 	if r.ctx.Err() != nil {
 		return
 	}
-	for _, effect := range r.m.Step(in, r.e.now()) {
+	effects := r.m.Step(in, r.e.now())
+	if r.m.Run().Verdict != "" {
+		r.decide()
+	}
+	for _, effect := range effects {
 		if !r.do(effect) {
 			return
 		}

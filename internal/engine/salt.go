@@ -38,7 +38,7 @@ func (r *runner) publish(p machine.Publish) {
 		Function: run.Call.Function, Args: run.Call.Args, Kwargs: run.Call.Kwargs,
 	}
 	r.start(func(ctx context.Context) {
-		answer, err := r.e.publish(ctx, publication)
+		answer, err := r.e.publishFor(ctx, r.going, publication)
 		if err != nil {
 			r.log.Warn("publish failed", "jid", p.JID, "err", err)
 			r.send(machine.PublishFailed{JID: p.JID, Code: gaea.CodeOf(err), Message: gaea.MessageOf(err)})
@@ -51,11 +51,19 @@ func (r *runner) publish(p machine.Publish) {
 
 // publish publishes one job, when fewer than publishAtOnce others are being published.
 func (e *Engine) publish(ctx context.Context, p gaea.Publication) (gaea.Published, error) {
+	return e.publishFor(ctx, ctx, p)
+}
+
+// publishFor is publish for somebody who may have no more use of it, and says so by ending the context wanted: the job is not
+// published then. One that is under way is not cut off, for the master may have it: that would only lose its answer.
+func (e *Engine) publishFor(ctx, wanted context.Context, p gaea.Publication) (gaea.Published, error) {
 	select {
 	case e.publishing <- struct{}{}:
 		defer func() { <-e.publishing }()
-	case <-ctx.Done():
-		return gaea.Published{}, ctx.Err()
+	case <-wanted.Done():
+	}
+	if err := wanted.Err(); err != nil {
+		return gaea.Published{}, gaea.Wrap(err, gaea.CodeUnavailable, "it was not published, for it had come to nothing when its turn came")
 	}
 	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 	defer cancel()
