@@ -92,13 +92,13 @@ func TestAccBadInputIsRefusedNamingTheFieldAndNothingIsPublished(t *testing.T) {
 		wants []string
 	}{
 		{
-			"a function that no minion has", []string{"test.pingg", r.name, "-t", "db1", "--gather", "1m"},
-			`{"function": "test.pingg", "args": [NAME], "target": {"type": "glob", "expr": "db1"}, "timeouts": {"gather": "1m"}}`,
+			"a function that no minion has", []string{"test.pingg", r.name, "-t", "db1"},
+			`{"function": "test.pingg", "args": [NAME], "target": {"type": "glob", "expr": "db1"}}`,
 			"function", "function", []string{`no minion that answers has the function`, "test.pingg", "near to it are test.ping"},
 		},
 		{
-			"a module that no minion has", []string{"nosuch.fun", r.name, "-t", "db1", "--gather", "1m"},
-			`{"function": "nosuch.fun", "args": [NAME], "target": {"type": "glob", "expr": "db1"}, "timeouts": {"gather": "1m"}}`,
+			"a module that no minion has", []string{"nosuch.fun", r.name, "-t", "db1"},
+			`{"function": "nosuch.fun", "args": [NAME], "target": {"type": "glob", "expr": "db1"}}`,
 			"function", "function", []string{"they have no module", "saltutil.sync_modules"},
 		},
 		{

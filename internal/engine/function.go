@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -17,7 +18,8 @@ import (
 const (
 	knownMost       = 10_000 // functions that are remembered
 	purposeFunction = "function"
-	nearMost        = 3 // functions that a refusal suggests
+	nearMost        = 3               // functions that a refusal suggests
+	nearLimit       = 5 * time.Second // for what there is to be suggested
 )
 
 // always are functions that every minion has, of those that are asked for most.
@@ -69,20 +71,41 @@ func (e *Engine) checkFunction(ctx context.Context, req Request) error {
 	if e.functions.has(name) {
 		return nil
 	}
-	module, _, _ := strings.Cut(name, ".")
-	limit := req.Timeouts.WithDefaults().Gather.Std()
-	ctx, cancel := context.WithTimeout(ctx, limit+publishTimeout)
-	defer cancel()
-	p := gaea.Publication{
-		JID: e.deps.JIDs.Next(e.now()), Function: "sys.list_functions", Args: []any{module}, Target: req.Target,
-		Metadata: map[string]any{MetadataPurpose: purposeFunction},
+	// A look into the minion's functions by Jinja loads the one module. Salt's sys functions load all of them, which takes
+	// seconds.
+	look := map[string]any{"string": "{{ '" + name + "' in salt }}", "default_renderer": "jinja"}
+	p := gaea.Publication{Function: "slsutil.renderer", Kwargs: look, Target: req.Target}
+	var without string // a minion that does not have it
+	asked, err := e.askAbout(ctx, p, req.Timeouts.WithDefaults().Gather.Std(), func(ret *gaea.Return) bool {
+		var said string
+		known := json.Unmarshal(ret.Body, &said) != nil || said != "False" // what cannot tell decides nothing
+		if known {
+			without = ""
+			if said == "True" {
+				e.functions.learn(name)
+			}
+			return false
+		}
+		without = ret.Minion
+		return true
+	})
+	if err != nil || !asked || without == "" {
+		return err
 	}
+	return gaea.Invalid("function", "no minion that answers has the function %q; %s", name, e.near(ctx, name, without))
+}
+
+// askAbout publishes a small job and hands on the answers until take has enough, every minion has answered or the limit has
+// passed. Asked is false where the master did not take it: the run meets the same trouble, and tells it. The error is ctx's.
+func (e *Engine) askAbout(ctx context.Context, p gaea.Publication, limit time.Duration, take func(*gaea.Return) bool) (asked bool, err error) {
+	p.JID = e.deps.JIDs.Next(e.now())
+	p.Metadata = map[string]any{MetadataPurpose: purposeFunction}
 	sub := e.deps.Feed.Follow(p.JID)
 	defer sub.Close()
 	answer, err := e.publish(ctx, p)
 	if err != nil {
-		e.deps.Logger.Debug("function not looked up", "function", name, "err", err)
-		return nil // the run meets the same trouble, and tells it
+		e.deps.Logger.Debug("question about a function not published", "function", p.Function, "err", err)
+		return false, ctx.Err()
 	}
 	silent := make(map[string]struct{}, len(answer.Minions))
 	for _, minion := range answer.Minions {
@@ -90,47 +113,45 @@ func (e *Engine) checkFunction(ctx context.Context, req Request) error {
 	}
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
-	var near []string
-	heard := 0
 	for len(silent) > 0 {
 		select {
 		case ret, ok := <-sub.Returns():
-			if !ok {
-				return nil
+			if !ok || !take(&ret) {
+				return ok, nil
 			}
-			var list []string
-			if json.Unmarshal(ret.Body, &list) != nil {
-				return nil // no list: it cannot tell
-			}
-			e.functions.learn(list...)
-			if slices.Contains(list, name) {
-				return nil
-			}
-			heard++
-			near = append(near, list...)
 			delete(silent, ret.Minion)
-		case <-sub.Lost():
-			return nil
+		case <-sub.Lost(): // what was lost may have been the one that has it
+			return false, nil
 		case <-timer.C:
-			clear(silent)
+			return true, nil
 		case <-ctx.Done():
-			return ctx.Err()
+			return false, ctx.Err()
 		}
 	}
-	if heard == 0 {
-		return nil
+	return true, nil
+}
+
+// near says which functions of a minion are written much like one that it does not have.
+func (e *Engine) near(ctx context.Context, name, minion string) string {
+	module, _, _ := strings.Cut(name, ".")
+	p := gaea.Publication{Function: "sys.list_functions", Args: []any{module + ".*"}, Target: gaea.ListTarget([]string{minion})}
+	var list []string
+	asked, err := e.askAbout(ctx, p, nearLimit, func(ret *gaea.Return) bool {
+		return json.Unmarshal(ret.Body, &list) != nil
+	})
+	if err != nil || !asked {
+		list = nil
 	}
-	return gaea.Invalid("function", "no minion that answers has the function %q; %s", name, suggest(name, near))
+	return suggest(name, list)
 }
 
 // suggest names functions that are written much like one that does not exist.
 func suggest(name string, among []string) string {
-	slices.Sort(among)
-	among = slices.Compact(among)
 	if len(among) == 0 {
-		module, _, _ := strings.Cut(name, ".")
-		return fmt.Sprintf("they have no module %q either; correct it, or install what it needs on the minions (saltutil.sync_modules)", module)
+		return "correct it, or bring the module that has it to the minions (saltutil.sync_modules)"
 	}
-	slices.SortStableFunc(among, func(a, b string) int { return levenshtein.Distance(name, a, nil) - levenshtein.Distance(name, b, nil) })
+	slices.SortStableFunc(among, func(a, b string) int {
+		return cmp.Or(levenshtein.Distance(name, a, nil)-levenshtein.Distance(name, b, nil), strings.Compare(a, b))
+	})
 	return fmt.Sprintf("near to it are %s", strings.Join(among[:min(nearMost, len(among))], ", "))
 }

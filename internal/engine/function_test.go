@@ -44,7 +44,7 @@ func TestAFunctionThatOneMinionHasIsAskedForOnce(t *testing.T) {
 				t.Errorf("%s", run.Message)
 			}
 		}
-		if n := len(w.salt.Published("sys.list_functions")); n != 1 {
+		if n := len(w.salt.Published("slsutil.renderer")); n != 1 {
 			t.Errorf("asked %d times", n)
 		}
 	})

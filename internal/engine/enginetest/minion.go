@@ -23,7 +23,7 @@ type Minion struct {
 	Body    string       // of its returns, as JSON; true where empty
 	Retcode *int         // of its returns
 
-	Functions []string // what it says that it has, whatever module it is asked about; nil: sys.list_functions is one as any other
+	Functions []string // what it says that it has, of whatever module; nil: such a question is a job as any other
 
 	Busy        int           // so many jobs are refused, because another state run holds the minion
 	Queues      time.Duration // a state run of others goes on so long, and a job that says queue=True waits for it unseen
@@ -88,9 +88,9 @@ func (s *Salt) receive(m *minion, p gaea.Publication) {
 	case "saltutil.term_job":
 		s.answer(m, p, s.term(m, p.Args[0]))
 		return
-	case "sys.list_functions":
+	case "slsutil.renderer", "sys.list_functions":
 		if m.Functions != nil {
-			s.answer(m, p, m.Functions)
+			s.answer(m, p, m.functions(p))
 			return
 		}
 	case "saltutil.kill_job":
@@ -98,6 +98,19 @@ func (s *Salt) receive(m *minion, p gaea.Publication) {
 		return
 	}
 	s.run(m, p)
+}
+
+// functions is what the minion says of the functions that it has: a list, or whether the one that the template names is one.
+func (m *minion) functions(p gaea.Publication) any {
+	if p.Function == "sys.list_functions" {
+		return m.Functions
+	}
+	for _, name := range m.Functions {
+		if p.Kwargs["string"] == "{{ '"+name+"' in salt }}" {
+			return "True"
+		}
+	}
+	return "False"
 }
 
 // findJob is what saltutil.find_job says.

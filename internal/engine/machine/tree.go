@@ -194,7 +194,8 @@ func jinjaText(s string) string {
 }
 
 // scanProcesses is what both bodies begin with. Function scan sets all to the processes of the files it is given, as
-// PID:PARENT:START; grow adds to known all that descends from what is in there, and lists what it added; queued says whether
+// PID:PARENT:START; every does so for all processes. A shell reads files byte by byte, so that is left to grep where there
+// is one; it puts the file's name before each line, so that no name of a process passes for another's line. Function grow adds to known all that descends from what is in there, and lists what it added; queued says whether
 // the job waits for its turn.
 const scanProcesses = `exec 2>/dev/null
 if [ ! -r /proc/self/stat ]; then
@@ -215,6 +216,32 @@ scan() {
 		name=${file#/proc/}
 		field "${name%/stat}" ${stat##*)}
 	done
+}
+every() {
+	all= stat= file=
+	blanks=$IFS
+	lines=$(grep -H '' /proc/[0-9]*/stat)
+	set -f
+	IFS='
+'
+	for line in $lines; do
+		IFS=$blanks
+		if [ "${line%%:*}" != "$file" ]; then
+			taken
+			file=${line%%:*} stat=
+		fi
+		stat="$stat ${line#*:}"
+	done
+	IFS=$blanks
+	set +f
+	taken
+	if [ -z "$all" ]; then scan /proc/[0-9]*/stat; fi
+}
+taken() {
+	if [ -n "$file" ]; then
+		name=${file#/proc/}
+		field "${name%/stat}" ${stat##*)}
+	fi
 }
 grow() {
 	added=
@@ -257,7 +284,7 @@ list() {
 `
 
 // treeBody: where the job's process is one of those that the script itself descends from, it is the minion's daemon.
-const treeBody = `scan /proc/[0-9]*/stat
+const treeBody = `every
 root=
 ancestor=$$
 while [ "$ancestor" -gt 1 ]; do
@@ -317,12 +344,12 @@ const sweepBody = `remaining() {
 living() {
 	remaining
 	if [ -n "$alive" ]; then
-		scan /proc/[0-9]*/stat
+		every
 		grow
 		alive="$alive $added"
 	fi
 }
-living
+if [ "$signal" = KILL ]; then remaining; else living; fi
 killed=
 if [ -n "$alive" ] && [ "$signal" = KILL ]; then
 	killed=1
