@@ -10,10 +10,11 @@ import (
 )
 
 const (
-	resolutionLife = 5 * time.Minute // how long it is remembered whom a target means
-	resolutionMost = 1000            // targets that are remembered
-	resolveAtOnce  = 2               // targets that are being resolved: each has minions start a process
-	resolveSettle  = 3 * time.Second // the minions' answers are waited for so long, before others are made to answer
+	resolutionLife = 5 * time.Minute  // how long it is remembered whom a target means
+	resolutionMost = 1000             // targets that are remembered
+	resolveAtOnce  = 4                // targets that are being resolved: so many processes a minion starts at most
+	resolveSettle  = 3 * time.Second  // the minions' answers are waited for so long, before others are made to answer
+	queueTold      = 10 * time.Second // how often, at least, a run is told that its question waits
 )
 
 // resolutions remembers which minions targets were last resolved to, so that state runs can lock minions of which only
@@ -23,7 +24,7 @@ type resolutions struct {
 	mu    sync.Mutex
 	known map[string]resolution
 	going map[string]chan struct{} // targets that are being resolved; closed at the end
-	slots chan struct{}
+	slots chan struct{}            // one element for each that may be begun
 }
 
 type resolution struct {
@@ -32,7 +33,11 @@ type resolution struct {
 }
 
 func newResolutions() *resolutions {
-	return &resolutions{known: map[string]resolution{}, going: map[string]chan struct{}{}, slots: make(chan struct{}, resolveAtOnce)}
+	r := &resolutions{known: map[string]resolution{}, going: map[string]chan struct{}{}, slots: make(chan struct{}, resolveAtOnce)}
+	for range resolveAtOnce {
+		r.slots <- struct{}{}
+	}
+	return r
 }
 
 func targetKey(t gaea.Target) string { return string(t.Type) + ":" + t.String() }
@@ -73,15 +78,43 @@ func (r *resolutions) done(t gaea.Target, minions []string, now time.Time) {
 	}
 }
 
+// waiting is how a question waits for those of others.
+type waiting struct {
+	r     *runner
+	ask   int
+	every time.Duration // how often the machine is told
+}
+
+// waiting is for a question that may have to wait. The machine is read here.
+func (r *runner) waiting(a machine.Ask) waiting {
+	return waiting{r: r, ask: a.ID, every: min(queueTold, r.m.Run().Timeouts.Job.Std()/4)}
+}
+
+// until waits for c. The machine is told, so that it does not count the time.
+func (w waiting) until(ctx context.Context, c <-chan struct{}) error {
+	ticker := time.NewTicker(w.every)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-c:
+			w.r.send(machine.Asking{Ask: w.ask})
+			return nil
+		case <-ticker.C:
+			w.r.send(machine.Asking{Ask: w.ask})
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
 // turn waits until fewer than resolveAtOnce targets are being resolved. The returned function lets the next one go on; it
 // may be called more than once.
-func (r *resolutions) turn(ctx context.Context) (release func(), err error) {
-	select {
-	case r.slots <- struct{}{}:
-		return sync.OnceFunc(func() { <-r.slots }), nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
+func (w waiting) turn(ctx context.Context) (release func(), err error) {
+	slots := w.r.e.resolutions.slots
+	if err := w.until(ctx, slots); err != nil {
+		return nil, err
 	}
+	return sync.OnceFunc(func() { slots <- struct{}{} }), nil
 }
 
 // lock asks for the minions of a state run.
@@ -136,6 +169,7 @@ func (r *runner) resolved(minions []string) {
 // askWhom answers a question for which the master's own answer is enough. Runs that ask for the same target at once share
 // the answer.
 func (r *runner) askWhom(a machine.Ask) {
+	waiting := r.waiting(a)
 	r.start(func(ctx context.Context) {
 		for {
 			known, going := r.e.resolutions.find(a.Target, r.e.now(), true)
@@ -146,15 +180,13 @@ func (r *runner) askWhom(a machine.Ask) {
 			if going == nil {
 				break
 			}
-			select {
-			case <-going:
-			case <-ctx.Done():
+			if waiting.until(ctx, going) != nil {
 				return
 			}
 		}
 		var minions []string
 		defer func() { r.e.resolutions.done(a.Target, minions, r.e.now()) }()
-		release, err := r.e.resolutions.turn(ctx)
+		release, err := waiting.turn(ctx)
 		if err != nil {
 			return
 		}

@@ -72,10 +72,10 @@ func (e *Engine) publishFor(ctx, wanted context.Context, p gaea.Publication) (ga
 
 // ask publishes a small job and hands on the answers.
 func (r *runner) ask(a machine.Ask) {
-	publication := r.question(a)
+	publication, waiting := r.question(a), r.waiting(a)
 	r.start(func(ctx context.Context) {
 		if a.Purpose == machine.PurposeResolve {
-			release, err := r.e.resolutions.turn(ctx)
+			release, err := waiting.turn(ctx)
 			if err != nil {
 				return
 			}

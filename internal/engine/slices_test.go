@@ -142,3 +142,21 @@ func TestWhatWasNotToldByTheJobTimeoutIsSkipped(t *testing.T) {
 		}
 	})
 }
+
+func TestTwoHundredRunsInSlicesAtOnceWaitForEachOtherWithoutRunningOutOfTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "web1", "web2")
+		w.salt.Set("web2", enginetest.Minion{Down: true}) // each question to all takes three seconds
+		var ids []string
+		for range 200 {
+			req := inSlices(ping(glob("*")), "1")
+			req.Timeouts.Job = gaea.Duration(2 * time.Minute)
+			ids = append(ids, w.submit(req).ID)
+		}
+		for _, id := range ids {
+			if run := w.finish(id); run.Status != gaea.RunFailed || run.Minions["web1"].Outcome != gaea.OutcomeSucceeded {
+				t.Fatalf("%s: %s: %v", run.Status, run.Message, outcomes(run))
+			}
+		}
+	})
+}

@@ -351,6 +351,49 @@ func TestAPreActionThatFailsTellsNobodyAndWhatIsAlwaysDoneIsDone(t *testing.T) {
 	}
 }
 
+// resolvingInTime is a run in slices of which the target is being resolved.
+func resolvingInTime(t *testing.T) *drive {
+	return driveRun(t, &gaea.Run{
+		Function: "test.ping", Target: list(1), Batch: gaea.Batch{Size: amount(t, "1")},
+		Timeouts: gaea.Timeouts{Job: gaea.Duration(2 * time.Minute)},
+	})
+}
+
+func TestTheTimeInWhichAQuestionWaitsForOthersDoesNotCount(t *testing.T) {
+	d := resolvingInTime(t)
+	ask := until[machine.Ask](d)
+	for range 10 {
+		d.now = d.now.Add(time.Minute)
+		d.step(machine.Asking{Ask: ask.ID})
+	}
+	d.now = d.now.Add(119 * time.Second)
+	if d.step(machine.Tick{}); d.m.Ended() {
+		t.Fatal(d.m.Run().Message)
+	}
+	d.now = d.now.Add(time.Second)
+	if d.step(machine.Tick{}); d.m.Run().Status != gaea.RunTimedOut {
+		t.Errorf("%s after the whole limit", d.m.Run().Status)
+	}
+}
+
+func TestAMasterThatTakesNoQuestionEndsTheRunAtItsLimit(t *testing.T) {
+	d := resolvingInTime(t)
+	for d.now.Before(epoch.Add(110 * time.Second)) {
+		ask := until[machine.Ask](d)
+		d.step(machine.Asking{Ask: ask.ID})
+		d.now = d.now.Add(5 * time.Second)
+		d.step(machine.AskFailed{Ask: ask.ID, Code: gaea.CodeUnavailable, Message: "the master does not answer"})
+		d.step(machine.Asking{Ask: ask.ID}) // late
+	}
+	for range 5 {
+		d.now = d.now.Add(10 * time.Second)
+		d.step(machine.Tick{})
+	}
+	if run := d.m.Run(); run.Status != gaea.RunTimedOut || run.Ended.Sub(epoch) > 140*time.Second {
+		t.Errorf("%s after %s", run.Status, run.Ended.Sub(epoch))
+	}
+}
+
 func TestARunThatIsCancelledDoesWhatIsAlwaysDone(t *testing.T) {
 	post := []gaea.JobAction{{Name: "undrain", Runner: "lb.undrain", When: gaea.WhenAlways}, {Name: "health", Function: "http.query"}}
 	s := &stage{takes: always(time.Second), at: map[time.Duration]machine.Input{5 * time.Second: machine.Cancel{By: "bob"}}}

@@ -70,7 +70,7 @@
 //	────────[pre]────[ slice 1  ]─── wait ─────[ slice 2  ]────────[post]──▶
 //
 // The job timeout counts from the first publish or pre-action; resolving before that is bounded by the same length, and
-// neither the wait for other runs nor a pause is counted. When it passes nothing more is published, nothing is killed, and
+// neither the wait for other runs, or for their questions, nor a pause is counted. When it passes nothing more is published, nothing is killed, and
 // what is still silent becomes no_return. Post-actions are bounded by their own limits only. When a slice's limit passes,
 // its silent minions become no_return, and the run goes on. A run that is taken up after its timeout gets half a minute
 // and gather to learn what became of its jobs. Cancelling is bounded by two minutes and the grace.

@@ -48,6 +48,10 @@ func ReturnedFrom(r *gaea.Return) Returned {
 	return Returned{JID: r.JID, Minion: r.Minion, Outcome: r.Outcome, Retcode: r.Retcode, Message: r.Message, Busy: r.Busy()}
 }
 
+// Asking says that an [Ask] has waited until now for those of other runs. It comes when the question is put, and from time to
+// time before; that time does not count. Where it does not come, it does.
+type Asking struct{ Ask int }
+
 // Asked says that the master took an [Ask].
 type Asked struct {
 	Ask     int
@@ -134,6 +138,7 @@ func (LockUnknown) input()   {}
 func (Published) input()     {}
 func (PublishFailed) input() {}
 func (Returned) input()      {}
+func (Asking) input()        {}
 func (Asked) input()         {}
 func (AskFailed) input()     {}
 func (Answered) input()      {}

@@ -153,6 +153,8 @@ func (m *Machine) fromSalt(in Input, now time.Time) {
 		m.publishFailed(in, now)
 	case Returned:
 		m.returned(in, now)
+	case Asking:
+		m.resolveAsking(in, now)
 	case Asked:
 		m.asked(in, now)
 	case AskFailed:

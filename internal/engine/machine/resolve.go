@@ -14,6 +14,7 @@ import (
 type resolving struct {
 	full     bool
 	ask      int
+	queued   time.Time // since when the question waits for its turn, as far as is known
 	asked    bool
 	failures int
 	retryAt  time.Time
@@ -46,18 +47,28 @@ func (m *Machine) resolve(full bool, now time.Time) {
 	clear(m.run.Minions)
 	clear(m.run.Counts)
 	m.gone = 0
-	m.askResolve()
+	m.askResolve(now)
 }
 
-func (m *Machine) askResolve() {
+func (m *Machine) askResolve(now time.Time) {
 	r := m.resolving
-	r.retryAt = time.Time{}
+	r.retryAt, r.queued = time.Time{}, now
 	r.ask = m.newAsk(&ask{purpose: PurposeResolve})
 	e := Ask{ID: r.ask, Purpose: PurposeResolve, Function: "test.ping", Target: m.run.Target}
 	if r.full {
 		e.Listen = m.resolveListen()
 	}
 	m.emit(e)
+}
+
+// resolveAsking takes off the limit what the question has waited for its turn.
+func (m *Machine) resolveAsking(in Asking, now time.Time) {
+	r := m.resolving
+	if r == nil || in.Ask != r.ask || r.asked || !m.run.Started.IsZero() {
+		return
+	}
+	m.limit = m.limit.Add(now.Sub(r.queued))
+	r.queued = now
 }
 
 func (m *Machine) resolveAsked(in Asked, now time.Time) {
@@ -142,6 +153,7 @@ func (m *Machine) resolveFailed(in AskFailed, now time.Time) {
 		m.decide(gaea.RunFailed, in.Message, now)
 	default:
 		if !r.asked {
+			r.ask = 0 // an Asking that is late takes nothing off
 			again()
 		}
 	}
@@ -173,7 +185,7 @@ func (m *Machine) resolveAnswered(a *ask, in Answered, now time.Time) {
 func (m *Machine) advanceResolve(now time.Time) {
 	r := m.resolving
 	if due(r.retryAt, now) {
-		m.askResolve()
+		m.askResolve(now)
 	}
 	if !r.full || !r.asked {
 		return

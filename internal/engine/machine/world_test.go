@@ -326,6 +326,19 @@ func put(m map[string]map[string]machine.Returned, ret machine.Returned) {
 
 // ask is a question, answered by the minions that are up.
 func (w *world) ask(a machine.Ask) {
+	if a.Purpose == machine.PurposeResolve && rapid.IntRange(0, 3).Draw(w.t, "queue") == 0 {
+		wait := time.Duration(rapid.IntRange(1, 120).Draw(w.t, "queued")) * time.Second
+		w.queue = append(w.queue, event{at: w.now.Add(wait), dies: true, do: func() {
+			w.later(machine.Asking{Ask: a.ID}, true)
+			w.put(a)
+		}})
+		return
+	}
+	w.put(a)
+}
+
+// put puts a question whose turn has come.
+func (w *world) put(a machine.Ask) {
 	if rapid.IntRange(0, 11).Draw(w.t, "ask") == 0 {
 		w.send(machine.AskFailed{Ask: a.ID, Code: gaea.CodeUnavailable, Message: "the master does not answer"}, 50, true)
 		return
