@@ -45,6 +45,59 @@ func TestAPausedRunLetsItsSliceEndAndGoesOnWhenItIsResumed(t *testing.T) {
 	})
 }
 
+func TestARunThatIsPausedWhileOthersHoldItsMinionsStandsInNobodysWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "web1", "web2")
+		w.salt.Set("web2", enginetest.Minion{Takes: time.Minute, Answers: 100 * time.Millisecond})
+		holder := w.submit(apply(gaea.ListTarget([]string{"web2"})))
+		w.eventually("it runs", func() bool { return w.salt.Running("web2") })
+		req := inSlices(apply(glob("*")), "1")
+		req.Timeouts.Job = gaea.Duration(10 * time.Minute)
+		run := w.submit(req)
+		w.eventually("the first slice has ended", func() bool {
+			slices := w.stored(run.ID).Slices
+			return len(slices) > 0 && !slices[0].Ended.IsZero()
+		})
+		if paused, err := w.engine.Pause(t.Context(), run.ID); err != nil || paused.Status != gaea.RunPaused {
+			t.Fatalf("%v, %v", paused, err)
+		}
+		w.finish(holder.ID)
+		if other := w.run(apply(gaea.ListTarget([]string{"web2"}))); other.Ended.Sub(other.Created) > 2*time.Minute {
+			t.Errorf("another run had to wait: %s", other.Ended.Sub(other.Created))
+		}
+		w.pass(time.Hour)
+		if _, err := w.engine.Resume(t.Context(), run.ID); err != nil {
+			t.Fatal(err)
+		}
+		if run := w.finish(run.ID); run.Status != gaea.RunSucceeded {
+			t.Errorf("%s: %s", run.Status, run.Message)
+		}
+	})
+}
+
+func TestARunThatIsPausedWhileItsTargetIsResolvedForAnotherTakesNoMinions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "web1")
+		w.salt.Latency(10 * time.Second)
+		w.submit(apply(glob("*")))
+		synctest.Wait()
+		waits := w.submit(apply(glob("*")))
+		w.pass(5 * time.Second)
+		if paused, err := w.engine.Pause(t.Context(), waits.ID); err != nil || paused.Status != gaea.RunPaused {
+			t.Fatalf("%v, %v", paused, err)
+		}
+		if other := w.run(apply(gaea.ListTarget([]string{"web1"}))); other.Ended.Sub(other.Created) > time.Minute {
+			t.Errorf("another run had to wait %s", other.Ended.Sub(other.Created))
+		}
+		if _, err := w.engine.Resume(t.Context(), waits.ID); err != nil {
+			t.Fatal(err)
+		}
+		if run := w.finish(waits.ID); run.Status != gaea.RunSucceeded {
+			t.Errorf("%s: %s", run.Status, run.Message)
+		}
+	})
+}
+
 func TestWhatCannotBePausedOrResumedIsAConflict(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, "web1")

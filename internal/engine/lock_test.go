@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/gaea-salt/terraform-provider-gaea/internal/engine/machine"
 )
 
 // A run that waits is granted as soon as nobody holds what it wants and no earlier one wants any of it; never before.
@@ -77,4 +79,15 @@ func TestLocksAreExclusiveAndGrantedInOrderOfArrival(t *testing.T) {
 			},
 		})
 	})
+}
+
+func TestTheAnswerToALockThatWasWithdrawnHoldsUpNobody(t *testing.T) {
+	table, r := newLockTable(), &runner{locks: make(chan machine.Input, 1)}
+	for id := 1; id <= 2; id++ { // the first is granted and withdrawn before the run has taken the answer
+		table.release("run-1")
+		table.acquire("run-1", []string{"web1"}, func() { r.answerLock(machine.Locked{Lock: id}) })
+	}
+	if in := <-r.locks; in != (machine.Locked{Lock: 2}) {
+		t.Errorf("%+v", in)
+	}
 }

@@ -118,28 +118,41 @@ func (w waiting) turn(ctx context.Context) (release func(), err error) {
 }
 
 // lock asks for the minions of a state run.
-func (r *runner) lock(minions []string) {
+func (r *runner) lock(id int, minions []string) {
 	if minions == nil {
-		r.lockTarget()
+		r.lockTarget(id)
 		return
 	}
-	r.e.locks.acquire(r.id, minions, func() { r.locks <- machine.Locked{} })
+	r.e.locks.acquire(r.id, minions, func() { r.answerLock(machine.Locked{Lock: id}) })
+}
+
+// answerLock answers the lock that was asked for last, in the place of an answer to one that was withdrawn and that nobody
+// has taken. It does not wait: a lock is asked for when the one before is answered or withdrawn, so there is one who answers.
+func (r *runner) answerLock(in machine.Input) {
+	select {
+	case <-r.locks:
+	default:
+	}
+	r.locks <- in
 }
 
 // lockTarget asks for the minions of a target that only the master can resolve. A run that has the engine's state runs to
 // itself needs no names: it holds every minion for the moment until the master has named its own.
-func (r *runner) lockTarget() {
+func (r *runner) lockTarget(id int) {
+	if r.wanted != id {
+		return // it was withdrawn while the target was being resolved
+	}
 	target := r.m.Run().Target
 	known, going := r.e.resolutions.find(target, r.e.now(), false)
 	switch {
 	case known != nil:
-		r.lock(known)
+		r.lock(id, known)
 	case going == nil && r.e.locks.acquireEvery(r.id):
 		r.resolves = true
 		r.e.resolutions.find(target, r.e.now(), true)
-		r.locks <- machine.Locked{}
+		r.answerLock(machine.Locked{Lock: id})
 	case going == nil:
-		r.locks <- machine.LockUnknown{}
+		r.answerLock(machine.LockUnknown{Lock: id})
 	default:
 		r.start(func(ctx context.Context) {
 			select {
@@ -148,7 +161,7 @@ func (r *runner) lockTarget() {
 				return
 			}
 			again := func() error {
-				r.lockTarget()
+				r.lockTarget(id)
 				return nil
 			}
 			if err := r.call(ctx, again); err != nil {

@@ -47,6 +47,7 @@ type runner struct {
 	changed bool                // something has changed since the last snapshot
 	shown   time.Time           // when that was
 
+	wanted   int  // the lock that was asked for last; 0: none, or it was given back
 	resolves bool // others wait to learn from this run whom its target means
 
 	mu      sync.Mutex
@@ -196,11 +197,13 @@ func (r *runner) do(effect machine.Effect) bool {
 func (r *runner) hold(effect machine.Effect) {
 	switch effect := effect.(type) {
 	case machine.Lock:
-		r.lock(effect.Minions)
+		r.wanted = effect.ID
+		r.lock(effect.ID, effect.Minions)
 	case machine.Narrow:
 		r.resolved(effect.Minions)
 		r.e.locks.narrow(r.id, effect.Minions)
 	case machine.Unlock:
+		r.wanted = 0
 		r.resolved(nil)
 		r.e.locks.release(r.id)
 	case machine.Free:

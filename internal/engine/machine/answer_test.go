@@ -79,8 +79,7 @@ func until[E machine.Effect](d *drive) E {
 func probing(t testing.TB, function string) (*drive, machine.Ask) {
 	d := newDrive(t, function)
 	if machine.Locks(d.m.Run()) {
-		until[machine.Lock](d)
-		d.step(machine.Locked{})
+		d.step(machine.Locked{Lock: until[machine.Lock](d).ID})
 	}
 	d.step(machine.Published{JID: until[machine.Publish](d).JID, Minions: []string{"web1"}})
 	a := until[machine.Ask](d)

@@ -10,6 +10,9 @@ import (
 // proceed goes on from where the run has come to, until it has to wait for something.
 func (m *Machine) proceed(now time.Time) {
 	m.waitUntil = time.Time{}
+	if m.phase == phaseLock && m.run.Pause != nil && len(m.groups) == 0 && len(m.busy) == 0 {
+		m.withdraw() // a run that stands still waits for nothing, and stands in nobody's way
+	}
 	for m.phase == phaseWork && m.acting == nil {
 		if len(m.groups) > 0 || len(m.busy) > 0 {
 			m.refill(now)

@@ -13,11 +13,11 @@ type Input interface{ input() }
 // Begin is the first input of a machine: for a new run, and for a run that is taken up again.
 type Begin struct{}
 
-// Locked says that the minions of the last [Lock] are this run's.
-type Locked struct{}
+// Locked says that the minions of a [Lock] are this run's.
+type Locked struct{ Lock int }
 
 // LockUnknown answers a [Lock] without minions: others are at work, so the minions must be known before they can be locked.
-type LockUnknown struct{}
+type LockUnknown struct{ Lock int }
 
 // Published is the master's answer to a [Publish].
 type Published struct {
@@ -164,6 +164,7 @@ type Save struct {
 // Lock asks for the sole right to run states on minions. It is answered with [Locked], maybe much later, or where no
 // minions are named with [LockUnknown].
 type Lock struct {
+	ID      int      // from 1
 	Minions []string // nil: not known yet; granted for every minion if nobody else holds or waits for any
 }
 

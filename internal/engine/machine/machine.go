@@ -73,6 +73,7 @@ type Machine struct {
 	busy       map[string]refusal // minions that another state run held
 	asks       map[int]*ask
 	lastAsk    int
+	lastLock   int // the lock that is waited for; an answer to one before that was withdrawn says nothing
 
 	dirty map[string]struct{} // minions to be stored
 	head  bool                // the run's head is to be stored
@@ -116,9 +117,9 @@ func (m *Machine) Step(in Input, now time.Time) []Effect {
 	case Begin:
 		m.begin(now)
 	case Locked:
-		m.locked(now)
+		m.locked(in, now)
 	case LockUnknown:
-		if m.phase == phaseLock {
+		if m.phase == phaseLock && in.Lock == m.lastLock {
 			m.resolve(false, now)
 		}
 	case Cancel:
@@ -298,7 +299,8 @@ func (m *Machine) advance(now time.Time) {
 // lock waits for other state runs on these minions; on all of them where they are not known.
 func (m *Machine) lock(minions []string) {
 	m.phase = phaseLock
-	m.emit(Lock{Minions: minions})
+	m.lastLock++
+	m.emit(Lock{ID: m.lastLock, Minions: minions})
 }
 
 // withdraw goes back to work from whatever the run waits for. Minions that it was to have are given back with the last job
@@ -311,8 +313,8 @@ func (m *Machine) withdraw() {
 }
 
 // locked goes on with minions that no other state run holds now, unless the run is not to go on.
-func (m *Machine) locked(now time.Time) {
-	if m.phase != phaseLock {
+func (m *Machine) locked(in Locked, now time.Time) {
+	if m.phase != phaseLock || in.Lock != m.lastLock {
 		return
 	}
 	m.phase = phaseWork

@@ -70,6 +70,8 @@ func (w *world) mayPublish(p machine.Publish) {
 	switch {
 	case run.Verdict != "":
 		w.t.Fatalf("job %s is published though the run is to end as %s", p.JID, run.Verdict)
+	case machine.Locks(run) && !w.held:
+		w.t.Fatalf("job %s is published to minions that other state runs may hold", p.JID)
 	case run.Concurrency.Lock != "" && !run.Claimed:
 		w.t.Fatalf("job %s is published without the lock", p.JID)
 	case run.Pause != nil && !run.Pause.Since.IsZero():

@@ -35,6 +35,8 @@ type world struct {
 	guessed   bool // the master guesses whom the target means
 	steady    bool // minions do not come and go
 	finished  bool
+	lock      int  // the lock that was asked for and not given back; 0: none
+	held      bool // and granted, if only in part
 
 	acts    map[machine.ActionKey]int // tries given out
 	ended   map[machine.ActionKey]bool
@@ -138,6 +140,8 @@ func (w *world) restart() {
 		return fmt.Sprintf("2026112301450%07d", w.jid)
 	}, func(string) time.Time { return time.Time{} })
 	w.finished = w.m.Ended()
+	minions, all := w.m.Held()
+	w.lock, w.held = 0, all || len(minions) > 0
 	w.do(w.m.Step(machine.Begin{}, w.now))
 }
 
@@ -158,11 +162,12 @@ func (w *world) effect(effect machine.Effect) {
 	case machine.Save:
 		w.save(effect)
 	case machine.Lock:
+		w.lock = effect.ID
 		if effect.Minions == nil && rapid.Bool().Draw(w.t, "others at work") {
-			w.send(machine.LockUnknown{}, 0, true)
+			w.send(machine.LockUnknown{Lock: effect.ID}, 0, true)
 			return
 		}
-		w.send(machine.Locked{}, rapid.IntRange(0, 3000).Draw(w.t, "lock"), true)
+		w.send(machine.Locked{Lock: effect.ID}, rapid.IntRange(0, 3000).Draw(w.t, "lock"), true)
 	case machine.Publish:
 		w.publish(effect)
 	case machine.Ask:
@@ -181,7 +186,9 @@ func (w *world) effect(effect machine.Effect) {
 		w.act(effect)
 	case machine.EndAct:
 		w.endAct(effect)
-	case machine.Narrow, machine.Unlock, machine.Free, machine.Disclaim, machine.Forget:
+	case machine.Unlock:
+		w.lock, w.held = 0, false
+	case machine.Narrow, machine.Free, machine.Disclaim, machine.Forget:
 	}
 }
 
@@ -478,6 +485,9 @@ func (w *world) next() {
 	if e.do != nil {
 		e.do()
 		return
+	}
+	if in, ok := e.in.(machine.Locked); ok && in.Lock == w.lock {
+		w.held = true
 	}
 	w.do(w.m.Step(e.in, w.now))
 }
