@@ -2,14 +2,21 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
 )
 
-// maxWait is how long a long poll is held at most.
-const maxWait = time.Minute
+const (
+	// maxWait is how long a long poll is held at most.
+	maxWait = time.Minute
+	// firstWordMost bounds the wait for the master's first word on a new run, which is looked for at the gap.
+	firstWordMost = 200 * time.Millisecond
+	firstWordGap  = 10 * time.Millisecond
+)
 
 type createRunInput struct {
 	KeyInput
@@ -81,7 +88,7 @@ func (a *API) runs() {
 	route(a, operation{
 		id: "create-run", method: http.MethodPost, path: "/v1/runs", tag: tag, action: gaea.ActionRun, status: http.StatusAccepted,
 		summary: "Run a function on minions",
-		about:   "Answers as soon as the run is stored and started. Wait for its end with GET /v1/runs/{id}?wait=30s, or follow it with /v1/runs/{id}/events.",
+		about:   "Answers as soon as the run is stored and started, or when the master says within a fifth of a second that the target matches no minion: that is empty_target. Wait for its end with GET /v1/runs/{id}?wait=30s, or follow it with /v1/runs/{id}/events.",
 	}, a.createRun)
 	route(a, operation{
 		id: "list-runs", method: http.MethodGet, path: "/v1/runs", tag: tag, action: gaea.ActionRead,
@@ -114,9 +121,39 @@ func (a *API) createRun(ctx context.Context, in *createRunInput) (*accepted, err
 		return nil, err
 	}
 	req.User, req.Key = gaea.PrincipalFrom(ctx).Name, in.Key
-	run, _, err := a.deps.Runs.Submit(ctx, req)
+	run, created, err := a.deps.Runs.Submit(ctx, req)
 	if err != nil {
 		return nil, err
 	}
+	if created && !req.AllowEmpty {
+		if err := a.firstWord(ctx, run.ID); err != nil {
+			return nil, err
+		}
+	}
 	return newAccepted(run), nil
+}
+
+// firstWord waits a moment for the master's first word on a new run, and returns CodeEmptyTarget where that is that the
+// target matches no minion. Where the word does not come in time, the run says so when it ends.
+func (a *API) firstWord(ctx context.Context, id string) error {
+	ctx, cancel := context.WithTimeout(ctx, firstWordMost)
+	defer cancel()
+	look := time.NewTicker(firstWordGap)
+	defer look.Stop()
+	for {
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+			return nil
+		}
+		run, err := a.deps.Runs.Get(ctx, id)
+		switch {
+		case err != nil || len(run.Minions) > 0 || run.Blocked != nil || run.Pause != nil:
+			return nil
+		case run.Status == gaea.RunFailed && strings.Contains(run.Reason, "matches no minion"):
+			return &gaea.Error{Code: gaea.CodeEmptyTarget, Field: "target", Message: fmt.Sprintf("%s; nothing was published, and run %s says so too", run.Reason, id)}
+		case run.Status.Final():
+			return nil
+		}
+	}
 }
