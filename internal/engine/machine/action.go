@@ -288,12 +288,15 @@ func (m *Machine) toLeave() (*gaea.Slice, int) {
 	if !slices.ContainsFunc(post, func(a gaea.JobAction) bool { return a.PerSlice() }) {
 		return nil, 0
 	}
-	for i := range m.run.Slices {
-		s := &m.run.Slices[i]
-		if s.Again || (s.JID == "" && (len(s.Actions) == 0 || !m.stopped())) {
+	for ; m.left < len(m.run.Slices); m.left++ {
+		s := &m.run.Slices[m.left]
+		if s.JID == "" && !m.stopped() {
+			return nil, 0 // it is still to be told, and those after it
+		}
+		if s.Again || (s.JID == "" && len(s.Actions) == 0) {
 			continue
 		}
-		if next := m.undone(post, gaea.PhasePost, i); next >= 0 {
+		if next := m.undone(post, gaea.PhasePost, s.Index); next >= 0 {
 			return s, next
 		}
 	}

@@ -61,6 +61,7 @@ type Machine struct {
 	resolving  *resolving
 	candidates []string    // minions that the run is for, until it has them under its lock
 	first      int         // the first planned slice that may not be published yet
+	left       int         // the first slice that may have post-actions left to be done
 	rest       []string    // minions that no slice has yet, in the order in which they are told
 	among      int         // the minions that answered when the slices were planned
 	gone       int         // the minions that did not, and were never told
