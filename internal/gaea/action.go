@@ -3,6 +3,7 @@ package gaea
 import (
 	"fmt"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -181,6 +182,10 @@ func (a *JobAction) validate(at string) error {
 		return Invalid(at+".retries", "%d is not possible; use 0 to %d", a.Retries, maxActionRetries)
 	case a.Retries == 0 && a.Interval != 0:
 		return Invalid(at+".interval", "the action is not tried again; set retries, or leave interval out")
+	case a.Interval > maxPause:
+		return Invalid(at+".interval", "%s is too long; use up to %s", a.Interval, maxPause)
+	case a.Timeout > maxPause:
+		return Invalid(at+".timeout", "%s is too long; use up to %s", a.Timeout, maxPause)
 	default:
 		return nil
 	}
@@ -227,19 +232,34 @@ func (h *HTTPCall) validate(at string) error {
 	u, err := url.Parse(h.URL)
 	switch {
 	case err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "":
-		return Invalid(at+".url", "%q is not a URL; write for example \"https://lb.example.com/drain\"", h.URL)
+		shown := strconv.Quote(h.URL)
+		if strings.ContainsAny(h.URL, "@?#") {
+			shown = "what is given" // it may hold a secret, so it is not repeated
+		}
+		return Invalid(at+".url", "%s is not a URL; write for example \"https://lb.example.com/drain\"", shown)
 	case u.User != nil:
 		return Invalid(at+".url", "the URL holds a password; send it in a header")
 	case h.Method != "" && strings.Trim(h.Method, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "":
 		return Invalid(at+".method", "%q is not a method; write for example \"POST\"", h.Method)
 	}
 	for name, value := range h.Headers {
-		if name == "" || strings.ContainsAny(name, " :\r\n") || strings.ContainsAny(value, "\r\n") {
-			return Invalid(at+".headers", "%q is not a header", name)
+		switch {
+		case name == "" || strings.ContainsFunc(name, notInToken):
+			return Invalid(at+".headers", "%q is not the name of a header; write for example \"X-Api-Key\"", name)
+		case strings.ContainsFunc(value, notInValue):
+			return Invalid(at+".headers", "the value of %q holds a line break or another control character", name)
 		}
 	}
 	return nil
 }
+
+// notInToken says of a letter that no name of a header has it (RFC 9110, 5.6.2).
+func notInToken(r rune) bool {
+	return r <= ' ' || r >= 0x7f || strings.ContainsRune("\"(),/:;<=>?@[\\]{}", r)
+}
+
+// notInValue says of a letter that no value of a header has it (RFC 9110, 5.5).
+func notInValue(r rune) bool { return (r < ' ' && r != '\t') || r == 0x7f }
 
 // ActionTag is the tag of the events by which the archive keeps what the runners and requests of a run's actions answered,
 // up to 64 KiB each. Their data is an object with run, action, what, phase, slice (absent where the action is of scope
