@@ -167,7 +167,7 @@ func TestAnActionIsTriedAgainUntilItBringsWhatIsExpected(t *testing.T) {
 		check := action("test.version", "ret == 2")
 		check.Retries, check.Interval = 20, gaea.Duration(10*time.Second)
 		run := w.submit(after(ping(glob("*")), check))
-		w.eventually("a second try", func() bool { return len(w.children(run.ID)) == 2 })
+		w.eventually("a second try", func() bool { return len(w.children(run.ID)) == 2 && w.salt.Running("web1") })
 		w.salt.Set("web1", enginetest.Minion{Body: "2"})
 		run = w.finish(run.ID)
 		if a := run.Actions[0]; run.Status != gaea.RunSucceeded || a.Attempts != 3 || len(a.Runs) != 3 || a.Message != "expected ret == 2: true on one minion" {
