@@ -20,6 +20,9 @@ type Batch struct {
 	Order       Order     `json:"order,omitempty" enum:"sorted,random" doc:"the order in which minions are told: sorted by name (when absent), or random by a seed that is stored with the run"`
 }
 
+// maxPause is the longest that a batch or an action waits for the clock: as long as the limit of a whole run can be.
+const maxPause = Duration(7 * 24 * time.Hour)
+
 // DefaultMinSample is how many minions must have ended before a share of failures is judged.
 const DefaultMinSample = 10
 
@@ -59,6 +62,10 @@ func (b Batch) Validate(path string) error {
 		return Invalid(path+".min_sample", "min_sample is for a share in max_failures, and max_failures is %s; write for example \"5%%\", or leave min_sample out", b.MaxFailures.orNothing())
 	case !b.CanaryHold.IsZero() && b.Canary.IsZero():
 		return Invalid(path+".canary_hold", "a hold after the canary needs a canary; set canary, or leave canary_hold out")
+	case b.Wait > maxPause:
+		return Invalid(path+".wait", "%s is too long; use up to %s", b.Wait, maxPause)
+	case b.CanaryHold.d > maxPause:
+		return Invalid(path+".canary_hold", "%s is too long; use up to %s, or \"manual\"", b.CanaryHold, maxPause)
 	case b.Sliced():
 		return nil
 	case b.Wait != 0:

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -9,8 +10,8 @@ import (
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
 )
 
-// validTemplate checks of a job template what its own Validate leaves to others: its limits, the targets of its actions and
-// what they expect. Whether a target group is there is looked at when a run is made, as with runs that name one.
+// validTemplate checks of a job template what its own Validate leaves to others: its limits and arguments, the targets of
+// its actions and what they expect. Whether a target group is there is looked at when a run is made, as with runs that name one.
 func (a *API) validTemplate(t gaea.JobTemplate) error {
 	for _, list := range []struct {
 		path    string
@@ -22,8 +23,11 @@ func (a *API) validTemplate(t gaea.JobTemplate) error {
 			}
 		}
 	}
-	// The limits are those of a run, whatever it calls and wherever.
-	probe := engine.Request{Call: gaea.Call{Function: "test.ping"}, Target: gaea.Target{Type: gaea.TargetGlob, Expr: "*"}, Timeouts: t.Timeouts}
+	// The limits and the arguments are those of a run, whatever it calls and wherever.
+	probe := engine.Request{
+		Call:   gaea.Call{Function: cmp.Or(t.Function, "test.ping"), Args: t.Args, Kwargs: t.Kwargs},
+		Target: gaea.Target{Type: gaea.TargetGlob, Expr: "*"}, Timeouts: t.Timeouts,
+	}
 	return probe.Validate()
 }
 

@@ -153,3 +153,8 @@ func TestATemplateMayNameAGroupThatIsDefinedLater(t *testing.T) {
 	h := serve(t)
 	h.put("/v1/job-templates/careful", careful).want(http.StatusOK)
 }
+
+func TestATemplateWithAnArgumentThatIsSaltsOwnIsNotSaved(t *testing.T) {
+	h := serve(t)
+	h.put("/v1/job-templates/web", `{"name":"web","function":"test.arg","kwargs":{"__pub_user":"root"}}`).problem(http.StatusBadRequest, gaea.CodeInvalid, "kwargs")
+}
