@@ -9,7 +9,9 @@ import (
 // RunChange is how a run stands, with only those minions and slices that have changed since somebody saw it last. A run of
 // ten thousand minions is watched by it without sending all of them for each that ends.
 type RunChange struct {
-	Run              // Minions and Slices hold those that have changed, whole
+	// Minions and Slices hold those that have changed, whole. Args and the minions of a list as Target, which may be large and
+	// never change, are left out.
+	Run
 	Removed []string `json:"removed,omitempty" doc:"minions that turned out to be no part of the run"`
 	// MinionCount and SliceCount let a receiver see that it has missed something.
 	MinionCount int `json:"minion_count" doc:"how many minions the run has"`
@@ -19,17 +21,24 @@ type RunChange struct {
 // ChangesFrom tells what is different in r from an earlier snapshot of it.
 func (r *Run) ChangesFrom(before *Run) RunChange {
 	c := r.change()
+	known := 0
 	for name, m := range r.Minions {
-		if old, ok := before.Minions[name]; !ok || !sameMinion(&old, &m) {
+		old, ok := before.Minions[name]
+		if ok {
+			known++
+		}
+		if !ok || !sameMinion(&old, &m) {
 			c.Minions[name] = m
 		}
 	}
-	for name := range before.Minions {
-		if _, ok := r.Minions[name]; !ok {
-			c.Removed = append(c.Removed, name)
+	if known < len(before.Minions) {
+		for name := range before.Minions {
+			if _, ok := r.Minions[name]; !ok {
+				c.Removed = append(c.Removed, name)
+			}
 		}
+		slices.Sort(c.Removed)
 	}
-	slices.Sort(c.Removed)
 	for i := range r.Slices {
 		if i >= len(before.Slices) || !sameSlice(&before.Slices[i], &r.Slices[i]) {
 			c.Slices = append(c.Slices, r.Slices[i])
@@ -54,6 +63,7 @@ func (r *Run) ChangesSince(seq int64) RunChange {
 func (r *Run) change() RunChange {
 	c := RunChange{Run: *r, MinionCount: len(r.Minions), SliceCount: len(r.Slices)}
 	c.Minions, c.Slices = map[string]RunMinion{}, nil
+	c.Args, c.Target.Minions = nil, nil
 	return c
 }
 
@@ -65,6 +75,7 @@ func (c *RunChange) Apply(before *Run) (*Run, error) {
 		return nil, missed
 	}
 	run := c.Run
+	run.Args, run.Target = before.Args, before.Target
 	run.Minions = maps.Clone(before.Minions)
 	if run.Minions == nil {
 		run.Minions = map[string]RunMinion{}

@@ -195,6 +195,10 @@ func newEventWriter(w http.ResponseWriter) *eventWriter {
 	return &eventWriter{w: w, rc: http.NewResponseController(w)}
 }
 
+// maxKept is how many bytes of room a stream keeps from one event to the next. The first event may be a run with all its
+// minions, and what follows is small for as long as the stream lives.
+const maxKept = 64 << 10
+
 func (e *eventWriter) send(name, id string, data any) error {
 	e.buf.Reset()
 	e.buf.WriteString("event: " + name + "\n")
@@ -224,6 +228,9 @@ func (e *eventWriter) flush() error {
 	_ = e.rc.SetWriteDeadline(time.Now().Add(writeTimeout)) // not every writer has deadlines
 	if _, e.err = e.w.Write(e.buf.Bytes()); e.err == nil {
 		e.err = e.rc.Flush()
+	}
+	if e.buf.Cap() > maxKept {
+		e.buf = bytes.Buffer{}
 	}
 	return e.err
 }

@@ -29,8 +29,9 @@ func (a *API) runEvents() {
 		id: "follow-run", method: http.MethodGet, path: "/v1/runs/{id}/events", tag: "runs", action: gaea.ActionRead, stream: true,
 		summary: "One run as it goes on",
 		about: "Server-sent events, each with the run's seq as id: `run` at first, with the whole run as GET /v1/runs/{id} has it; `change` when it has changed, " +
-			"at most ten times a second, with the run in which minions and slices hold only those that have changed, and beside it removed (minions that " +
-			"turned out to be no part of the run), minion_count and slice_count. Lay the minions by name and the slices by index over what came before, " +
+			"at most ten times a second, with the run in which minions and slices hold only those that have changed, without args and the minions of a " +
+			"target of type list, which never change, and beside it removed (minions that turned out to be no part of the run), minion_count and " +
+			"slice_count. Lay the minions by name and the slices by index over what came before, " +
 			"cut the slices to slice_count; where the counts do not agree then, something was missed: ask again without Last-Event-ID. With Last-Event-ID " +
 			"the first event is a `change` since that id. `end` comes at last, without an id, with {\"reason\"}: complete (the run and the check after it " +
 			"have ended), limit (an hour has passed), shutdown (jobd stops) or the code of the problem for which the run could not be read. After any but " +

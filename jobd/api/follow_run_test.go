@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
+	"github.com/gaea-salt/terraform-provider-gaea/jobd/api"
 )
 
 // followFrom opens a stream as one who has seen it up to an event.
@@ -195,4 +196,28 @@ func TestASilentRunShowsThatItsStreamLives(t *testing.T) {
 			t.Errorf("%d events, and it ended with %q", n, w.Body.String()[w.Body.Len()-60:])
 		}
 	})
+}
+
+func TestAStreamKeepsNoRoomForTheWholeRunThatItBeganWith(t *testing.T) {
+	w := httptest.NewRecorder()
+	room, err := api.RoomAfter(w, strings.Repeat("x", 2<<20))
+	if err != nil || w.Body.Len() < 2<<20 || room > 64<<10 {
+		t.Errorf("%v; %d bytes sent, room for %d kept", err, w.Body.Len(), room)
+	}
+}
+
+func TestAChangeDoesNotRepeatWhatNeverChanges(t *testing.T) {
+	h := serve(t)
+	run := h.Runs.Start(gaea.Run{Args: json.RawMessage(`["a"]`), Target: gaea.ListTarget([]string{"web1", "web2"})})
+	s := h.follow("/v1/runs/" + run.ID + "/events")
+	whole := decoded[gaea.Run](t, s.want("run", "1"))
+	h.Runs.Change(run.ID, func(r *gaea.Run) { r.Message = "on its way" })
+	change := decoded[gaea.RunChange](t, s.want("change", "2"))
+	if change.Args != nil || change.Target.Minions != nil {
+		t.Errorf("sent again: %s, %v", change.Args, change.Target)
+	}
+	got, err := change.Apply(&whole)
+	if err != nil || string(got.Args) != `["a"]` || len(got.Target.Minions) != 2 || got.Message != "on its way" {
+		t.Errorf("%v: %+v", err, got)
+	}
 }
