@@ -25,7 +25,7 @@ func Default() *Policy {
 		gaea.ActionDefine: {gaea.RoleApply, "changing definitions"},
 		gaea.ActionApply:  {gaea.RoleApply, "applying"},
 		gaea.ActionRun:    {gaea.RoleApply, "running jobs"},
-		gaea.ActionCancel: {gaea.RoleApply, "cancelling runs"},
+		gaea.ActionCancel: {gaea.RoleApply, "cancelling, pausing and resuming runs"},
 		gaea.ActionTokens: {gaea.RoleAdmin, "managing tokens"},
 	}}
 }
