@@ -33,7 +33,7 @@ type JobAction struct {
 type HTTPCall struct {
 	URL     string            `json:"url" doc:"http:// or https://"`
 	Method  string            `json:"method,omitempty" doc:"GET when absent"`
-	Headers map[string]string `json:"headers,omitempty" doc:"values are not shown with the run"`
+	Headers map[string]string `json:"headers,omitempty" doc:"values are not shown with the run; who may read definitions reads them with the template"`
 	Body    string            `json:"body,omitempty"`
 }
 

@@ -101,10 +101,10 @@ func jobActionWork() map[string]schema.Attribute {
 					Sensitive:   true,
 					ElementType: types.StringType,
 					MarkdownDescription: "Headers of the request. Plans and runs do not show them; Terraform's state and jobd's database have " +
-						"them with the template.",
+						"them with the template, which every token of jobd may read.",
 					Validators: []validator.Map{mapvalidator.NoNullValues()},
 				},
-				"body": schema.StringAttribute{Optional: true, MarkdownDescription: "What is sent."},
+				"body": schema.StringAttribute{Optional: true, MarkdownDescription: "What is sent. Not for secrets: plans show it."},
 			},
 		},
 		"args": schema.ListAttribute{

@@ -116,7 +116,7 @@ func batchState(b *gaea.JobBatch, state []byte) {
 }
 
 // ParseBatchState reads the state of a batch that the master keeps beside a job in its job cache (.batch.p);
-// nil where state is none, or another job.s.
+// nil where state is none, or another job's.
 func ParseBatchState(jid string, state json.RawMessage) *gaea.JobBatch {
 	b := &gaea.JobBatch{Status: gaea.JobBatchRunning}
 	var tgt, tgtType []byte
