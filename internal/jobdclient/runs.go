@@ -44,10 +44,14 @@ func (c *Client) pollRun(ctx context.Context, id string, wait time.Duration) (*g
 // has changed, from this goroutine: see [Client.FollowRun]. An outage of jobd of up to two minutes is waited out.
 func (c *Client) WaitRun(ctx context.Context, id string, progress func(*gaea.Run)) (*gaea.Run, error) {
 	if progress != nil {
-		return c.FollowRun(ctx, id, func(run *gaea.Run) error {
+		run, err := c.FollowRun(ctx, id, func(run *gaea.Run) error {
 			progress(run)
 			return nil
 		})
+		if run != nil || gaea.CodeOf(err) != gaea.CodeNotFound {
+			return run, err
+		}
+		// A jobd from before there were such streams knows the run all the same.
 	}
 	var (
 		last *gaea.Run
@@ -62,6 +66,9 @@ func (c *Client) WaitRun(ctx context.Context, id string, progress func(*gaea.Run
 			continue
 		}
 		last, away = run, outage{}
+		if progress != nil {
+			progress(run)
+		}
 		if run.Complete() {
 			return run, nil
 		}

@@ -44,6 +44,31 @@ func TestWaitingForARunShowsItsProgress(t *testing.T) {
 	})
 }
 
+// withoutStreams is a jobd that has no streams of runs.
+type withoutStreams struct{ http.RoundTripper }
+
+func (w withoutStreams) RoundTrip(req *http.Request) (*http.Response, error) {
+	if strings.HasSuffix(req.URL.Path, "/events") {
+		req = req.Clone(req.Context())
+		req.URL.Path = "/v1/no/such/route"
+	}
+	return w.RoundTripper.RoundTrip(req)
+}
+
+func TestWaitingAsksAJobdThatHasNoStreamsOfRuns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := newJobd(t)
+		c := dial(t, jobdclient.Config{Endpoint: "http://127.0.0.1:7780", Token: j.admin, Transport: withoutStreams{handled(j)}})
+		run := j.Runs.Start(gaea.Run{})
+		time.AfterFunc(90*time.Second, func() { j.Runs.End(run.ID, gaea.RunSucceeded, gaea.OutcomeSucceeded) })
+		var seen []gaea.RunStatus
+		got, err := c.WaitRun(t.Context(), run.ID, func(r *gaea.Run) { seen = append(seen, r.Status) })
+		if err != nil || !got.Complete() || len(seen) < 2 || seen[len(seen)-1] != gaea.RunSucceeded {
+			t.Errorf("saw %v, got %+v, %v", seen, got, err)
+		}
+	})
+}
+
 func TestWaitingWithoutAWatcherAsksSeldom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		j := newJobd(t)
