@@ -100,15 +100,19 @@ func readKey(path string) (*rsa.PrivateKey, error) {
 	if err != nil {
 		return nil, err
 	}
-	block, _ := pem.Decode(text)
-	if block == nil {
-		return nil, fmt.Errorf("swarm: %s is no PEM: remove it, and a new key is made", path)
-	}
-	key, err := x509.ParsePKCS1PrivateKey(block.Bytes)
+	key, err := parsePrivateKey(text)
 	if err != nil {
 		return nil, fmt.Errorf("swarm: %s holds no key: remove it, and a new one is made: %w", path, err)
 	}
 	return key, nil
+}
+
+func parsePrivateKey(text []byte) (*rsa.PrivateKey, error) {
+	block, _ := pem.Decode(text)
+	if block == nil {
+		return nil, errors.New("it is no PEM")
+	}
+	return x509.ParsePKCS1PrivateKey(block.Bytes)
 }
 
 // makeKey makes a key and its file. Where another process has made the file meanwhile, that one counts.
