@@ -13,13 +13,13 @@ func TestASlowMinionIsSeenToRunItsJob(t *testing.T) {
 	one(t, m, swarm.Behaviour{Functions: []string{"test.ping"}, Slow: swarm.Exactly(time.Second)})
 	m.tell("1", "*", "test.ping")
 	m.tell("2", "*", "saltutil.find_job", "1")
-	found := m.only("2", "m1").(map[string]any)
-	if found["fun"] != "test.ping" || found["jid"] != "1" || found["pid"].(int64) <= 1000 {
+	found := asMap(m.only("2", "m1"))
+	if found["fun"] != "test.ping" || found["jid"] != "1" || asInt(found["pid"]) <= 1000 {
 		t.Errorf("find_job says %v", found)
 	}
 	m.load("1", "m1")
 	m.tell("3", "*", "saltutil.find_job", "1")
-	if found := m.only("3", "m1").(map[string]any); len(found) != 0 {
+	if found := asMap(m.only("3", "m1")); len(found) != 0 {
 		t.Errorf("find_job says %v of a job that is over", found)
 	}
 }
@@ -30,7 +30,7 @@ func TestALateReturnComesWhenTheJobIsLongOver(t *testing.T) {
 	m.tell("1", "*", "test.ping")
 	eventually(t, "the job is over", func() bool { return s.Trace("1")["m1"].Finished == 1 })
 	m.tell("2", "*", "saltutil.find_job", "1")
-	if found := m.only("2", "m1").(map[string]any); len(found) != 0 || len(m.returns("1")) != 0 {
+	if found := asMap(m.only("2", "m1")); len(found) != 0 || len(m.returns("1")) != 0 {
 		t.Errorf("find_job says %v, and there are returns: %v", found, m.returns("1"))
 	}
 	m.load("1", "m1")
@@ -73,7 +73,7 @@ func TestAHugeReturnIsAsLargeAsIsSaid(t *testing.T) {
 	m := newMaster(t)
 	one(t, m, swarm.Behaviour{Huge: 1 << 20})
 	m.tell("1", "*", "test.ping")
-	if got := len(m.only("1", "m1").(string)); got != 1<<20 {
+	if got := len(asText(m.only("1", "m1"))); got != 1<<20 {
 		t.Errorf("it has %d bytes", got)
 	}
 }
@@ -97,7 +97,7 @@ func TestAFailureHasItsExitCode(t *testing.T) {
 	one(t, m, swarm.Behaviour{Fail: 7})
 	m.tell("1", "*", "test.ping")
 	load := m.load("1", "m1")
-	if load["retcode"] != int64(7) || load["success"] != false || !strings.Contains(load["return"].(string), "exception") {
+	if load["retcode"] != int64(7) || load["success"] != false || !strings.Contains(asText(load["return"]), "exception") {
 		t.Errorf("the return is %v", load)
 	}
 }
@@ -108,7 +108,7 @@ func TestAMinionThatDiesInTheMiddleOfAJobComesBackWithoutIt(t *testing.T) {
 	m.tell("1", "*", "state.apply", "motd")
 	eventually(t, "it has started twice", func() bool { return len(m.events()) == 2 && s.Stats().Connected == 1 })
 	m.tell("2", "*", "saltutil.running")
-	if got := m.only("2", "m1").([]any); len(got) != 0 || len(m.returns("1")) != 0 {
+	if got := asList(m.only("2", "m1")); len(got) != 0 || len(m.returns("1")) != 0 {
 		t.Errorf("it runs %v and returns %v", got, m.returns("1"))
 	}
 	if drifted, _ := s.Drifted("m1"); len(drifted) != 1 {
@@ -177,7 +177,7 @@ func TestAClockThatIsOffShowsInWhatAMinionSends(t *testing.T) {
 	m := newMaster(t)
 	one(t, m, swarm.Behaviour{Clock: -24 * time.Hour})
 	m.tell("1", "*", "test.ping")
-	if behind := time.Since(time.Unix(m.load("1", "m1")["ts"].(int64), 0)); behind < 23*time.Hour || behind > 25*time.Hour {
+	if behind := time.Since(time.Unix(asInt(m.load("1", "m1")["ts"]), 0)); behind < 23*time.Hour || behind > 25*time.Hour {
 		t.Errorf("it is behind by %s", behind)
 	}
 }
@@ -189,11 +189,11 @@ func TestAKilledJobReturnsNothing(t *testing.T) {
 		m.tell("1", "*", "test.sleep", 60)
 		eventually(t, "it runs", func() bool { return s.Trace("1")["m1"].Told == 1 })
 		m.tell("2", "*", fun, "1")
-		if got := m.only("2", "m1").(string); !strings.HasPrefix(got, "Signal ") || !strings.Contains(got, " sent to job 1 at pid ") {
+		if got := asText(m.only("2", "m1")); !strings.HasPrefix(got, "Signal ") || !strings.Contains(got, " sent to job 1 at pid ") {
 			t.Errorf("%s says %q", fun, got)
 		}
 		m.tell("3", "*", "saltutil.find_job", "1")
-		if got := m.only("3", "m1").(map[string]any); len(got) != 0 {
+		if got := asMap(m.only("3", "m1")); len(got) != 0 {
 			t.Errorf("find_job says %v", got)
 		}
 		m.tell("4", "*", fun, "1")
@@ -212,7 +212,7 @@ func TestAJobThatIgnoresAKillGoesOnAndReturns(t *testing.T) {
 	m.tell("1", "*", "test.ping")
 	m.tell("2", "*", "saltutil.kill_job", "1")
 	m.tell("3", "*", "saltutil.is_running", "test.*")
-	if got := m.only("3", "m1").([]any); len(got) != 1 {
+	if got := asList(m.only("3", "m1")); len(got) != 1 {
 		t.Errorf("is_running says %v", got)
 	}
 	m.load("1", "m1")

@@ -12,17 +12,7 @@ import (
 func (s *Swarm) Down(id string) error { return s.with(id, func(m *minion) { m.power.switchOff(0) }) }
 
 // Up gives a minion its power, also one that was down or has died by its behaviour. It signs in as one that has just started.
-func (s *Swarm) Up(id string) error {
-	return s.with(id, func(m *minion) {
-		m.mu.Lock()
-		m.behaviours = slices.Clone(m.behaviours)
-		for i := range m.behaviours {
-			m.behaviours[i].Down = false
-		}
-		m.mu.Unlock()
-		m.power.switchOn()
-	})
-}
+func (s *Swarm) Up(id string) error { return s.with(id, (*minion).comeBack) }
 
 // Unplug takes a minion off the network: what it runs goes on, and what it wants to send waits.
 func (s *Swarm) Unplug(id string) error {
@@ -48,9 +38,7 @@ func (s *Swarm) Behave(id string, behaviours ...Behaviour) error {
 	m.behaviours = slices.Clone(behaviours)
 	m.mu.Unlock()
 	m.plan(s.ctx)
-	if m.staysAway() {
-		m.power.switchOff(0)
-	}
+	m.goAway()
 	return nil
 }
 

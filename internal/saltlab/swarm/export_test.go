@@ -85,3 +85,6 @@ func (s *Swarm) Busy(id string) int {
 	defer m.mu.Unlock()
 	return m.busy
 }
+
+// Locked says whether a state run has a minion's lock.
+func (s *Swarm) Locked(id string) bool { return len(s.byID[id].states) > 0 }

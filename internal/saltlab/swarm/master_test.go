@@ -16,6 +16,7 @@ import (
 	"maps"
 	"math/big"
 	"net"
+	"strconv"
 	"sync"
 	"testing"
 
@@ -262,18 +263,18 @@ func (m *master) answer(body []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	envelope := v.(map[string]any)
+	envelope := asMap(v)
 	if envelope["version"] != int64(3) {
 		return swarm.Pack("bad load")
 	}
 	if envelope["enc"] == "clear" {
-		return m.signIn(envelope["load"].(map[string]any))
+		return m.signIn(asMap(envelope["load"]))
 	}
 	return m.sealed(envelope)
 }
 
 func (m *master) signIn(load map[string]any) ([]byte, error) {
-	id := load["id"].(string)
+	id := asText(load["id"])
 	reply := map[string]any{"nonce": load["nonce"]}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -281,21 +282,33 @@ func (m *master) signIn(load map[string]any) ([]byte, error) {
 		reply["ret"] = true
 		return m.signed(reply)
 	}
-	block, _ := pem.Decode([]byte(load["pub"].(string)))
+	block, _ := pem.Decode([]byte(asText(load["pub"])))
 	parsed, err := x509.ParsePKIXPublicKey(block.Bytes)
 	if err != nil {
 		return nil, err
 	}
-	m.keys[id] = parsed.(*rsa.PublicKey)
+	key, ok := parsed.(*rsa.PublicKey)
+	if !ok {
+		return nil, fmt.Errorf("minion %s brings a key of type %T", id, parsed)
+	}
+	m.keys[id] = key
 	if m.session[id] == "" {
 		m.session[id] = newKey()
 	}
 	m.signIns[id]++
+	_, name, err := net.SplitHostPort(m.publish.Addr().String())
+	if err != nil {
+		return nil, err
+	}
+	port, err := strconv.Atoi(name)
+	if err != nil {
+		return nil, err
+	}
 	der, err := x509.MarshalPKIXPublicKey(&m.key.PublicKey)
 	if err != nil {
 		return nil, err
 	}
-	reply["enc"], reply["publish_port"] = "pub", m.publish.Addr().(*net.TCPAddr).Port
+	reply["enc"], reply["publish_port"] = "pub", port
 	reply["pub_key"] = string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
 	if reply["aes"], err = oaep(m.keys[id], m.shared); err == nil {
 		reply["session"], err = oaep(m.keys[id], m.session[id])
@@ -329,14 +342,14 @@ func (m *master) signed(load map[string]any) ([]byte, error) {
 
 // sealed answers a request under a session key, as far as it proves who sends it.
 func (m *master) sealed(envelope map[string]any) ([]byte, error) {
-	id := envelope["id"].(string)
+	id := asText(envelope["id"])
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	box, err := swarm.ParseBox([]byte(m.session[id]))
 	if err != nil {
 		return swarm.Pack("bad load")
 	}
-	plain, err := box.Open("", []byte(envelope["load"].(string)))
+	plain, err := box.Open("", []byte(asText(envelope["load"])))
 	if err != nil {
 		return swarm.Pack("bad load")
 	}
@@ -344,13 +357,13 @@ func (m *master) sealed(envelope map[string]any) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	load := v.(map[string]any)
-	if load["id"] != id || !ownsKey(m.keys[id], []byte(load["tok"].(string))) {
+	load := asMap(v)
+	if load["id"] != id || !ownsKey(m.keys[id], []byte(asText(load["tok"]))) {
 		return nil, fmt.Errorf("minion %s does not prove that it is: %v", id, load)
 	}
-	nonce := load["nonce"].(string)
+	nonce := asText(load["nonce"])
 	if load["cmd"] == "_pillar" {
-		m.grains[id] = load["grains"].(map[string]any)
+		m.grains[id] = asMap(load["grains"])
 		return m.pillar(id, nonce)
 	}
 	m.loads = append(m.loads, load)
@@ -481,7 +494,7 @@ func (m *master) returns(jid string) map[string][]map[string]any {
 	found := map[string][]map[string]any{}
 	for _, load := range m.loads {
 		if load["cmd"] == "_return" && load["jid"] == jid {
-			id := load["id"].(string)
+			id := asText(load["id"])
 			found[id] = append(found[id], load)
 		}
 	}
@@ -498,7 +511,7 @@ func (m *master) events() (tags []string) {
 		}
 		list, _ := load["events"].([]any)
 		for _, event := range list {
-			tags = append(tags, event.(map[string]any)["tag"].(string))
+			tags = append(tags, asText(asMap(event)["tag"]))
 		}
 	}
 	return tags

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -139,9 +140,8 @@ func (m *minion) online(ctx, power context.Context, started *bool) error {
 			return err
 		}
 	}
-	if m.staysAway() {
+	if m.goAway() {
 		m.admit()
-		m.power.switchOff(0)
 		return nil
 	}
 	host, _, _ := net.SplitHostPort(m.swarm.opts.Master) // checked at the start
@@ -295,8 +295,27 @@ func (m *minion) any(is func(b *Behaviour) bool) bool {
 	return false
 }
 
-// staysAway says whether the minion is to be down, and has not been switched on by hand since.
-func (m *minion) staysAway() bool { return m.any(func(b *Behaviour) bool { return b.Down }) }
+// goAway takes the minion's power where it is to be down, and says whether it is.
+func (m *minion) goAway() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	down := slices.ContainsFunc(m.behaviours, func(b Behaviour) bool { return b.Down })
+	if down {
+		m.power.switchOff(0)
+	}
+	return down
+}
+
+// comeBack gives it power, whatever its behaviour was.
+func (m *minion) comeBack() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.behaviours = slices.Clone(m.behaviours)
+	for i := range m.behaviours {
+		m.behaviours[i].Down = false
+	}
+	m.power.switchOn()
+}
 
 // cannotLook says whether commands cannot look at processes.
 func (m *minion) cannotLook() bool { return m.any(func(b *Behaviour) bool { return b.NoProc }) }

@@ -38,7 +38,7 @@ func TestMetadataComesBackInTheReturn(t *testing.T) {
 		"jid": "1", "fun": "test.echo", "arg": []any{"hé"}, "tgt": []any{"m1", "other"}, "tgt_type": "list", "metadata": map[string]any{"run": "r1"},
 	})
 	load := m.load("1", "m1")
-	if load["return"] != "hé" || load["metadata"].(map[string]any)["run"] != "r1" {
+	if load["return"] != "hé" || asMap(load["metadata"])["run"] != "r1" {
 		t.Errorf("the return is %v", load)
 	}
 }
