@@ -152,9 +152,8 @@ func (s *Swarm) notAccepted(cause error) error {
 		case <-m.accepted:
 		default:
 			missing = append(missing, m.id)
-			trouble = errors.Join(m.troubleNow(), trouble)
-			if trouble != nil {
-				trouble = errors.Unwrap(fmt.Errorf("%w", trouble))
+			if trouble == nil {
+				trouble = m.troubleNow()
 			}
 		}
 	}
