@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -66,12 +67,12 @@ func TestARunOfAnotherMasterOrOfAStoppedEngineIsNotTakenUp(t *testing.T) {
 // slowStore takes its time to give out one run.
 type slowStore struct {
 	gaea.RunStore
-	slow string
+	slow atomic.Value // the id of that run, once there is one
 }
 
 func (s *slowStore) GetRun(ctx context.Context, id string) (*gaea.Run, error) {
 	run, err := s.RunStore.GetRun(ctx, id)
-	if id == s.slow {
+	if id == s.slow.Load() {
 		timer := time.NewTimer(10 * time.Second)
 		defer timer.Stop()
 		<-timer.C
@@ -84,7 +85,7 @@ func TestTakingUpARunFromASlowStoreHoldsUpNobodyAndIsDoneOnce(t *testing.T) {
 		store := &slowStore{}
 		w := newWorldWith(t, func(d *engine.Deps) { store.RunStore, d.Runs = d.Runs, store }, "web1")
 		id := w.lose("m")
-		store.slow = id
+		store.slow.Store(id)
 		ran := len(w.salt.Ran("web1"))
 		ensured := make(chan error, 2)
 		for i := range 2 {
