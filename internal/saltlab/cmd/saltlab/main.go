@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"os/signal"
@@ -93,8 +92,8 @@ func run(opts options) (err error) {
 		return err
 	}
 	if opts.JSON != "" {
-		if err := f.write(opts.JSON); err != nil {
-			return err
+		if err := saltlab.WriteFacts(opts.JSON, f); err != nil {
+			return fmt.Errorf("saltlab: %w", err)
 		}
 		defer func() { _ = os.Remove(opts.JSON) }() // what it says is no longer so
 	}
@@ -147,20 +146,4 @@ func (f facts) print() error {
 	}
 	fmt.Fprintf(out, "\nready at %s\n", time.Now().Format(time.TimeOnly))
 	return out.Flush()
-}
-
-// write makes the file whole at once, so that a script that waits for it never reads half of it.
-func (f facts) write(path string) error {
-	text, err := json.MarshalIndent(f, "", "  ")
-	if err != nil {
-		return fmt.Errorf("saltlab: %w", err)
-	}
-	partial := path + ".partial"
-	if err := os.WriteFile(partial, append(text, '\n'), 0o600); err != nil {
-		return fmt.Errorf("saltlab: --json: %w", err)
-	}
-	if err := os.Rename(partial, path); err != nil {
-		return fmt.Errorf("saltlab: --json: %w", err)
-	}
-	return nil
 }

@@ -5,7 +5,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -105,8 +104,8 @@ func run(opts options) (err error) {
 		return err
 	}
 	if opts.JSON != "" {
-		if err := f.write(opts.JSON); err != nil {
-			return err
+		if err := saltlab.WriteFacts(opts.JSON, f); err != nil {
+			return fmt.Errorf("swarm: %w", err)
 		}
 		defer func() { _ = os.Remove(opts.JSON) }() // what it says is no longer so
 	}
@@ -189,20 +188,4 @@ func residentMemory() (kib int, ok bool) {
 func summary(stats swarm.Stats) string {
 	return fmt.Sprintf("%d jobs begun, %d returns taken, %d lost, %d sign-ins, %d publications refused",
 		stats.Jobs, stats.Returns, stats.ReturnsLost, stats.SignIns, stats.Refused)
-}
-
-// write makes the file whole at once, so that a script that waits for it never reads half of it.
-func (f *facts) write(path string) error {
-	text, err := json.MarshalIndent(f, "", "  ")
-	if err != nil {
-		return fmt.Errorf("swarm: %w", err)
-	}
-	partial := path + ".partial"
-	if err := os.WriteFile(partial, append(text, '\n'), 0o600); err != nil {
-		return fmt.Errorf("swarm: --json: %w", err)
-	}
-	if err := os.Rename(partial, path); err != nil {
-		return fmt.Errorf("swarm: --json: %w", err)
-	}
-	return nil
 }
