@@ -248,7 +248,8 @@ func (e *Engine) tryRunner(ctx context.Context, a *gaea.JobAction, limit time.Du
 	}
 	end := e.judgeAnswer(ctx, a, ret, answer.Success)
 	if a.Expect == "" && !answer.Success {
-		end.message = "the runner failed: " + lastWords(ret)
+		_, last := gaea.RunnerReturn{Return: ret}.Words()
+		end.message = "the runner failed: " + cmp.Or(cut(last, valueShown), "it returned nothing")
 	}
 	end.answer = bounded(ret)
 	return end
@@ -311,14 +312,4 @@ func bounded(answer json.RawMessage) json.RawMessage {
 		return nil
 	}
 	return b
-}
-
-// lastWords is the last line of a text, which in a traceback says what went wrong.
-func lastWords(answer json.RawMessage) string {
-	var words string
-	if json.Unmarshal(answer, &words) != nil {
-		words = string(answer)
-	}
-	words = strings.TrimSpace(words)
-	return cmp.Or(cut(strings.TrimSpace(words[strings.LastIndexByte(words, '\n')+1:]), valueShown), "it returned nothing")
 }

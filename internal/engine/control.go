@@ -6,13 +6,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/engine/machine"
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
 )
-
-const maxGrace = gaea.Duration(10 * time.Minute) // of a cancel
 
 // Cancel tells a run to stop: nothing more is published, the minions that were told are killed, after the grace that the
 // request gives them, and that is verified. It returns the run as it then stands; [Engine.Wait] tells when the last minion
@@ -20,8 +17,8 @@ const maxGrace = gaea.Duration(10 * time.Minute) // of a cancel
 // nothing. The context's principal is named in the run's message. CodeInvalid for a grace that is out of range;
 // CodeNotFound; CodeConflict where the run goes on under another jobd.
 func (e *Engine) Cancel(ctx context.Context, id string, req gaea.CancelRequest) (*gaea.Run, error) {
-	if req.Grace < 0 || req.Grace > maxGrace {
-		return nil, gaea.Invalid("grace", "%s is not possible; use up to %s, or leave grace out to kill at once", req.Grace, maxGrace)
+	if req.Grace < 0 || req.Grace > gaea.MaxGrace {
+		return nil, gaea.Invalid("grace", "%s is not possible; use up to %s, or leave grace out to kill at once", req.Grace, gaea.MaxGrace)
 	}
 	run, err := e.control(ctx, id, machine.Cancel{By: gaea.PrincipalFrom(ctx).Name, Grace: req.Grace}, nil)
 	if !errors.Is(err, errRunEnded) {

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
-	"strconv"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
 )
@@ -97,17 +96,7 @@ func groupTarget(ctx context.Context, groups gaea.DefinitionStore[gaea.TargetGro
 func PlainNumbers(v any) any {
 	switch v := v.(type) {
 	case json.Number:
-		if n, err := strconv.ParseInt(v.String(), 10, 64); err == nil {
-			return n
-		}
-		if n, err := strconv.ParseUint(v.String(), 10, 64); err == nil {
-			return n
-		}
-		f, err := v.Float64()
-		if err != nil {
-			return v.String() // beyond what a float holds
-		}
-		return f
+		return gaea.PlainNumber(v)
 	case float64:
 		if v == math.Trunc(v) && math.Abs(v) <= 1<<53 {
 			return int64(v)

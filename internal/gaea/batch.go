@@ -143,16 +143,7 @@ func (a Allowance) MarshalText() ([]byte, error) { return []byte(a.String()), ni
 
 // UnmarshalText reads what [ParseAllowance] reads; an empty text is the zero Allowance.
 func (a *Allowance) UnmarshalText(b []byte) error {
-	if len(b) == 0 {
-		*a = Allowance{}
-		return nil
-	}
-	v, err := ParseAllowance(string(b))
-	if err != nil {
-		return err
-	}
-	*a = v
-	return nil
+	return readText(b, a, ParseAllowance)
 }
 
 // Hold is how long something is held: a duration, or until somebody resumes it. The zero Hold is not set.
@@ -208,14 +199,5 @@ func (h Hold) MarshalText() ([]byte, error) { return []byte(h.String()), nil }
 
 // UnmarshalText reads what [ParseHold] reads; an empty text is the zero Hold.
 func (h *Hold) UnmarshalText(b []byte) error {
-	if len(b) == 0 {
-		*h = Hold{}
-		return nil
-	}
-	v, err := ParseHold(string(b))
-	if err != nil {
-		return err
-	}
-	*h = v
-	return nil
+	return readText(b, h, ParseHold)
 }

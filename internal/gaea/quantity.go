@@ -96,14 +96,18 @@ func (a Amount) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
 
 // UnmarshalText reads what [ParseAmount] reads; an empty text is the zero Amount.
 func (a *Amount) UnmarshalText(b []byte) error {
-	if len(b) == 0 {
-		*a = Amount{}
-		return nil
+	return readText(b, a, ParseAmount)
+}
+
+// readText reads a text into v; an empty one is the zero value. What cannot be read leaves v as it is.
+func readText[T any](b []byte, v *T, parse func(string) (T, error)) error {
+	var read T
+	if len(b) > 0 {
+		var err error
+		if read, err = parse(string(b)); err != nil {
+			return err
+		}
 	}
-	v, err := ParseAmount(string(b))
-	if err != nil {
-		return err
-	}
-	*a = v
+	*v = read
 	return nil
 }

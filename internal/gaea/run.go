@@ -167,6 +167,9 @@ type CancelRequest struct {
 	Grace Duration `json:"grace,omitzero" doc:"tell the jobs to end (SIGTERM), and kill what is left of them when this has passed; killed at once when absent"`
 }
 
+// MaxGrace is the longest that a [CancelRequest] may give jobs to end by themselves.
+const MaxGrace = Duration(10 * 60 * 1e9)
+
 // RetryOutcomes are those that a retry takes where none is named.
 func RetryOutcomes() []Outcome {
 	return []Outcome{OutcomeFailed, OutcomeCouldNotRun, OutcomeNoReturn, OutcomeUnreachable}

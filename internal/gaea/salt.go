@@ -3,6 +3,7 @@ package gaea
 import (
 	"context"
 	"encoding/json"
+	"strings"
 	"time"
 )
 
@@ -42,6 +43,15 @@ type RunnerReturn struct {
 	JID     string          // under which the master ran it
 	Success bool            // as Salt judged it
 	Return  json.RawMessage // what it returned; where it failed the traceback, or its words
+}
+
+// Words is the return as a text, and its last line, which in a traceback says what went wrong.
+func (r RunnerReturn) Words() (all, last string) {
+	if json.Unmarshal(r.Return, &all) != nil {
+		all = string(r.Return)
+	}
+	all = strings.TrimSpace(all)
+	return all, strings.TrimSpace(all[strings.LastIndexByte(all, '\n')+1:])
 }
 
 // JobCache looks into what the master itself remembers, about a day.

@@ -40,9 +40,6 @@ type cancelCommand struct {
 	Wait  bool          `help:"Stay until every kill is verified." default:"true" negatable:""`
 }
 
-// maxGrace is the longest that jobd lets a job end by itself.
-const maxGrace = gaea.Duration(10 * 60 * 1e9)
-
 // Help is printed above the list of arguments.
 func (*cancelCommand) Help() string {
 	return `Nothing more is published, what runs is killed, and each minion is asked whether the job is gone. Stays until that is
@@ -57,8 +54,8 @@ Examples:
 
 // Run cancels the run and stays until every kill is verified.
 func (c *cancelCommand) Run(w *world) error {
-	if c.Grace > maxGrace {
-		return usageError(fmt.Sprintf("--grace: %s is too long; give up to %s", c.Grace, maxGrace))
+	if c.Grace > gaea.MaxGrace {
+		return usageError(fmt.Sprintf("--grace: %s is too long; give up to %s", c.Grace, gaea.MaxGrace))
 	}
 	client, err := c.dial(w)
 	if err != nil {

@@ -11,7 +11,6 @@ import (
 
 // The times of stopping a job, besides those of kills.
 const (
-	maxGrace    = 10 * time.Minute       // between being told to end and being killed
 	treeAnswer  = 2 * time.Second        // how long the processes are waited for before they are killed unseen
 	lookFirst   = 300 * time.Millisecond // from telling a job to end to the first look whether it has; doubled up to lookMost
 	lookMost    = 5 * time.Second        //
@@ -45,7 +44,7 @@ type stoppingOf struct {
 // cancel begins to stop the run. Who cancels a second time gives up the actions that the first still lets go on, and may
 // shorten the grace.
 func (m *Machine) cancel(in Cancel, now time.Time) {
-	grace := gaea.Duration(min(max(in.Grace.Std(), 0), maxGrace))
+	grace := min(max(in.Grace, 0), gaea.MaxGrace)
 	if m.cancelled() {
 		m.shorten(grace, now)
 		m.run.Hurried, m.head = true, true

@@ -33,12 +33,7 @@ func (c *Client) Runner(ctx context.Context, fun string, args []any, kwargs map[
 	if answer.Success {
 		return answer.Return, nil
 	}
-	var words string
-	if json.Unmarshal(answer.Return, &words) != nil {
-		words = string(answer.Return)
-	}
-	words = strings.TrimSpace(words)
-	last := strings.TrimSpace(words[strings.LastIndexByte(words, '\n')+1:])
+	words, last := answer.Words()
 	return nil, gaea.Wrap(errors.New(words), gaea.CodeSalt, "the runner %s failed on the Salt master: %s", fun, last)
 }
 

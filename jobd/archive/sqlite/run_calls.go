@@ -3,7 +3,6 @@ package sqlite
 import (
 	"bytes"
 	"encoding/json"
-	"strconv"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
 )
@@ -64,17 +63,7 @@ func plainNumbers(v any) any {
 			v[k] = plainNumbers(v[k])
 		}
 	case json.Number:
-		if n, err := strconv.ParseInt(v.String(), 10, 64); err == nil {
-			return n
-		}
-		if n, err := strconv.ParseUint(v.String(), 10, 64); err == nil {
-			return n
-		}
-		f, err := v.Float64()
-		if err != nil {
-			return v.String()
-		}
-		return f
+		return gaea.PlainNumber(v)
 	}
 	return v
 }
