@@ -1,6 +1,7 @@
 package command
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -43,11 +44,7 @@ func (c *retryCommand) Run(w *world) error {
 		return err
 	}
 	defer client.Close()
-	key := c.Idempotency
-	if key == "" {
-		key = uuid.NewString()
-	}
-	run, err := client.RetryRun(w.ctx, c.ID, gaea.RetryRequest{Outcomes: c.Outcomes}, key)
+	run, err := client.RetryRun(w.ctx, c.ID, gaea.RetryRequest{Outcomes: c.Outcomes}, cmp.Or(c.Idempotency, uuid.NewString()))
 	if err != nil {
 		return ofRun(w.notCreated(err), c.ID)
 	}

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"cmp"
 	"errors"
 	"strings"
 
@@ -74,11 +75,7 @@ func (c *runCommand) Run(w *world) error {
 		return err
 	}
 	defer client.Close()
-	key := c.Idempotency
-	if key == "" {
-		key = uuid.NewString()
-	}
-	run, err := client.CreateRun(w.ctx, req, key)
+	run, err := client.CreateRun(w.ctx, req, cmp.Or(c.Idempotency, uuid.NewString()))
 	if err != nil {
 		return w.notCreated(err)
 	}

@@ -1,6 +1,8 @@
 package machine
 
 import (
+	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"slices"
@@ -71,10 +73,7 @@ func (m *Machine) ordered(minions []string) []string {
 		places[i] = place{name, sha256.Sum256(append(binary.BigEndian.AppendUint32(nil, m.run.Seed), name...))}
 	}
 	slices.SortFunc(places, func(a, b place) int {
-		if c := slices.Compare(a.key[:], b.key[:]); c != 0 {
-			return c
-		}
-		return strings.Compare(a.name, b.name)
+		return cmp.Or(bytes.Compare(a.key[:], b.key[:]), strings.Compare(a.name, b.name))
 	})
 	names := make([]string, len(places))
 	for i := range places {

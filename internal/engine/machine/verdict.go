@@ -86,7 +86,7 @@ func (m *Machine) notTold() string {
 	case gaea.RunTimedOut:
 		return m.notInTime()
 	default:
-		return join("not told: " + m.run.Reason)
+		return "not told: " + m.run.Reason
 	}
 }
 
@@ -127,13 +127,11 @@ func (m *Machine) judgeCanary(now time.Time) {
 			done = false
 			break
 		}
-		bad = slices.AppendSeq(bad, func(yield func(string) bool) {
-			for _, name := range s.Minions {
-				if !m.run.Minions[name].Outcome.OK() && !yield(name) {
-					return
-				}
+		for _, name := range s.Minions {
+			if !m.run.Minions[name].Outcome.OK() {
+				bad = append(bad, name)
 			}
-		})
+		}
 	}
 	switch {
 	case len(bad) > 0:
