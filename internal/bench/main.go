@@ -22,9 +22,9 @@ import (
 )
 
 type options struct {
-	Only   []string `help:"Only these, with commas between: ${enum}." enum:"ping,lag,rate,plan,start,runs,engine" placeholder:"NAME"`
+	Only   []string `help:"Only these, with commas between: ${enum}. The four after runs are its parts." enum:"start,lag,rate,ping,plan,runs,publish,slices,cancel,down,engine" placeholder:"NAME" xor:"table"`
 	Rounds int      `help:"Rounds of what is compared command by command." default:"9"`
-	Output string   `help:"File that is given the table instead of standard output." placeholder:"FILE" type:"path"`
+	Output string   `help:"File that is given the table instead of standard output; all figures are measured then." xor:"table" placeholder:"FILE" type:"path"`
 }
 
 // figure is one line of the table.
@@ -37,8 +37,9 @@ type figure struct {
 
 // measurement makes figures in a directory of its own.
 type measurement struct {
-	name string
-	run  func(ctx context.Context, b *bench) ([]figure, error)
+	name  string
+	run   func(ctx context.Context, b *bench) ([]figure, error)
+	parts []string // that can be measured alone
 }
 
 // bench is what measurements share.
@@ -46,6 +47,12 @@ type bench struct {
 	jobd   string // the built binary
 	work   string
 	rounds int
+	only   []string // what is measured; empty: everything
+}
+
+// wants says whether something is to be measured that goes by one of these names.
+func (b *bench) wants(names ...string) bool {
+	return len(b.only) == 0 || slices.ContainsFunc(names, func(name string) bool { return slices.Contains(b.only, name) })
 }
 
 func main() {
@@ -71,12 +78,13 @@ func run(ctx context.Context, o options) (err error) {
 	if err != nil {
 		return err
 	}
-	b := &bench{jobd: binary, work: work, rounds: o.Rounds}
+	b := &bench{jobd: binary, work: work, rounds: o.Rounds, only: o.Only}
 	var figures []figure
 	for _, m := range []measurement{
-		{"start", measureStart}, {"lag", measureLag}, {"rate", measureRate}, {"ping", measurePing}, {"plan", measurePlan}, {"runs", measureRuns}, {"engine", measureEngine},
+		{name: "start", run: measureStart}, {name: "lag", run: measureLag}, {name: "rate", run: measureRate}, {name: "ping", run: measurePing},
+		{name: "plan", run: measurePlan}, {name: "runs", run: measureRuns, parts: runParts()}, {name: "engine", run: measureEngine},
 	} {
-		if len(o.Only) > 0 && !slices.Contains(o.Only, m.name) {
+		if !b.wants(append(m.parts, m.name)...) {
 			continue
 		}
 		say("measuring: " + m.name)

@@ -31,8 +31,11 @@ func measureRuns(ctx context.Context, b *bench) (figures []figure, err error) {
 		if err != nil {
 			return err
 		}
-		for _, measure := range []func(context.Context, *whole, string) (figure, error){publishLatency, slicesOfTwo, cancelled, oneDown} {
-			f, err := measure(ctx, w, token)
+		for _, part := range partsOfRuns {
+			if !b.wants("runs", part.name) {
+				continue
+			}
+			f, err := part.measure(ctx, w, token)
 			if err != nil {
 				return err
 			}
@@ -41,6 +44,20 @@ func measureRuns(ctx context.Context, b *bench) (figures []figure, err error) {
 		return nil
 	})
 	return figures, err
+}
+
+// partsOfRuns are measured in this order: the last one stops a minion.
+var partsOfRuns = []struct {
+	name    string
+	measure func(ctx context.Context, w *whole, token string) (figure, error)
+}{{"publish", publishLatency}, {"slices", slicesOfTwo}, {"cancel", cancelled}, {"down", oneDown}}
+
+func runParts() []string {
+	names := make([]string, len(partsOfRuns))
+	for i, part := range partsOfRuns {
+		names[i] = part.name
+	}
+	return names
 }
 
 // complete makes a run and waits for its end.
