@@ -172,7 +172,7 @@ func TestWhereTheMasterRefusesToLookAtProcessesTheJobIsKilledAndThatIsSaid(t *te
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.salt.FailPublish(func(p gaea.Publication) (before, after error) {
-			if p.Metadata["gaea_purpose"] == "tree" {
+			if purpose := p.Metadata["gaea_purpose"]; purpose == "fell" || purpose == "tree" {
 				return gaea.Errorf(gaea.CodeForbidden, "the master does not allow cmd.run"), nil
 			}
 			return nil, nil

@@ -20,7 +20,7 @@ const (
 // of the run's own jobs.
 const (
 	MetadataFor     = "gaea_for"     // the run that a small job was published for
-	MetadataPurpose = "gaea_purpose" // what it is for: resolve, ping, probe, match, tree, term, kill, sweep
+	MetadataPurpose = "gaea_purpose" // what it is for: resolve, ping, probe, match, tree, fell, term, kill, sweep
 )
 
 // publish publishes a slice. Its returns are listened to from before.

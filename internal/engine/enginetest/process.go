@@ -149,8 +149,9 @@ func (s *Salt) look(m *minion, p gaea.Publication) any {
 	if found == nil {
 		return "a script that names no job"
 	}
+	kill := strings.Contains(script, "signal='KILL'")
 	if noted := notedOfScript.FindStringSubmatch(script); noted != nil {
-		return m.sweep(s, found[1], noted[1], strings.Contains(script, "signal='KILL'"))
+		return m.sweep(s, found[1], noted[1], kill)
 	}
 	j := m.jobs[found[1]]
 	switch {
@@ -158,9 +159,29 @@ func (s *Salt) look(m *minion, p gaea.Publication) any {
 		return "job gone 0\nend"
 	case m.Threads:
 		return fmt.Sprintf("job thread %d\nend", j.pid)
+	case kill:
+		return m.fell(s, found[1], j)
 	default:
 		return fmt.Sprintf("job running %d\n%send", j.pid, m.lines(m.of(found[1])))
 	}
+}
+
+// fell kills all processes of a job, and tells what there was and what is left.
+func (m *minion) fell(s *Salt, jid string, j *job) string {
+	all := m.lines(m.of(jid)) // the job's own comes first, for it was started first
+	if m.Unstoppable {
+		var left strings.Builder
+		for _, pid := range m.of(jid) {
+			fmt.Fprintf(&left, "left %d\n", pid)
+		}
+		return fmt.Sprintf("job running %d\n%s%skilled\nend", j.pid, all, left.String())
+	}
+	j.killed = true
+	for _, pid := range m.of(jid) {
+		delete(m.processes, pid)
+	}
+	s.end(m, jid)
+	return fmt.Sprintf("job gone %d\n%skilled\nend", j.pid, all)
 }
 
 // sweep tells what lives of the noted processes.

@@ -30,7 +30,13 @@ func (m *Machine) newAsk(a *ask) int {
 func (m *Machine) ask(g *group, r *round, names []string) {
 	switch r.purpose {
 	case PurposeTree:
-		m.askTree(g, r, names)
+		m.askProcesses(g, r, names, treeScript(g.jid))
+		return
+	case PurposeFell:
+		for _, name := range names {
+			g.waiting[name].stop.killing = true
+		}
+		m.askProcesses(g, r, names, fellScript(g.jid))
 		return
 	case PurposeSweep:
 		m.askSweep(g, r, names)
@@ -47,7 +53,7 @@ func (m *Machine) ask(g *group, r *round, names []string) {
 		e.Function, e.Args = "saltutil.term_job", []any{g.jid}
 	case PurposeMatch:
 		e.Function, e.Target = "test.ping", within(m.run.Target, names)
-	case PurposeProbe, PurposePing, PurposeResolve, PurposeTree, PurposeSweep:
+	case PurposeProbe, PurposePing, PurposeResolve, PurposeTree, PurposeFell, PurposeSweep:
 		e.Function, e.Args = "saltutil.find_job", []any{g.jid}
 		if m.locks {
 			e.Function, e.Args = "saltutil.is_running", []any{"state.*"}
@@ -152,7 +158,7 @@ func (m *Machine) roundFailed(g *group, r *round, in AskFailed, now time.Time) {
 	g.troubles++
 	again := now.Add(backoff(g.troubles))
 	switch r.purpose {
-	case PurposeTree:
+	case PurposeTree, PurposeFell:
 		m.treeFailed(g, r, in, now)
 	case PurposeTerm:
 		g.stop.termAt = again
@@ -190,17 +196,20 @@ func (m *Machine) roundAnswered(a *ask, in Answered, now time.Time) {
 		m.revive(g, in.Minion)
 		return
 	}
+	w.stop.silent = time.Time{}
+	_, awaited := r.unanswered[in.Minion]
+	awaited = awaited && g.round == r
 	if r.purpose == PurposeTree {
 		m.tree(g, in.Minion, w, in.Body) // also when it comes late: what is noted can be killed
+	}
+	if r.purpose == PurposeFell {
+		m.felled(g, r, in.Minion, w, in.Body, awaited, now) // the same
 	}
 	if r.purpose == PurposeKill || r.purpose == PurposeTerm {
 		w.signalled = w.signalled || strings.HasPrefix(text(in.Body), "Signal ") // also when it comes late
 	}
-	if g.round != r {
-		return // about an earlier moment than what is being asked now
-	}
-	if _, ok := r.unanswered[in.Minion]; !ok {
-		return
+	if !awaited || g.waiting[in.Minion] != w {
+		return // about an earlier moment than what is being asked now, or doubled
 	}
 	delete(r.unanswered, in.Minion)
 	m.lastHeard = now
@@ -212,6 +221,8 @@ func (m *Machine) roundAnswered(a *ask, in Answered, now time.Time) {
 		m.learn(g, in.Minion, w, in.Body)
 	case PurposeSweep:
 		m.swept(g, in.Minion, w, in.Body, now)
+	case PurposeFell:
+		m.letFell(r, now)
 	case PurposeKill, PurposeTerm:
 		w.gone = 0
 	case PurposeMatch:

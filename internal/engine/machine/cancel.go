@@ -11,7 +11,7 @@ import (
 
 // The times of stopping a job, besides those of kills.
 const (
-	treeAnswer  = 2 * time.Second        // how long the processes are waited for before they are killed unseen
+	treeAnswer  = 2 * time.Second        // how long a script's answer is waited for before the processes are listed, or killed unseen
 	lookFirst   = 300 * time.Millisecond // from telling a job to end to the first look whether it has; doubled up to lookMost
 	lookMost    = 5 * time.Second        //
 	namedAtMost = 5                      // processes that are named in a message
@@ -19,7 +19,8 @@ const (
 
 // stopping is what is known of stopping one job.
 type stopping struct {
-	treeAt   time.Time     // its processes are to be noted
+	treeAt   time.Time     // its processes are to be noted, or killed at once
+	stepwise bool          // they are to be noted first: there is a grace, or not all could be killed at once
 	termAt   time.Time     // it is to be told to end
 	told     time.Time     // when it was
 	graceEnd time.Time     // until when it is let end by itself, once it was told
@@ -39,6 +40,7 @@ type stoppingOf struct {
 	grown   *round    // the question under way when some were noted last: it does not ask about those
 	ended   bool      // the job itself was gone at the last look, as Salt's kill finds nothing then
 	killing bool      // a kill was sent
+	silent  time.Time // since when it has answered nothing; zero: it has answered what it was asked last
 }
 
 // cancel begins to stop the run. Who cancels a second time gives up the actions that the first still lets go on, and may
@@ -103,7 +105,7 @@ func (m *Machine) stop(now time.Time) {
 func (m *Machine) stopJob(g *group, now time.Time) {
 	g.round = nil
 	g.probeAt, g.confirmAt, g.killAt, g.matchDue = time.Time{}, time.Time{}, time.Time{}, false
-	g.stop = stopping{treeAt: now}
+	g.stop = stopping{treeAt: now, stepwise: m.run.Grace > 0}
 	for name, w := range g.waiting {
 		w.gone, w.judged, w.match = 0, false, false
 		w.stop.noted = parseProcesses(m.run.Minions[name].Processes)
@@ -117,11 +119,14 @@ func (m *Machine) nextStop(g *group, now time.Time) {
 	switch {
 	case due(g.stop.treeAt, now):
 		g.stop.treeAt = time.Time{}
-		if names := g.names(func(w *wait) bool { return !w.stop.asked }); len(names) > 0 {
-			m.startRound(g, PurposeTree, names)
-		} else {
+		switch names := g.names(func(w *wait) bool { return !w.stop.asked }); {
+		case len(names) == 0:
 			m.afterTree(g, now)
 			m.nextStop(g, now)
+		case g.stop.stepwise:
+			m.startRound(g, PurposeTree, names)
+		default:
+			m.startRound(g, PurposeFell, names)
 		}
 	case due(g.stop.termAt, now):
 		g.stop.termAt = time.Time{}
@@ -163,7 +168,14 @@ func (g *group) inGrace(now time.Time) bool { return now.Before(g.stop.graceEnd)
 
 // endStop draws the conclusions from a question to minions that stop a job, and from the silence of some.
 func (m *Machine) endStop(g *group, r *round, silent []string, now time.Time) {
+	for _, name := range silent {
+		if w := g.waiting[name]; w != nil && w.stop.silent.IsZero() {
+			w.stop.silent = r.sent
+		}
+	}
 	switch r.purpose {
+	case PurposeFell:
+		m.afterFell(g, r, silent, now)
 	case PurposeTree:
 		for _, name := range silent {
 			if w := g.waiting[name]; w != nil && !w.stop.asked {
@@ -191,6 +203,16 @@ func (m *Machine) endStop(g *group, r *round, silent []string, now time.Time) {
 func (m *Machine) check(g *group, p Purpose, names []string, now time.Time) {
 	g.stop.letting = g.inGrace(now)
 	m.startRound(g, p, names)
+}
+
+// afterFell goes on step by step where a job was not killed at once, or it is not known.
+func (m *Machine) afterFell(g *group, r *round, silent []string, now time.Time) {
+	g.stop.stepwise = true
+	if len(silent) > 0 || r.unread {
+		g.stop.treeAt = now
+		return
+	}
+	m.afterTree(g, now)
 }
 
 // afterTree goes on when the processes are noted: what is to be ended can be found again.

@@ -3,6 +3,7 @@ package machine_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -71,6 +72,9 @@ func TestNothingIsSaidToBeKilledOfWhichAProcessLivesAndNothingElseIsSignalled(t 
 			}
 			if living := s.procs.living(w.stored.Minions[name].Processes); living != "" {
 				t.Errorf("%s is said to be killed (%s), and of its processes there live %s", name, rm.Message, living)
+			}
+			if living := s.procs.living(s.procs.halted); living != "" && !strings.Contains(rm.Message, "not looked at") {
+				t.Errorf("%s is said to be killed (%s), and of what was to be killed at once there live %s", name, rm.Message, living)
 			}
 			if s.running[rm.JID] {
 				t.Errorf("%s is said to be killed and runs %s", name, rm.JID)

@@ -48,8 +48,15 @@
 //
 // # Stopping
 //
-// A job is gone when the minion says so, and that tells nothing of what it has started. So the processes of a job are noted
-// before anything is done to them, and stored:
+// A job is gone when the minion says so, and that tells nothing of what it has started. Without a grace one question does
+// everything:
+//
+//	fell    each minion finds the job's own process and all that descend from it, stops them until nothing new has come, kills
+//	        each when what descends from it is gone, and tells what there was, what is left, and whether the job is gone. What
+//	        lives, though that was cut short or the answer lost, still hangs at the job's own process, and is found there
+//
+// Where that killed the job and nothing is left, the minion is done with, also when the answer is late. Else, and with a grace,
+// it goes step by step, and the processes of a job are noted before anything is done to them, and stored:
 //
 //	tree    each minion lists the job's own process and all that descend from it, each with the time it started
 //	term    with a grace only: saltutil.term_job. From there it is looked with growing gaps whether all is gone
@@ -57,7 +64,8 @@
 //	        killed until none of it is left, and it is told whether the job is gone
 //	kill    saltutil.kill_job, in the place of a sweep where nothing is noted, and beside it where it did not do
 //
-// Only then a minion's outcome is killed. One that does not answer is unreachable. Where processes cannot be looked at, the
+// Only then a minion's outcome is killed. One that does not answer is unreachable; where it has answered nothing since the first
+// question, the time from there counts. Where processes cannot be looked at, the
 // job alone is asked about, and the message says so. A job that a minion runs inside its daemon is not signalled at all.
 // A run that is taken up goes on with the processes that were noted, and gives the grace anew.
 //

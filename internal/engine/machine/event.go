@@ -239,6 +239,7 @@ const (
 	PurposeMatch   Purpose = "match"   // whether a minion that never began the job is in the target
 	PurposeKill    Purpose = "kill"    // stop the job
 	PurposeTree    Purpose = "tree"    // which processes the job has started
+	PurposeFell    Purpose = "fell"    // kill all processes of the job, and tell what there was and what is left
 	PurposeTerm    Purpose = "term"    // tell the job to end
 	PurposeSweep   Purpose = "sweep"   // kill what is left of the job's processes, and tell what still is
 )

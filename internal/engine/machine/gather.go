@@ -15,6 +15,7 @@ type round struct {
 	unanswered map[string]struct{}
 	sent       time.Time // when the master took the question
 	inGrace    bool      // whether a job is gone that is still let end by itself
+	unread     bool      // an answer was none
 	again      bool      // put once more, because nobody answered at all
 	repeatAt   time.Time // when those that are silent are asked once more; zero: not yet, or done
 	end        time.Time // when silence means something; zero until the master took the question
@@ -263,7 +264,7 @@ func (m *Machine) endRound(g *group, r *round, now time.Time) {
 		m.probed(g, now)
 	case PurposeMatch:
 		m.unmatched(g, silent, now)
-	case PurposeResolve, PurposePing, PurposeTree, PurposeTerm, PurposeKill, PurposeSweep:
+	case PurposeResolve, PurposePing, PurposeTree, PurposeFell, PurposeTerm, PurposeKill, PurposeSweep:
 	}
 }
 

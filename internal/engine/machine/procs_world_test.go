@@ -20,6 +20,7 @@ type procs struct {
 	clock  uint64
 	blind  bool   // the minion does not let anybody look at them
 	strays string // what was killed and is none of any job's
+	halted string // what was stopped, to be killed at once
 }
 
 type proc struct {
@@ -29,6 +30,7 @@ type proc struct {
 	root     bool   // the job's own
 	stubborn bool   // minds no SIGTERM
 	slips    bool   // Salt's own kill misses it
+	stopped  bool   // it does nothing more until it is killed
 }
 
 const (
@@ -130,12 +132,13 @@ func (p *procs) term(t *rapid.T, jid string) {
 	p.end(t, jid)
 }
 
-// kill is Salt's kill_job: it kills what it sees.
+// kill is Salt's kill_job: it kills what it sees. What it misses cannot be found again.
 func (p *procs) kill(t *rapid.T, jid string) {
 	root, ok := p.root(jid)
 	if !ok {
 		return
 	}
+	p.halted = ""
 	for _, pid := range p.tree([]int{root}) {
 		if !p.all[pid].slips {
 			p.die(t, pid)
@@ -188,13 +191,16 @@ func (w *world) processBody(s *sim, a machine.Ask) json.RawMessage {
 	}
 	jid := s.told[max(len(s.told)-1, 0):]
 	if len(jid) == 0 || !strings.Contains(script, jid[0]) {
-		if a.Purpose == machine.PurposeTree {
+		if a.Purpose != machine.PurposeSweep {
 			return lines("job gone 0")
 		}
 		w.t.Fatalf("%s is asked about processes of a job that it does not have", s.name)
 	}
 	job := "job gone 0"
-	if a.Purpose == machine.PurposeTree {
+	switch a.Purpose {
+	case machine.PurposeFell:
+		return w.fell(s, jid[0])
+	case machine.PurposeTree:
 		root, ok := p.root(jid[0])
 		if !ok || !s.running[jid[0]] {
 			return lines(job)
@@ -205,6 +211,7 @@ func (w *world) processBody(s *sim, a machine.Ask) json.RawMessage {
 			defer p.fork(w.t, parent, &tree) // what starts after the look is not noted
 		}
 		return lines(fmt.Sprintf("job running %d", root), p.lines(p.tree([]int{root}))...)
+	default:
 	}
 	noted, kill, err := notedIn(script)
 	if err != nil {
@@ -233,16 +240,68 @@ func (w *world) processBody(s *sim, a machine.Ask) json.RawMessage {
 			p.die(w.t, pid)
 		}
 		left = nil
-		for name := range s.running {
-			if _, ok := p.root(name); !ok {
-				delete(s.running, name)
-			}
-		}
+		s.noticeKills()
 	}
 	if root, ok := p.root(jid[0]); ok && s.running[jid[0]] {
 		job = fmt.Sprintf("job running %d", root)
 	}
 	return lines(job, append(p.lines(left), killed...)...)
+}
+
+// fell kills all processes of a job, each only when what descends from it is gone: so does the script. It may be cut short
+// in the middle, and then says something that ends anywhere, or nothing.
+func (w *world) fell(s *sim, jid string) json.RawMessage {
+	p := s.procs
+	root, ok := p.root(jid)
+	if !ok || !s.running[jid] {
+		return lines("job gone 0")
+	}
+	tree := p.tree([]int{root})
+	list := p.lines(tree)
+	cut := rapid.IntRange(-len(tree), len(tree)).Draw(w.t, "cut") // after so many kills; negative: it is not
+	for _, pid := range tree {
+		p.all[pid].stopped = true
+		p.halted += fmt.Sprintf(" %d:%d", pid, p.all[pid].start)
+	}
+	var left []int
+	for i, pid := range slices.Backward(tree) {
+		switch {
+		case cut == len(tree)-1-i:
+			whole := string(lines(fmt.Sprintf("job running %d", root), list...))
+			return json.RawMessage(whole[:rapid.IntRange(0, len(whole)/2).Draw(w.t, "said")] + `"`)
+		case len(p.tree([]int{pid})) > 1, pid != root && rapid.IntRange(0, 7).Draw(w.t, "stuck") == 0:
+			left = append(left, pid)
+			continue
+		case p.all[pid].jid == "":
+			p.strays += fmt.Sprintf(" %d", pid)
+		}
+		p.die(w.t, pid)
+	}
+	s.noticeKills()
+	for _, pid := range left {
+		list = append(list, fmt.Sprintf("left %d", pid))
+	}
+	if len(left) < len(tree) {
+		list = append(list, "killed")
+	}
+	job := "gone"
+	if len(left) > 0 {
+		job = "running"
+	}
+	body := lines(fmt.Sprintf("job %s %d", job, root), list...)
+	if cut == len(tree) {
+		return nil
+	}
+	return body
+}
+
+// noticeKills has a minion's jobs end of which the own process was killed.
+func (s *sim) noticeKills() {
+	for name := range s.running {
+		if _, ok := s.procs.root(name); !ok {
+			delete(s.running, name)
+		}
+	}
 }
 
 func (p *procs) lines(pids []int) []string {

@@ -22,7 +22,7 @@ func TestAnOldAnswerOfTheJobCacheDecidesNothing(t *testing.T) {
 		t.Fatal("the run ended on an answer from before the second publish")
 	}
 	d.step(machine.Cached{LookUp: current.ID, JID: jid, Found: true, Minions: []string{"web1"}})
-	if stop := until[machine.Ask](d); stop.Purpose != machine.PurposeTree {
+	if stop := until[machine.Ask](d); stop.Purpose != machine.PurposeFell {
 		t.Errorf("asked for %s", stop.Purpose)
 	}
 }

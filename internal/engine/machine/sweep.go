@@ -12,11 +12,11 @@ import (
 // maxNotedAtOnce bounds, in bytes, the noted processes that one question names; each of its minions gets them all.
 const maxNotedAtOnce = 48 << 10
 
-// askTree asks minions for the processes of a job.
-func (m *Machine) askTree(g *group, r *round, names []string) {
+// askProcesses has minions run one script about the processes of a job.
+func (m *Machine) askProcesses(g *group, r *round, names []string, script string) {
 	m.emit(Ask{
-		ID: m.askOf(g, r, nil), Purpose: PurposeTree, Target: gaea.Target{Type: gaea.TargetList, Minions: names}, Listen: 2 * m.gather(),
-		Function: "cmd.run", Args: []any{treeScript(g.jid)}, Kwargs: shellKwargs(),
+		ID: m.askOf(g, r, nil), Purpose: r.purpose, Target: gaea.Target{Type: gaea.TargetList, Minions: names}, Listen: 2 * m.gather(),
+		Function: "cmd.run", Args: []any{script}, Kwargs: shellKwargs(),
 	})
 }
 
@@ -58,17 +58,44 @@ func (m *Machine) askOf(g *group, r *round, minions []string) int {
 // stopClock sets when the silence of minions that stop a job means something.
 func (m *Machine) stopClock(g *group, r *round, now time.Time) {
 	switch r.purpose {
-	case PurposeTree:
+	case PurposeTree, PurposeFell:
 		r.end = now.Add(treeAnswer)
 	case PurposeTerm, PurposeKill:
 		r.end = now.Add(killAnswer)
 	case PurposeSweep, PurposeProbe:
-		r.end = now.Add(m.gather())
+		r.end = m.believed(g, r, now)
 		r.repeatAt = now.Add(m.gather() / 2)
 		if r.inGrace {
 			r.end = earlier(r.end, g.stop.graceEnd)
 		}
 	case PurposeResolve, PurposePing, PurposeMatch:
+	}
+}
+
+// believed is when the silence of minions means that they are not there. Where none of them has answered anything since the job
+// was to be stopped, that time counts.
+func (m *Machine) believed(g *group, r *round, now time.Time) time.Time {
+	var since time.Time
+	for name := range r.unanswered {
+		w := g.waiting[name]
+		if w == nil || w.stop.silent.IsZero() {
+			return now.Add(m.gather())
+		}
+		if w.stop.silent.After(since) {
+			since = w.stop.silent
+		}
+	}
+	end := since.Add(m.gather())
+	if soonest := earlier(now.Add(treeAnswer), now.Add(m.gather())); end.Before(soonest) {
+		return soonest
+	}
+	return end
+}
+
+// letFell waits longer for a kill that takes minions their time, as long as some of them answer.
+func (m *Machine) letFell(r *round, now time.Time) {
+	if end := earlier(now.Add(quietAfter), r.sent.Add(m.gather())); end.After(r.end) {
+		r.end = end
 	}
 }
 
@@ -109,7 +136,7 @@ func (m *Machine) treeFailed(g *group, r *round, in AskFailed, now time.Time) {
 // tree notes the processes of a job, to be stored before anything is done to them.
 func (m *Machine) tree(g *group, name string, w *wait, body json.RawMessage) {
 	w.stop.asked, w.stop.blind = true, ""
-	l, err := parseLooked(body, true)
+	l, err := parseLooked(body, PurposeTree)
 	if err != nil {
 		w.stop.blind = err.Error()
 		return
@@ -121,6 +148,32 @@ func (m *Machine) tree(g *group, name string, w *wait, body json.RawMessage) {
 		w.stop.asked = false // it waits for its turn on the minion, and has processes when that has come
 	}
 	m.keep(g, name, w, l.processes)
+}
+
+// felled takes in what was killed of a job at once; also when it is late, for what was killed then stays so. An answer that
+// cannot be read says nothing: a minion that cannot list processes says so when it is asked for them alone.
+func (m *Machine) felled(g *group, r *round, name string, w *wait, body json.RawMessage, awaited bool, now time.Time) {
+	l, err := parseLooked(body, PurposeFell)
+	if err != nil {
+		r.unread = r.unread || awaited
+		return
+	}
+	whole := !slices.ContainsFunc(w.stop.noted, func(p process) bool { return !slices.Contains(l.processes, p) })
+	m.keep(g, name, w, l.processes)
+	w.signalled = w.signalled || l.killed
+	if awaited {
+		w.stop.thread = l.job == jobThread
+		w.running = l.job == jobRunning || l.job == jobThread
+		w.stop.asked = l.job != jobRunning || len(l.processes) > 0 // else it waits for its turn on the minion
+	}
+	if len(l.left) > 0 {
+		w.stop.more = w.stop.more || l.more
+		return
+	}
+	if whole && l.job == jobGone && l.killed {
+		w.gone, w.running, w.stop.clean, w.stop.more = 1, false, true, false // all was looked at, however much could be noted
+		m.settle(g, name, gaea.OutcomeKilled, stoppedWords(w), now)
+	}
 }
 
 func (m *Machine) keep(g *group, name string, w *wait, ps processes) {
@@ -138,7 +191,7 @@ func (m *Machine) keep(g *group, name string, w *wait, ps processes) {
 
 // swept takes in what lives of the processes that were noted on a minion.
 func (m *Machine) swept(g *group, name string, w *wait, body json.RawMessage, now time.Time) {
-	l, err := parseLooked(body, false)
+	l, err := parseLooked(body, PurposeSweep)
 	if err != nil {
 		w.stop.blind = err.Error() // it could be looked at before, and is asked again
 		return

@@ -304,8 +304,8 @@ func (w *world) begin(s *sim, jid string) {
 
 // done is a job that ends on a minion.
 func (w *world) done(s *sim, ret machine.Returned) {
-	if !s.running[ret.JID] {
-		return // killed
+	if root, ok := s.procs.root(ret.JID); !s.running[ret.JID] || !ok || s.procs.all[root].stopped {
+		return // killed, or stopped to be
 	}
 	delete(s.running, ret.JID)
 	s.procs.end(w.t, ret.JID)
@@ -365,7 +365,27 @@ func (w *world) put(a machine.Ask) {
 		if s.down || (!s.target && t.Type != gaea.TargetList) {
 			continue
 		}
+		if a.Purpose == machine.PurposeFell && w.lossy {
+			w.fellLater(s, a)
+			continue
+		}
 		w.later(machine.Answered{Ask: a.ID, Minion: name, Body: w.body(s, a)}, true)
+	}
+}
+
+// fellLater has the question reach a minion late, or twice. What it does is done also where nobody is there to hear of it.
+func (w *world) fellLater(s *sim, a machine.Ask) {
+	asks := w.m
+	for range rapid.IntRange(1, 2).Draw(w.t, "times") {
+		late := time.Duration(rapid.SampledFrom([]int{0, 0, 1000, 4000, 9000}).Draw(w.t, "reached")) * time.Millisecond
+		w.queue = append(w.queue, event{at: w.now.Add(late), do: func() {
+			if s.down {
+				return
+			}
+			if body := w.body(s, a); w.m == asks && !w.finished && body != nil {
+				w.later(machine.Answered{Ask: a.ID, Minion: s.name, Body: body}, true)
+			}
+		}})
 	}
 }
 

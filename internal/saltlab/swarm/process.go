@@ -122,12 +122,12 @@ func (ps *processes) grow(known []process) []process {
 }
 
 // inspection is a question for processes that Gaea puts through cmd.run when it stops a job: a template that asks Salt for the
-// job, and a shell script that reads /proc (internal/engine/machine/tree.go).
+// job, and a shell script that reads /proc (internal/engine/machine/script.go).
 type inspection struct {
 	jid   string
 	sweep bool                // it asks for the noted processes, and not for all of the job
 	noted map[string][]string // by minion: PID:START
-	kill  bool
+	kill  bool                // those, or all of the job
 }
 
 var (
@@ -146,12 +146,12 @@ func parseInspection(script string) (asked inspection, ok bool) {
 		return inspection{}, false
 	}
 	asked.jid = jid[1]
-	list := inspectionNoted.FindStringSubmatch(script)
+	list, signal := inspectionNoted.FindStringSubmatch(script), inspectionSignal.FindStringSubmatch(script)
 	if list == nil {
+		asked.kill = signal != nil && signal[1] == "KILL"
 		return asked, true
 	}
 	noted := map[string]string{}
-	signal := inspectionSignal.FindStringSubmatch(script)
 	if signal == nil || json.Unmarshal([]byte(list[1]), &noted) != nil {
 		return inspection{}, false
 	}
@@ -166,6 +166,9 @@ func parseInspection(script string) (asked inspection, ok bool) {
 func (m *minion) inspect(asked inspection, by *job) string {
 	if m.cannotLook() {
 		return "there is no /proc on this minion"
+	}
+	if asked.kill && !asked.sweep {
+		return m.fell(asked.jid, by)
 	}
 	var found []process
 	if asked.sweep {
@@ -192,6 +195,31 @@ func (m *minion) inspect(asked inspection, by *job) string {
 		fmt.Fprintf(&b, "%d %d %d\n", p.pid, p.parent, p.start)
 	}
 	b.WriteString("end")
+	return b.String()
+}
+
+// fell kills all processes of a job, and tells what there was and what is left. by is the job that asks.
+func (m *minion) fell(jid string, by *job) string {
+	j := m.running(jid)
+	if j == nil || j == by {
+		return "job gone 0\nend"
+	}
+	all := m.processes.tree(j.pid)
+	left := m.processes.living(all, true)
+	standing := "running"
+	if len(m.processes.tree(j.pid)) == 0 {
+		standing = "gone"
+		m.gone(j)
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "job %s %d\n", standing, j.pid)
+	for _, p := range all {
+		fmt.Fprintf(&b, "%d %d %d\n", p.pid, p.parent, p.start)
+	}
+	for _, p := range left {
+		fmt.Fprintf(&b, "left %d\n", p.pid)
+	}
+	b.WriteString("killed\nend")
 	return b.String()
 }
 
