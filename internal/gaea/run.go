@@ -105,7 +105,7 @@ type Run struct {
 	Grace       Duration    `json:"grace,omitzero" doc:"of a cancelled run: how long its jobs have to end by themselves before they are killed"`
 	Hurried     bool        `json:"hurried,omitempty" doc:"cancelled twice: post-actions were given up"`
 	Seed        uint32      `json:"seed,omitempty" doc:"of the random order"`
-	Resolved    bool        `json:"resolved,omitempty" doc:"the minions were asked before any was told"`
+	Resolved    bool        `json:"resolved,omitempty" doc:"the minions were asked before they were told, and all of them are known; a run in slices may begin before that"`
 	CanaryDone  bool        `json:"canary_done,omitempty" doc:"the canary has ended well"`
 	Claimed     bool        `json:"claimed,omitempty" doc:"the minions are the run's under its lock"`
 	Seq         int64       `json:"seq" doc:"grows with each change of the run"`

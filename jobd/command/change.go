@@ -22,7 +22,7 @@ type change struct {
 	Reason  string               `json:"reason,omitempty"`
 	Counts  map[gaea.Outcome]int `json:"counts,omitempty"` // of the run's or the slice's minions
 	Slice   int                  `json:"slice,omitempty"`  // which, from 1
-	Slices  int                  `json:"slices,omitempty"` // of how many
+	Slices  int                  `json:"slices,omitempty"` // of how many; absent while that is not known
 	Canary  bool                 `json:"canary,omitempty"`
 	JID     string               `json:"jid,omitempty"`
 	Action  *gaea.RunAction      `json:"action,omitempty"`
@@ -128,8 +128,11 @@ func (d *differ) slice(i int, ended bool) {
 	d.add(c)
 }
 
-// slicesOf is how many slices of a run people count.
+// slicesOf is how many slices of a run people count; 0 while that is not known.
 func slicesOf(r *gaea.Run) int {
+	if openEnded(r) {
+		return 0
+	}
 	n := 0
 	for i := range r.Slices {
 		if !r.Slices[i].Again {
@@ -311,6 +314,8 @@ func (c *change) sliceLine() string {
 	switch {
 	case c.Slice == 0:
 		what = "busy minions again"
+	case c.Slices == 0:
+		what = fmt.Sprintf("slice %d", c.Slice)
 	case c.Slices == 1:
 		return "" // all at once: the status says it
 	}

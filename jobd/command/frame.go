@@ -3,6 +3,7 @@ package command
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -144,11 +145,15 @@ func standing(r *gaea.Run, p *progress) string {
 	if r.Status.Final() && r.CheckState == gaea.CheckPending {
 		s = "checking what is left"
 	}
-	if p.slices > 1 && p.slice > 0 {
-		s += fmt.Sprintf(", slice %d of %d", p.slice, p.slices)
-		if p.canary {
-			s += " (canary)"
-		}
+	if p.slice == 0 || p.slices == 1 {
+		return s
+	}
+	s += fmt.Sprintf(", slice %d", p.slice)
+	if p.slices > 0 {
+		s += fmt.Sprintf(" of %d", p.slices)
+	}
+	if p.canary {
+		s += " (canary)"
 	}
 	return s
 }
@@ -237,6 +242,8 @@ func waitsFor(r *gaea.Run, now time.Time) string {
 		return line
 	case len(r.Minions) == 0 && r.Status == gaea.RunRunning:
 		return "asks which minions the target matches"
+	case openEnded(r) && r.Status == gaea.RunRunning && !slices.ContainsFunc(r.Slices, func(s gaea.Slice) bool { return s.JID == "" || s.Ended.IsZero() }):
+		return "waits for minions that have not answered yet"
 	}
 	if at, ok := nextSlice(r); ok && at.After(now) {
 		return "the next slice begins in " + rounded(at.Sub(now))

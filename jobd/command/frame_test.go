@@ -2,6 +2,7 @@ package command
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,7 +18,7 @@ func sampleRun() *gaea.Run {
 	}
 	return &gaea.Run{
 		ID: "run-1", Kind: gaea.RunJob, Function: "state.apply", Target: gaea.Target{Type: gaea.TargetGlob, Expr: "web*"}, Status: gaea.RunRunning,
-		Created: noon.Add(-80 * time.Second), Started: noon.Add(-80 * time.Second), Batch: gaea.Batch{Size: size},
+		Created: noon.Add(-80 * time.Second), Started: noon.Add(-80 * time.Second), Batch: gaea.Batch{Size: size}, Resolved: true,
 		Slices: []gaea.Slice{
 			{Index: 0, JID: "1", Canary: true, Minions: []string{"web1", "web2"}, Started: noon.Add(-80 * time.Second), Ended: noon.Add(-40 * time.Second)},
 			{Index: 1, JID: "2", Minions: []string{"web3", "web4"}, Started: noon.Add(-40 * time.Second)},
@@ -199,5 +200,29 @@ func TestSlicesThatTellMinionsAgainAreNotCounted(t *testing.T) {
 	}
 	if n := sliceNumber(r, 3); n != 3 {
 		t.Errorf("the last is number %d", n)
+	}
+}
+
+func TestARunThatBeganWhileMinionsAreAwaitedDoesNotSayHowManySlicesThereAre(t *testing.T) {
+	r := sampleRun()
+	r.Resolved, r.Slices = false, r.Slices[:2]
+	for _, name := range []string{"web5", "web6"} {
+		r.Minions[name] = gaea.RunMinion{Outcome: gaea.OutcomePending, Slice: -1}
+	}
+	p := progressOf(r)
+	if got := standing(r, &p); got != "running, slice 2" || p.toCome != 2 {
+		t.Errorf("%s, %d to come", got, p.toCome)
+	}
+	if line := waitsFor(r, noon); line != "" {
+		t.Errorf("a slice is at work: %s", line)
+	}
+	r.Slices[1].Ended = noon
+	if line := waitsFor(r, noon); line != "waits for minions that have not answered yet" {
+		t.Errorf("%q", line)
+	}
+	before := sampleRun()
+	before.Resolved, before.Slices = false, before.Slices[:1]
+	if lines := plainLines(before, r, noon); !slices.ContainsFunc(lines, func(s string) bool { return strings.HasPrefix(s, "slice 2 ended: ") }) {
+		t.Errorf("%q", lines)
 	}
 }

@@ -16,7 +16,7 @@ type progress struct {
 	atWork int // that were told and have no outcome
 	toCome int // that were not told yet
 	slice  int // how many slices were told; 0 in a run that has none
-	slices int // how many there are
+	slices int // how many there are; 0 while that is not known
 	canary bool
 	counts map[gaea.Outcome]int // of those that have an outcome
 	lags   []lag                // the minions at work, the longest first
@@ -42,7 +42,9 @@ func progressOf(r *gaea.Run) progress {
 		if s.Again || r.Batch.Mode == gaea.BatchRolling || !r.Batch.Sliced() {
 			continue
 		}
-		p.slices++
+		if !openEnded(r) {
+			p.slices++
+		}
 		if s.JID != "" {
 			p.slice++
 			p.canary = s.Canary
@@ -74,6 +76,12 @@ func progressOf(r *gaea.Run) progress {
 		return strings.Compare(a.minion, b.minion)
 	})
 	return p
+}
+
+// openEnded says whether a run has begun, or may, while minions are still waited for, so that nobody knows how many slices it
+// will have.
+func openEnded(r *gaea.Run) bool {
+	return r.Batch.Sliced() && !r.Resolved && r.Verdict == "" && !r.Status.Final()
 }
 
 // frozen says whether nothing can go on until something else happens.

@@ -38,10 +38,10 @@ func (m *Machine) next(now time.Time) bool {
 		return true
 	case m.pausing(now):
 		return false
-	case !m.planned():
-		return m.plan(now)
-	default:
+	case m.planned() || m.resolving != nil:
 		return m.goOn(now)
+	default:
+		return m.plan(now)
 	}
 }
 
@@ -51,18 +51,18 @@ func (m *Machine) more() bool {
 }
 
 // planned says whether it is known in which slices the run goes.
-func (m *Machine) planned() bool { return len(m.run.Slices) > 0 || len(m.rest) > 0 }
+func (m *Machine) planned() bool {
+	return !m.unresolved() && (len(m.run.Slices) > 0 || len(m.rest) > 0)
+}
 
 // plan finds out which minions there are; a run that needs no plan is published at once, and the master names them.
 func (m *Machine) plan(now time.Time) bool {
-	run := m.run
-	list := run.Target.Type == gaea.TargetList
 	switch {
-	case run.Batch.Sliced() || (!list && (run.Concurrency.Lock != "" || len(m.call().Pre) > 0)):
+	case m.resolves():
 		m.resolve(true, now)
 		return false
-	case list:
-		return m.choose(gaea.ListTarget(run.Target.Minions).Minions)
+	case m.run.Target.Type == gaea.TargetList:
+		return m.choose(gaea.ListTarget(m.run.Target.Minions).Minions)
 	case m.locks:
 		m.lock(nil)
 		return false
@@ -70,6 +70,12 @@ func (m *Machine) plan(now time.Time) bool {
 		m.publishNext(now)
 		return false
 	}
+}
+
+// resolves says whether the run asks its minions before any of them is told.
+func (m *Machine) resolves() bool {
+	run := m.run
+	return run.Batch.Sliced() || (run.Target.Type != gaea.TargetList && (run.Concurrency.Lock != "" || len(m.call().Pre) > 0))
 }
 
 // goOn does the pre-actions, and then the next slice with its own.
@@ -83,6 +89,9 @@ func (m *Machine) goOn(now time.Time) bool {
 		return true
 	}
 	s := m.unpublished()
+	if s == nil {
+		s = m.cutAhead()
+	}
 	if s == nil {
 		m.refill(now)
 		return false

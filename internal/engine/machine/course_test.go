@@ -19,7 +19,8 @@ type stage struct {
 	queue []event
 	takes func(minion string) time.Duration // to the return; negative: it runs on
 	fails func(minion string) bool
-	busy  func(minion string) bool // another state run holds it, for ever
+	busy  func(minion string) bool          // another state run holds it, for ever
+	pings func(minion string) time.Duration // to the answer to a question; negative: it is down. nil: a millisecond
 
 	refuses bool // the master takes no job
 	told    []telling
@@ -123,7 +124,13 @@ func (s *stage) do(effects []machine.Effect) {
 			}
 			s.after(0, machine.Asked{Ask: e.ID, Minions: names})
 			for _, name := range names {
-				s.after(time.Millisecond, machine.Answered{Ask: e.ID, Minion: name, Body: []byte(`{"pid": 1}`)})
+				after := time.Millisecond
+				if s.pings != nil {
+					after = s.pings(name)
+				}
+				if after >= 0 {
+					s.after(after, machine.Answered{Ask: e.ID, Minion: name, Body: []byte(`{"pid": 1}`)})
+				}
 			}
 		case machine.Act:
 			s.acts = append(s.acts, e)

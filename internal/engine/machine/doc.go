@@ -8,6 +8,11 @@
 //	                                   │
 //	                                   └ wait, pre-actions, lock, publish, gather, post-actions of the slice
 //
+// Slices begin before the resolving has ended, as long as it is certain who is in them: the master has named the minions in
+// their order, and all that come up to the end of the slice have answered. What must know how many minions there are waits
+// for all: a share, where it is not the same number in any case, a named lock, and a pre-action of the run. The minions that
+// are still in line are stored with the run; after a crash they are asked again, and who has a slice keeps it.
+//
 // A step is left out where the run does not ask for it; a run without slices is published straight to its target. What
 // comes next is found, whenever nothing goes on, from what is stored with the run: so a run that is taken up after a crash
 // goes on at the same place. As soon as it is decided how the run ends (the verdict), nothing of its own is published any

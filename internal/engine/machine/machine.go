@@ -62,8 +62,8 @@ type Machine struct {
 	candidates []string    // minions that the run is for, until it has them under its lock
 	first      int         // the first planned slice that may not be published yet
 	left       int         // the first slice that may have post-actions left to be done
-	rest       []string    // minions that no slice has yet, in the order in which they are told
-	among      int         // the minions that answered when the slices were planned
+	rest       []string    // minions in line: no slice has them yet; in the order in which they are told
+	among      int         // the minions that have a slice or stand in line
 	gone       int         // the minions that did not, and were never told
 	waitUntil  time.Time   // nothing is due before that; zero: other things decide
 	rollAt     time.Time   // when free places are filled though there are few
@@ -345,14 +345,21 @@ func (m *Machine) drop(s *gaea.Slice, names []string) {
 	gone := make(map[string]struct{}, len(names))
 	for _, name := range names {
 		gone[name] = struct{}{}
-		m.count(m.run.Minions[name].Outcome, -1)
-		delete(m.run.Minions, name)
-		m.dirty[name] = struct{}{}
+		m.strike(name)
 	}
 	s.Minions = slices.DeleteFunc(s.Minions, func(name string) bool {
 		_, ok := gone[name]
 		return ok
 	})
+}
+
+// strike takes a minion's entry away, if there is one.
+func (m *Machine) strike(name string) {
+	if rm, ok := m.run.Minions[name]; ok {
+		m.count(rm.Outcome, -1)
+		delete(m.run.Minions, name)
+		m.dirty[name] = struct{}{}
+	}
 }
 
 func (m *Machine) count(o gaea.Outcome, n int) {

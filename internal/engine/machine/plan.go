@@ -15,14 +15,14 @@ import (
 // rollTogether is how long a place that is free in rolling mode waits for others, to be filled with one publish.
 const rollTogether = 250 * time.Millisecond
 
-// cut writes down in which slices the run goes to its minions. In rolling mode only the canary's are known beforehand;
-// the others are told as places become free.
+// cut writes down in which slices the run goes to its minions, or to those that have none yet. In rolling mode only the
+// canary's are known beforehand; the others are told as places become free.
 func (m *Machine) cut(minions []string) {
 	b := m.run.Batch
 	minions = m.ordered(minions)
-	m.among = len(minions)
-	size := b.Size.Count(len(minions))
-	if !b.Canary.IsZero() {
+	m.among = m.sliced() + len(minions)
+	size := b.Size.Count(m.among)
+	if m.canaryToCut() {
 		n := b.Canary.Count(len(minions))
 		m.planSlices(minions[:n], size, true)
 		minions = minions[n:]
@@ -90,7 +90,7 @@ func (m *Machine) findPlace() {
 		case rm.JID == "" && rm.Outcome == gaea.OutcomeUnreachable:
 			m.gone++
 			continue
-		case rm.JID == "" && !rm.Outcome.Final() && rm.Slice < 0 && rolling:
+		case rm.JID == "" && !rm.Outcome.Final() && rm.Slice < 0:
 			m.rest = append(m.rest, name)
 		case rm.JID != "" && rm.Outcome.Final() && rolling && m.run.Batch.Wait > 0:
 			m.cooling = append(m.cooling, rm.At.Add(m.run.Batch.Wait.Std()))
@@ -121,9 +121,10 @@ func (m *Machine) refill(now time.Time) {
 		m.waitUntil = hold
 		return
 	}
-	window := m.run.Batch.Size.Count(m.among)
-	free := min(window-m.atWork()-m.cool(now), len(m.rest))
-	if free <= 0 {
+	window, certain := m.amount(m.run.Batch.Size, m.among)
+	places := window - m.atWork() - m.cool(now)
+	free := min(places, m.ready())
+	if free <= 0 || !certain || m.fillWhole(places) {
 		m.rollAt = time.Time{}
 		if len(m.cooling) > 0 {
 			m.waitUntil = m.cooling[0]
@@ -138,9 +139,7 @@ func (m *Machine) refill(now time.Time) {
 		return
 	}
 	m.rollAt = time.Time{}
-	s := m.newSlice(m.rest[:free])
-	m.rest = m.rest[free:]
-	m.enter(s, now)
+	m.enter(m.newSlice(m.take(free)), now)
 }
 
 // rollFrom is when the first minions after the canary may be told.

@@ -20,8 +20,10 @@ type resolving struct {
 	retryAt  time.Time
 
 	silent  map[string]struct{} // named by the master, not heard as part of the target
-	members map[string]struct{} // heard as part of the target
+	members map[string]struct{} // heard as part of the target, and in no slice
 	missing []string
+	ready   int  // so many at the head of the line are members
+	heard   bool // a minion has answered
 
 	last time.Time // when the master or a minion last answered
 
@@ -41,12 +43,14 @@ func (m *Machine) resolve(full bool, now time.Time) {
 	if m.run.Started.IsZero() {
 		m.limit = now.Add(m.run.Timeouts.Job.Std())
 	}
-	for name := range m.run.Minions { // of a resolving that was not finished when the process ended
-		m.dirty[name] = struct{}{}
+	for name, rm := range m.run.Minions { // of a resolving that was not finished when the process ended
+		if rm.Slice < 0 && rm.Outcome.Final() {
+			m.strike(name)
+		}
 	}
-	clear(m.run.Minions)
-	clear(m.run.Counts)
-	m.gone = 0
+	if m.gone = 0; m.run.Resolved {
+		m.run.Resolved, m.head = false, true
+	}
 	m.askResolve(now)
 }
 
@@ -96,11 +100,14 @@ func (m *Machine) resolveAsked(in Asked, now time.Time) {
 		}
 		r.missing = slices.Clone(in.Missing)
 		for _, name := range in.Minions {
-			r.silent[name] = struct{}{}
+			if !m.inSlice(name) {
+				r.silent[name] = struct{}{}
+			}
 		}
 		for name := range r.members { // heard before the master's own answer
 			delete(r.silent, name)
 		}
+		m.lineUp()
 		r.pingAt = now.Add(quiet)
 	case r.ping:
 		if !r.pinged {
@@ -164,8 +171,9 @@ func (m *Machine) resolveAnswered(a *ask, in Answered, now time.Time) {
 	if r == nil || !r.full {
 		return
 	}
+	r.heard = true
 	_, silent := r.silent[in.Minion]
-	if a.purpose == PurposePing {
+	if a.purpose == PurposePing && m.guessed {
 		if silent {
 			r.answered[in.Minion] = struct{}{}
 			r.last = now
@@ -175,10 +183,16 @@ func (m *Machine) resolveAnswered(a *ask, in Answered, now time.Time) {
 	if _, ok := r.members[in.Minion]; ok || (r.asked && !silent && m.run.Target.Type == gaea.TargetList) {
 		return // heard before, or not in the list
 	}
+	if m.inSlice(in.Minion) {
+		return
+	}
 	delete(r.silent, in.Minion)
 	delete(r.answered, in.Minion)
 	r.members[in.Minion] = struct{}{}
 	r.last = now
+	if r.asked && !silent {
+		m.join(in.Minion)
+	}
 }
 
 // advanceResolve asks the silent ones by name, and ends the resolving when everybody is accounted for.
@@ -194,7 +208,7 @@ func (m *Machine) advanceResolve(now time.Time) {
 	switch {
 	case len(r.silent) == 0:
 		m.resolved(now)
-	case r.pinged && !r.again && !now.Before(r.end) && len(r.members)+len(r.answered) == 0:
+	case r.pinged && !r.again && !now.Before(r.end) && !r.heard:
 		r.again, r.pinged, r.ping = true, false, 0
 		m.askByName()
 	case r.pinged && (!now.Before(r.end) || (silent <= 0 && !now.Before(r.last.Add(confirmGap)))):
@@ -202,10 +216,11 @@ func (m *Machine) advanceResolve(now time.Time) {
 	case r.ping == 0 && due(r.pingAt, now):
 		if wait := r.last.Add(quiet); now.Before(wait) {
 			r.pingAt = wait // answers are coming in
-			return
+			break
 		}
 		m.askByName()
 	}
+	m.goAhead()
 }
 
 // askByName asks those that were silent as part of the target.
@@ -219,12 +234,14 @@ func (m *Machine) askByName() {
 	})
 }
 
-// resolved cuts the minions that are there into slices. The others are unreachable, but those that answer to their name
-// and not to the target: the master had guessed them.
+// resolved cuts the minions that are there, and have no slice yet, into slices. The others are unreachable, but those that
+// answer to their name and not to the target: the master had guessed them.
 func (m *Machine) resolved(now time.Time) {
 	r := m.resolving
 	m.resolving = nil
-	m.phase = phaseWork
+	if m.phase == phaseResolve {
+		m.phase = phaseWork
+	}
 	m.limit = time.Time{}
 	m.setLimit()
 	var gone []string
@@ -235,17 +252,18 @@ func (m *Machine) resolved(now time.Time) {
 			r.members[name] = struct{}{} // slow, not away: it answered somebody else
 		case !answers:
 			gone = append(gone, name)
-		case !m.guessed:
-			r.members[name] = struct{}{}
 		}
 	}
+	m.leaveLine()
 	m.unreachable(gone, m.silence(), now)
-	m.unreachable(r.missing, unknownToMaster, now)
+	m.unreachable(slices.DeleteFunc(r.missing, m.inSlice), unknownToMaster, now)
 	m.run.Resolved = true
 	m.head = true
 	switch members := slices.Sorted(maps.Keys(r.members)); {
 	case len(members) > 0:
 		m.choose(members)
+	case len(m.run.Slices) > 0:
+		m.among = m.sliced()
 	case len(m.run.Minions) == 0:
 		m.decideEmpty(now)
 	default:

@@ -25,9 +25,10 @@ func (m *Machine) decide(verdict gaea.RunStatus, reason string, now time.Time) {
 	m.resume(now)
 	m.skipRest(now)
 	m.head = true
-	if m.phase == phaseLock {
+	if m.phase == phaseLock || m.phase == phaseResolve {
 		m.withdraw() // there is nothing to wait for any more
 	}
+	m.resolving = nil
 	m.stopPointless(now)
 }
 
@@ -60,10 +61,14 @@ func (m *Machine) skipRest(now time.Time) {
 		m.leaveOut(name, why, now)
 	}
 	m.candidates = nil
-	if len(m.rest) > 0 {
+	if m.unresolved() {
+		for _, name := range m.rest {
+			m.leaveOut(name, why, now)
+		}
+	} else if len(m.rest) > 0 {
 		m.newSlice(m.rest)
-		m.rest = nil
 	}
+	m.rest = nil
 	for i := range m.run.Slices {
 		if m.run.Slices[i].JID != "" {
 			continue
@@ -113,7 +118,7 @@ func (m *Machine) judgeFailures(now time.Time) {
 
 // judgeCanary halts the run when a canary did not end well, and lets it go on to the others when all have.
 func (m *Machine) judgeCanary(now time.Time) {
-	if m.stopped() || m.run.CanaryDone || m.run.Batch.Canary.IsZero() || !m.planned() {
+	if m.stopped() || m.run.CanaryDone || m.run.Batch.Canary.IsZero() || len(m.run.Slices) == 0 {
 		return
 	}
 	var bad []string
@@ -136,7 +141,7 @@ func (m *Machine) judgeCanary(now time.Time) {
 	switch {
 	case len(bad) > 0:
 		m.decide(gaea.RunHalted, fmt.Sprintf("halted: the canary did not end well on %s", first(bad)), now)
-	case done:
+	case done && !m.nobodyNext():
 		m.run.CanaryDone = true
 		m.head = true
 		if m.run.Batch.CanaryHold.Manual() && m.run.Pause == nil && m.more() {
