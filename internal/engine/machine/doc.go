@@ -29,9 +29,9 @@
 //	0.00 s  publish; web1, web2, web3 are expected
 //	0.25 s  web1 returns
 //	0.27 s  web2 returns; from here nothing comes
-//	0.77 s  half a second of silence: saltutil.find_job JID, to web3 alone
-//	3.27 s  half of gather without an answer: the question is sent once more
-//	5.77 s  gather has passed since the question: web3 is unreachable, the run ends
+//	0.47 s  silence for half as long as the others took, 0.2 s to 0.5 s: saltutil.find_job JID, to web3 alone
+//	2.97 s  half of gather without an answer: the question is sent once more
+//	5.47 s  gather has passed since the question: web3 is unreachable, the run ends
 //
 // The answers, and what is made of them:
 //

@@ -41,6 +41,16 @@ func (m *Machine) quiet() time.Duration {
 	return quiet
 }
 
+// quietAfter is how long returns have to have stopped before those that are missing are asked about. Where most of the minions
+// took a moment only, one that says nothing for half as long again is likely away.
+func (m *Machine) quietAfter(g *group, now time.Time) time.Duration {
+	s := &m.run.Slices[g.slice]
+	if 2*len(g.waiting) > len(s.Minions) {
+		return quietMost
+	}
+	return min(max(now.Sub(s.Started)/2, quietLeast), quietMost)
+}
+
 // returned takes a return: it wins over everything that was settled without one.
 func (m *Machine) returned(r Returned, now time.Time) {
 	g := m.byJID[r.JID]
@@ -78,10 +88,10 @@ func (m *Machine) returned(r Returned, now time.Time) {
 	rm.Outcome, rm.Retcode, rm.Message, rm.Late, rm.At = r.Outcome, r.Retcode, r.Message, late, now
 	m.set(r.Minion, rm)
 	if g != nil {
-		if soon := now.Add(quietAfter); !m.cancelled() && (g.probeAt.Before(soon) || (!g.probed && !m.locks)) {
+		m.unwait(g, r.Minion, now)
+		if soon := now.Add(m.quietAfter(g, now)); !m.cancelled() && (g.probeAt.Before(soon) || (!g.probed && !m.locks)) {
 			g.probeAt = soon // returns are coming in: let them
 		}
-		m.unwait(g, r.Minion, now)
 	}
 }
 

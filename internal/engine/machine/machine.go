@@ -12,7 +12,8 @@ import (
 // The machine's own times; those that users set are in the run's Timeouts.
 const (
 	quiet         = time.Second            // silence before anybody is asked, while nobody has returned or answered
-	quietAfter    = 500 * time.Millisecond // silence after a return before the others are asked
+	quietLeast    = 200 * time.Millisecond // silence before the others are asked, when most have returned: half of the time that
+	quietMost     = 500 * time.Millisecond // the job has taken by then, between these two; before that, the longer one
 	probeGap      = time.Second            // doubled, from the first question to the second
 	quietState    = 3 * time.Second        // the same for state runs, none of which is done sooner
 	confirmGap    = 2 * time.Second        // from one "not running" to the question that confirms it

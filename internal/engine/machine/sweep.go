@@ -94,7 +94,7 @@ func (m *Machine) believed(g *group, r *round, now time.Time) time.Time {
 
 // letFell waits longer for a kill that takes minions their time, as long as some of them answer.
 func (m *Machine) letFell(r *round, now time.Time) {
-	if end := earlier(now.Add(quietAfter), r.sent.Add(m.gather())); end.After(r.end) {
+	if end := earlier(now.Add(quietMost), r.sent.Add(m.gather())); end.After(r.end) {
 		r.end = end
 	}
 }
