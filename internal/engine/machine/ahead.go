@@ -103,8 +103,7 @@ func (m *Machine) amount(a gaea.Amount, most int) (n int, certain bool) {
 // aheadOfAll says whether a run may begin before all of its minions are known: nothing that comes before its slices, or
 // decides whether there is a next one, asks how many there are.
 func (m *Machine) aheadOfAll() bool {
-	return m.run.Concurrency.Lock == "" && !m.run.Batch.MaxFailures.IsShare() && m.run.Pause == nil &&
-		m.undone(m.call().Pre, gaea.PhasePre, -1) < 0
+	return m.run.Concurrency.Lock == "" && !m.run.Batch.MaxFailures.IsShare() && m.undone(m.call().Pre, gaea.PhasePre, -1) < 0
 }
 
 // goAhead begins with the slices while minions are waited for.

@@ -109,6 +109,15 @@ func TestARunThatEndsWhileMinionsAreAwaitedAccountsForAllOfThem(t *testing.T) {
 	}
 }
 
+func TestAMinionThatAnswersOnceMoreIsNotToldOnceMore(t *testing.T) {
+	s := downLast(4)
+	s.matches, s.doubles = minions(4), 2*time.Second
+	run := play(t, &gaea.Run{Target: gaea.Target{Type: gaea.TargetGlob, Expr: "*"}, Batch: gaea.Batch{Size: amount(t, "1")}}, s)
+	if len(s.told) != 3 || run.Counts[gaea.OutcomeSucceeded] != 3 {
+		t.Errorf("%s: told %v", run.Message, s.told)
+	}
+}
+
 func TestARunIsNotHeldAfterItsCanaryWhereNobodyComesAfterIt(t *testing.T) {
 	manual, err := gaea.ParseHold("manual")
 	if err != nil {

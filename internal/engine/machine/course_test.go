@@ -22,6 +22,9 @@ type stage struct {
 	busy  func(minion string) bool          // another state run holds it, for ever
 	pings func(minion string) time.Duration // to the answer to a question; negative: it is down. nil: a millisecond
 
+	matches []string      // the minions of a target that is no list
+	doubles time.Duration // each answer to a question comes once more after that
+
 	refuses bool // the master takes no job
 	told    []telling
 	acts    []machine.Act
@@ -120,7 +123,7 @@ func (s *stage) do(effects []machine.Effect) {
 		case machine.Ask:
 			names := e.Target.Minions
 			if e.Purpose == machine.PurposeResolve {
-				names = s.m.Run().Target.Minions
+				names = slices.Concat(s.m.Run().Target.Minions, s.matches)
 			}
 			s.after(0, machine.Asked{Ask: e.ID, Minions: names})
 			for _, name := range names {
@@ -130,6 +133,9 @@ func (s *stage) do(effects []machine.Effect) {
 				}
 				if after >= 0 {
 					s.after(after, machine.Answered{Ask: e.ID, Minion: name, Body: []byte(`{"pid": 1}`)})
+					if s.doubles > 0 {
+						s.after(after+s.doubles, machine.Answered{Ask: e.ID, Minion: name, Body: []byte(`{"pid": 1}`)})
+					}
 				}
 			}
 		case machine.Act:
