@@ -195,7 +195,7 @@ func TestAccSlicesOfOneTellTheMinionsOneAfterAnotherByName(t *testing.T) {
 	r := newRig(t)
 	out := r.cli(t, 0, r.asked(t, "say begin; sleep 0.3; say end", "--batch", "1", "--watch")...)
 	r.said(t, "begin db1", "end db1", "begin web1", "end web1", "begin web2", "end web2")
-	wants(t, out, "slice 1 of 3: 1 minion", "succeeded, slice 3 of 3", "in slices of 1", "3 succeeded db1, web1, web2")
+	wants(t, out, "slice 3 of 3: 1 minion", "succeeded, slice 3 of 3", "in slices of 1", "3 succeeded db1, web1, web2")
 	var jids []string
 	run := r.runIn(t, out)
 	for i := range run.Slices {

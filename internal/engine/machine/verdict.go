@@ -61,14 +61,15 @@ func (m *Machine) skipRest(now time.Time) {
 		m.leaveOut(name, why, now)
 	}
 	m.candidates = nil
-	if m.unresolved() {
-		for _, name := range m.rest {
-			m.leaveOut(name, why, now)
-		}
-	} else if len(m.rest) > 0 {
-		m.newSlice(m.rest)
-	}
+	line := m.rest
 	m.rest = nil
+	switch {
+	case len(line) == 0:
+	case m.unresolved() && m.run.Batch.Mode != gaea.BatchRolling:
+		m.cut(line) // as if all of them were there
+	default:
+		m.newSlice(line)
+	}
 	for i := range m.run.Slices {
 		if m.run.Slices[i].JID != "" {
 			continue
