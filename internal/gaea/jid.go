@@ -35,6 +35,21 @@ func JIDTime(s string, loc *time.Location) time.Time {
 	return t
 }
 
+// StartedSince says whether a job id names a time not before since; an id that names none counts as new. Where the zone's
+// offset changes around that time the id may mean an hour later as well.
+func StartedSince(jid string, since time.Time, zone *time.Location) bool {
+	started := JIDTime(jid, zone)
+	if started.IsZero() {
+		return true
+	}
+	const around = 3 * time.Hour
+	_, before := started.Add(-around).Zone()
+	if _, after := started.Add(around).Zone(); before != after {
+		started = started.Add(time.Hour)
+	}
+	return !started.Before(since)
+}
+
 // JIDs makes job ids, each later than the one before, as Salt makes them: from the local time to the microsecond. The
 // zero JIDs is ready; it may be used from several goroutines.
 type JIDs struct {

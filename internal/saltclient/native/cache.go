@@ -45,7 +45,7 @@ func (c *Client) CachedJIDs(ctx context.Context, since time.Time) ([]string, err
 		return nil, err
 	}
 	jids := slices.DeleteFunc(saltclient.ParseListedJIDs(listed), func(jid string) bool {
-		return !startedSince(jid, since, config.jidZone())
+		return !gaea.StartedSince(jid, since, config.jidZone())
 	})
 	slices.Sort(jids)
 	return jids, nil
@@ -96,19 +96,4 @@ func (c MasterConfig) jidZone() *time.Location {
 		return time.UTC
 	}
 	return time.Local
-}
-
-// startedSince says whether a job id names a time not before since; an id that names none counts as new. Where the zone's
-// offset changes around that time the id may mean an hour later as well.
-func startedSince(jid string, since time.Time, zone *time.Location) bool {
-	started := gaea.JIDTime(jid, zone)
-	if started.IsZero() {
-		return true
-	}
-	const around = 3 * time.Hour
-	_, before := started.Add(-around).Zone()
-	if _, after := started.Add(around).Zone(); before != after {
-		started = started.Add(time.Hour)
-	}
-	return !started.Before(since)
 }

@@ -199,7 +199,7 @@ func (d *diskCache) jidSince(dir string, since time.Time) (string, error) {
 		return "", cacheError(err, path)
 	}
 	jid := strings.TrimSpace(string(content))
-	if info.ModTime().Before(since) && !startedSince(jid, since, d.zone) {
+	if info.ModTime().Before(since) && !gaea.StartedSince(jid, since, d.zone) {
 		return "", nil
 	}
 	load, _, err := d.file(filepath.Join(dir, ".load.p"))
