@@ -11,7 +11,7 @@ import (
 // takes secrets out of every value. It is a retryablehttp.LeveledLogger.
 type RetryLog struct {
 	Logger  *slog.Logger
-	Message string          // what each line says
+	About   string          // the server, for example "jobd"
 	Secrets func() []string // the secrets of the moment; nil for none
 }
 
@@ -37,7 +37,7 @@ func (l RetryLog) log(msg string, pairs []any) {
 		secrets = l.Secrets()
 	}
 	attrs := make([]slog.Attr, 0, 2+len(pairs)/2)
-	attrs = append(attrs, slog.String("about", l.Message), slog.String("event", msg))
+	attrs = append(attrs, slog.String("about", l.About), slog.String("event", msg))
 	for i := 0; i+1 < len(pairs); i += 2 {
 		value := fmt.Sprint(pairs[i+1])
 		for _, secret := range secrets {
@@ -47,5 +47,5 @@ func (l RetryLog) log(msg string, pairs []any) {
 		}
 		attrs = append(attrs, slog.String(fmt.Sprint(pairs[i]), value))
 	}
-	l.Logger.LogAttrs(ctx, slog.LevelDebug, "request", attrs...)
+	l.Logger.LogAttrs(ctx, slog.LevelDebug, "http request", attrs...)
 }

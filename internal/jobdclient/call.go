@@ -4,10 +4,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -16,6 +14,7 @@ import (
 	"github.com/hashicorp/go-retryablehttp"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
+	"github.com/gaea-salt/terraform-provider-gaea/internal/httpclient"
 )
 
 // maxAnswer bounds an answer's body: a page of returns may be large, a hostile server must not fill the memory.
@@ -160,7 +159,7 @@ func mayRepeat(ctx context.Context, resp *http.Response, err error) (bool, error
 		if isPermanent(err) {
 			return false, nil
 		}
-		if neverSent(err) {
+		if httpclient.IsNeverSent(err) {
 			return true, nil
 		}
 		state.maybeDone = true
@@ -178,12 +177,6 @@ func mayRepeat(ctx context.Context, resp *http.Response, err error) (bool, error
 	default:
 		return false, nil
 	}
-}
-
-// neverSent says whether a connection failed before any part of a request could travel.
-func neverSent(err error) bool {
-	var op *net.OpError
-	return errors.As(err, &op) && op.Op == "dial"
 }
 
 // segment escapes one part of a path. The field names it in the error for a value that no path can hold.

@@ -4,21 +4,16 @@ package jobdclient
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
-	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
 	"time"
 
-	"github.com/hashicorp/go-cleanhttp"
 	"github.com/hashicorp/go-retryablehttp"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
+	"github.com/gaea-salt/terraform-provider-gaea/internal/httpclient"
 )
 
 // DefaultTimeout bounds a call whose [Config] gives no timeout.
@@ -64,7 +59,7 @@ func New(cfg Config) (*Client, error) {
 	if strings.ContainsFunc(cfg.Token, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		return nil, gaea.Invalid("token", "the token holds a space, a line break or a character that no token has; copy it again as \"jobd token create\" printed it")
 	}
-	if cfg.Token != "" && base.Scheme == "http" && !loopback(base.Hostname()) {
+	if cfg.Token != "" && base.Scheme == "http" && !httpclient.IsLoopback(base.Hostname()) {
 		return nil, gaea.Invalid("endpoint", "%s would send the token in clear over the network; use https:// (jobd serve --tls-cert, --tls-key), or a tunnel to 127.0.0.1", base)
 	}
 	if cfg.Timeout < 0 {
@@ -81,7 +76,7 @@ func New(cfg Config) (*Client, error) {
 	}
 	transport := cfg.Transport
 	if transport == nil {
-		if transport, err = newTransport(cfg.CAFile); err != nil {
+		if transport, err = httpclient.NewTransport(cfg.CAFile, "ca_file", "jobd's"); err != nil {
 			return nil, err
 		}
 	}
@@ -91,11 +86,11 @@ func New(cfg Config) (*Client, error) {
 		userAgent: cfg.UserAgent,
 		timeout:   cfg.Timeout,
 		maxAnswer: maxAnswer,
-		http:      &http.Client{Transport: transport, CheckRedirect: sameOrigin},
+		http:      &http.Client{Transport: transport, CheckRedirect: httpclient.SameOrigin},
 	}
 	c.retry = &retryablehttp.Client{
 		HTTPClient:   c.http,
-		Logger:       retryLog{logger: cfg.Logger, secret: cfg.Token},
+		Logger:       httpclient.RetryLog{Logger: cfg.Logger, About: "jobd", Secrets: func() []string { return []string{cfg.Token} }},
 		RetryWaitMin: 200 * time.Millisecond,
 		RetryWaitMax: 2 * time.Second,
 		RetryMax:     4,
@@ -134,46 +129,6 @@ func withoutUser(s string) string {
 		return "…" + s[i:]
 	}
 	return s
-}
-
-func loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
-}
-
-func newTransport(caFile string) (http.RoundTripper, error) {
-	t := cleanhttp.DefaultPooledTransport()
-	t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
-	t.ForceAttemptHTTP2 = true
-	// Twenty resources at once are usual for Terraform: keep their connections.
-	t.MaxIdleConnsPerHost = 16
-	if caFile == "" {
-		return t, nil
-	}
-	pem, err := os.ReadFile(caFile)
-	if err != nil {
-		return nil, &gaea.Error{Code: gaea.CodeInvalid, Field: "ca_file", Err: err,
-			Message: fmt.Sprintf("%s cannot be read; give the path of a PEM file with the certificate that signed jobd's", caFile)}
-	}
-	pool, err := x509.SystemCertPool()
-	if err != nil {
-		pool = x509.NewCertPool()
-	}
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, gaea.Invalid("ca_file", "%s holds no PEM certificate; it should have lines that say BEGIN CERTIFICATE", caFile)
-	}
-	t.TLSClientConfig.RootCAs = pool
-	return t, nil
-}
-
-// sameOrigin follows redirects to the same scheme, host and port only: a token goes nowhere else. A method that changes
-// something is not redirected where that would make a GET of it.
-func sameOrigin(req *http.Request, via []*http.Request) error {
-	first := via[0]
-	if req.URL.Scheme != first.URL.Scheme || req.URL.Host != first.URL.Host || req.Method != first.Method || len(via) > 3 {
-		return &redirectError{to: (&url.URL{Scheme: req.URL.Scheme, Host: req.URL.Host}).String()}
-	}
-	return nil
 }
 
 // WhoAmI returns who the token is and what it may do.

@@ -2,12 +2,9 @@ package jobdclient
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"mime"
 	"net"
 	"net/http"
 	"strings"
@@ -15,6 +12,7 @@ import (
 	"time"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
+	"github.com/gaea-salt/terraform-provider-gaea/internal/httpclient"
 )
 
 // permanent marks a cause that asking again will not change.
@@ -23,45 +21,18 @@ type permanent struct{ error }
 // Unwrap returns the cause.
 func (p permanent) Unwrap() error { return p.error }
 
-// redirectError is a redirect that is not followed.
-type redirectError struct{ to string }
-
-func (e *redirectError) Error() string { return "redirected to " + e.to }
-
-// isPermanent says whether sending the same again cannot help: a certificate, a wrong protocol, a name that does not exist.
+// isPermanent says whether sending the same again cannot help.
 func isPermanent(err error) bool {
-	var (
-		marked   permanent
-		redirect *redirectError
-		dns      *net.DNSError
-		wrong    *gaea.Error
-	)
-	return errors.As(err, &marked) || errors.As(err, &redirect) || errors.As(err, &dns) && dns.IsNotFound ||
-		errors.As(err, &wrong) && wrong.Code == gaea.CodeTooLarge ||
-		certificateError(err) || wrongProtocol(err)
-}
-
-func certificateError(err error) bool {
-	var (
-		verify    *tls.CertificateVerificationError
-		authority x509.UnknownAuthorityError
-		host      x509.HostnameError
-		invalid   x509.CertificateInvalidError
-		alert     tls.AlertError
-	)
-	return errors.As(err, &verify) || errors.As(err, &authority) || errors.As(err, &host) || errors.As(err, &invalid) || errors.As(err, &alert)
-}
-
-func wrongProtocol(err error) bool {
-	var record tls.RecordHeaderError
-	return errors.As(err, &record) || errors.Is(err, http.ErrSchemeMismatch)
+	_, marked := errors.AsType[permanent](err)
+	wrong, known := errors.AsType[*gaea.Error](err)
+	return marked || known && wrong.Code == gaea.CodeTooLarge || httpclient.IsPermanent(err)
 }
 
 // connectionError says in words why no answer came. The caller's own end of patience is told apart from the call's limit.
 func (c *Client) connectionError(caller, bounded context.Context, limit time.Duration, err error) *gaea.Error {
 	var (
 		known    *gaea.Error
-		redirect *redirectError
+		redirect *httpclient.RedirectError
 		dns      *net.DNSError
 		op       *net.OpError
 	)
@@ -78,30 +49,19 @@ func (c *Client) connectionError(caller, bounded context.Context, limit time.Dur
 	case errors.As(err, &known):
 		return known
 	case errors.As(err, &redirect):
-		return unavailable(permanent{err}, "sends its callers on to %s, where the token is not sent; set endpoint / GAEA_ENDPOINT to jobd's own address", redirect.to)
+		return unavailable(permanent{err}, "sends its callers on to %s, where the token is not sent; set endpoint / GAEA_ENDPOINT to jobd's own address", redirect.To)
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return unavailable(err, "does not answer (connection refused); is it running? Start it with \"jobd serve\", or set endpoint / GAEA_ENDPOINT")
-	case wrongProtocol(err):
+	case httpclient.IsWrongProtocol(err):
 		return unavailable(permanent{err}, "does not speak TLS; write http:// in endpoint / GAEA_ENDPOINT for a jobd without --tls-cert")
-	case certificateError(err):
-		return unavailable(permanent{err}, "has a certificate that is not trusted (%s); set ca_file / GAEA_CA_FILE to the certificate that signed it, and use the host name it was made for", innermost(err))
+	case httpclient.IsCertificate(err):
+		return unavailable(permanent{err}, "has a certificate that is not trusted (%s); set ca_file / GAEA_CA_FILE to the certificate that signed it, and use the host name it was made for", httpclient.Innermost(err))
 	case errors.As(err, &dns) && dns.IsNotFound:
 		return unavailable(permanent{err}, "cannot be found (no such host: %s); look at endpoint / GAEA_ENDPOINT", dns.Name)
 	case errors.As(err, &op) && op.Op == "dial":
-		return unavailable(err, "cannot be reached (%s); look at endpoint / GAEA_ENDPOINT and at what lies between", innermost(err))
+		return unavailable(err, "cannot be reached (%s); look at endpoint / GAEA_ENDPOINT and at what lies between", httpclient.Innermost(err))
 	default:
-		return unavailable(err, "broke the connection off (%s); was it stopped? Its log has the reason", innermost(err))
-	}
-}
-
-// innermost is the text of the last cause in a chain: the part of a network error that people can use.
-func innermost(err error) string {
-	for {
-		next := errors.Unwrap(err)
-		if next == nil {
-			return err.Error()
-		}
-		err = next
+		return unavailable(err, "broke the connection off (%s); was it stopped? Its log has the reason", httpclient.Innermost(err))
 	}
 }
 
@@ -113,19 +73,13 @@ type problem struct {
 	Instance string    `json:"instance"`
 }
 
-func isProblem(resp *http.Response) bool { return mediaType(resp) == "application/problem+json" }
-
-func mediaType(resp *http.Response) string {
-	t, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type"))
-	if err != nil {
-		return ""
-	}
-	return t
+func isProblem(resp *http.Response) bool {
+	return httpclient.MediaType(resp) == "application/problem+json"
 }
 
 // answerError turns an answer that is no success into an error, and one that is not jobd's too.
 func (c *Client) answerError(resp *http.Response, body []byte) error {
-	kind := mediaType(resp)
+	kind := httpclient.MediaType(resp)
 	if resp.StatusCode < 300 && (kind == "application/json" || resp.StatusCode == http.StatusNoContent) {
 		return nil
 	}

@@ -4,10 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"time"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
+	"github.com/gaea-salt/terraform-provider-gaea/internal/httpclient"
 )
 
 // silence is how long a stream may say nothing: jobd sends a sign of life every 15 seconds.
@@ -18,9 +20,6 @@ var errCut = errors.New("the stream ended early")
 
 // errSilent is a stream on which not even signs of life came.
 var errSilent = errors.New("it has said nothing for 45s")
-
-// errEnough ends the reading of a stream from inside.
-var errEnough = errors.New("enough")
 
 // FollowJob calls f for each return of a job: those that the archive has, then each as it comes, every minion once. It
 // returns nil when every expected minion has returned, and f's error where f has one. A lost connection is made again; an
@@ -41,12 +40,12 @@ type jobStream struct {
 	f    func(gaea.Return) error
 }
 
-func (k *jobStream) deliver(ev *sseEvent) (done bool, err error) {
-	if ev.name != "return" {
+func (k *jobStream) deliver(ev *httpclient.Event) (done bool, err error) {
+	if ev.Name != "return" {
 		return false, nil
 	}
 	var ret gaea.Return
-	if err := json.Unmarshal(ev.data.Bytes(), &ret); err != nil {
+	if err := json.Unmarshal(ev.Data.Bytes(), &ret); err != nil {
 		return true, gaea.Wrap(err, gaea.CodeUnavailable, "jobd sent a return that cannot be read; does its version go with this one?")
 	}
 	if k.seen[ret.Minion] {
@@ -66,7 +65,7 @@ type stream struct {
 	what   string // what it is a stream of, for people
 	// deliver takes in one event that is not the last. done says that the end is for good, with err or without; an err
 	// without done has the connection made again.
-	deliver func(ev *sseEvent) (done bool, err error)
+	deliver func(ev *httpclient.Event) (done bool, err error)
 	last    string // the id of the last event, with which the next connection begins; empty: at the beginning
 	heard   bool   // the connection brought an event
 }
@@ -115,7 +114,7 @@ func (s *stream) read(ctx context.Context) (done bool, err error) {
 		return false, broken(err)
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK || mediaType(resp) != "text/event-stream" {
+	if resp.StatusCode != http.StatusOK || httpclient.MediaType(resp) != "text/event-stream" {
 		body, err := c.readAnswer(resp)
 		if err != nil {
 			return false, broken(err)
@@ -125,32 +124,31 @@ func (s *stream) read(ctx context.Context) (done bool, err error) {
 		}
 		return true, gaea.Errorf(gaea.CodeUnavailable, "jobd at %s sent no stream of %s; does its version go with this one?", c.endpoint, s.what)
 	}
-	var said error
-	err = readEvents(resp.Body, func() { watchdog.Reset(silence) }, func(ev *sseEvent) error {
-		s.heard = true
-		if done, said = s.take(ev); done || said != nil {
-			return errEnough
+	events := httpclient.NewEventReader(resp.Body, maxAnswer, func() { watchdog.Reset(silence) })
+	for {
+		ev, err := events.Next()
+		if errors.Is(err, io.EOF) {
+			err = errCut
 		}
-		return nil
-	})
-	switch {
-	case errors.Is(err, errEnough):
-		return done, said
-	case err == nil:
-		err = errCut
+		if err != nil {
+			return false, broken(err)
+		}
+		s.heard = true
+		if done, err := s.take(ev); done || err != nil {
+			return done, err
+		}
 	}
-	return false, broken(err)
 }
 
 // take hands an event on, and understands the last one.
-func (s *stream) take(ev *sseEvent) (done bool, err error) {
-	if ev.name != "end" {
+func (s *stream) take(ev *httpclient.Event) (done bool, err error) {
+	if ev.Name != "end" {
 		return s.deliver(ev)
 	}
 	var end struct {
 		Reason string `json:"reason"`
 	}
-	if err := json.Unmarshal(ev.data.Bytes(), &end); err == nil && end.Reason == "complete" {
+	if err := json.Unmarshal(ev.Data.Bytes(), &end); err == nil && end.Reason == "complete" {
 		return true, nil
 	}
 	return false, gaea.Errorf(gaea.CodeUnavailable, "jobd ended the stream of %s (%s)", s.what, end.Reason)

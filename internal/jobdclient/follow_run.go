@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
+	"github.com/gaea-salt/terraform-provider-gaea/internal/httpclient"
 )
 
 // FollowRun calls f with the run as it stands, and again whenever it has changed, from this goroutine. It returns the run
@@ -35,15 +36,15 @@ type runStream struct {
 	f      func(*gaea.Run) error
 }
 
-func (k *runStream) deliver(ev *sseEvent) (done bool, err error) {
+func (k *runStream) deliver(ev *httpclient.Event) (done bool, err error) {
 	var next *gaea.Run
 	switch {
-	case ev.name == "run":
+	case ev.Name == "run":
 		next = &gaea.Run{}
-		err = json.Unmarshal(ev.data.Bytes(), next)
-	case ev.name == "change" && k.run != nil:
+		err = json.Unmarshal(ev.Data.Bytes(), next)
+	case ev.Name == "change" && k.run != nil:
 		var change gaea.RunChange
-		if err = json.Unmarshal(ev.data.Bytes(), &change); err != nil {
+		if err = json.Unmarshal(ev.Data.Bytes(), &change); err != nil {
 			break
 		}
 		if next, err = change.Apply(k.run); err != nil { // begin again, with the whole run
@@ -56,7 +57,7 @@ func (k *runStream) deliver(ev *sseEvent) (done bool, err error) {
 	if err != nil {
 		return true, gaea.Wrap(err, gaea.CodeUnavailable, "jobd sent a run that cannot be read; does its version go with this one?")
 	}
-	k.run, k.stream.last = next, ev.id
+	k.run, k.stream.last = next, ev.ID
 	if err := k.f(next); err != nil {
 		return true, err
 	}

@@ -1,7 +1,6 @@
 package jobdclient_test
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"net/http"
@@ -322,23 +321,4 @@ func TestFollowingTheRealAPI(t *testing.T) {
 	if now, _ := j.Followers(); now > 1 {
 		t.Errorf("%d follow in %s", now, apitest.Master)
 	}
-}
-
-// FuzzReadEvents reads any stream: it never fails but for a broken one, and what it reads has no line breaks it did not join.
-func FuzzReadEvents(f *testing.F) {
-	for _, seed := range []string{returned("web1"), ": alive\n\n", "data: a\ndata: b\n\n", "event\n\n", "data\r\n\r\n", "\n\n\n", "id: x\nretry: 5\nevent: end\ndata:{}\n\n", "event: a"} {
-		f.Add([]byte(seed))
-	}
-	f.Fuzz(func(t *testing.T, b []byte) {
-		total := 0
-		err := jobdclient.ReadEvents(bytes.NewReader(b), func(name, id, data string) {
-			total += len(name) + len(id) + len(data)
-			if strings.Contains(name, "\n") || strings.ContainsAny(id, "\n\x00") {
-				t.Errorf("the name %q and the id %q", name, id)
-			}
-		})
-		if err != nil || total > len(b) {
-			t.Errorf("read %d of %d bytes: %v", total, len(b), err)
-		}
-	})
 }

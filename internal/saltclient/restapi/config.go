@@ -122,7 +122,7 @@ func New(cfg Config) (*Client, error) {
 	}
 	c.retry = &retryablehttp.Client{
 		HTTPClient: c.http,
-		Logger:     httpclient.RetryLog{Logger: cfg.Logger, Message: "salt-api", Secrets: c.secrets},
+		Logger:     httpclient.RetryLog{Logger: cfg.Logger, About: "salt-api", Secrets: c.secrets},
 		RetryMax:   4, RetryWaitMin: 200 * time.Millisecond, RetryWaitMax: 2 * time.Second,
 		CheckRetry: mayRepeat, Backoff: retryablehttp.DefaultBackoff, ErrorHandler: retryablehttp.PassthroughErrorHandler,
 	}
