@@ -83,7 +83,7 @@ func (c *Client) Read(ctx context.Context, sink func(gaea.BusMessage)) error {
 		}
 		pause = min(2*pause, c.pace.lastPause)
 	}
-	return nil
+	return nil //nolint:nilerr // the end of ctx is the end that was asked for
 }
 
 // wait waits, and says whether ctx has not ended meanwhile.
@@ -103,15 +103,21 @@ func (c *Client) stream(ctx context.Context, connected func(), sink func(gaea.Bu
 	live, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	watch := &watch{client: c, cancel: cancel, heard: make(chan struct{}, 1)}
-	var watching sync.WaitGroup
-	defer watching.Wait()
-	defer cancel(nil)
-	watching.Go(func() { watch.run(live) })
-	body, err := c.openEvents(live)
+	token, err := c.token(live, "")
+	if err != nil {
+		return false, err
+	}
+	late := time.AfterFunc(c.cfg.Timeout, func() { cancel(refusedError{errSilent}) })
+	body, err := c.openEvents(live, token)
+	late.Stop()
 	if err != nil {
 		return false, watch.reason(live, err)
 	}
 	defer body.Close()
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	defer cancel(nil)
+	watching.Go(func() { watch.run(live) })
 	reader := httpclient.NewEventReader(body, c.cfg.MaxEvent, func() {
 		if watch.alive() {
 			connected()
@@ -151,11 +157,7 @@ func (c *Client) event(sent *httpclient.Event) (gaea.Event, error) {
 }
 
 // openEvents asks for the stream, with a new token where the old one is not taken.
-func (c *Client) openEvents(ctx context.Context) (io.ReadCloser, error) {
-	token, err := c.token(ctx, "")
-	if err != nil {
-		return nil, err
-	}
+func (c *Client) openEvents(ctx context.Context, token string) (io.ReadCloser, error) {
 	for again := false; ; again = true {
 		req, err := c.request(ctx, http.MethodGet, "/events", token, nil)
 		if err != nil {
@@ -263,7 +265,7 @@ func (w *watch) reason(live context.Context, err error) error {
 	known, isKnown := errors.AsType[*gaea.Error](err)
 	switch {
 	case EventsRefused(cause):
-		return gaea.Wrap(cause, gaea.CodeUnavailable, "salt-api's event stream at %s opens and says nothing; a proxy between may keep it back (for nginx: proxy_buffering off). Jobs are followed in the job cache instead, which is slower", c.base)
+		return gaea.Wrap(cause, gaea.CodeUnavailable, "salt-api's event stream at %s says nothing; a proxy between may keep it back (for nginx: proxy_buffering off). Jobs are followed in the job cache instead, which is slower", c.base)
 	case errors.Is(cause, errSilent):
 		return gaea.Wrap(cause, gaea.CodeUnavailable, "salt-api's event stream at %s has gone silent and is opened anew", c.base)
 	case live.Err() != nil && cause != nil && !errors.Is(cause, context.Canceled):

@@ -2,6 +2,7 @@ package restapi
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,8 +10,10 @@ import (
 	"html"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-retryablehttp"
@@ -44,7 +47,8 @@ type call struct {
 // attempt is what one call's repetitions share. It travels in the request's context.
 type attempt struct {
 	repeat repeat
-	sent   bool // a repetition may have reached Salt
+	sent   atomic.Bool // a request has left that was not refused before it did anything
+	last   error       // why the last repetition came to nothing
 	answer *answer
 }
 
@@ -94,7 +98,8 @@ func (c *Client) exchangeAs(ctx context.Context, k call, token string) (*answer,
 	if err != nil {
 		return nil, gaea.Wrap(err, gaea.CodeInvalid, "%s holds a value that JSON cannot carry", k.what)
 	}
-	req, err := c.request(context.WithValue(bounded, attemptKey{}, state), http.MethodPost, k.path, token, encoded)
+	traced := httptrace.WithClientTrace(bounded, &httptrace.ClientTrace{WroteHeaders: func() { state.sent.Store(true) }})
+	req, err := c.request(context.WithValue(traced, attemptKey{}, state), http.MethodPost, k.path, token, encoded)
 	if err != nil {
 		return nil, err
 	}
@@ -115,7 +120,7 @@ func (c *Client) exchangeAs(ctx context.Context, k call, token string) (*answer,
 		if resp != nil {
 			_ = resp.Body.Close()
 		}
-		return nil, c.connectionError(ctx, bounded, k, state.sent, err)
+		return nil, c.connectionError(ctx, bounded, k, state.sent.Load(), cmp.Or(state.last, err))
 	}
 	return state.answer, nil
 }
@@ -166,31 +171,23 @@ func (c *Client) read(resp *http.Response) (*answer, error) {
 
 // mayRepeat decides whether a request is sent again.
 func mayRepeat(ctx context.Context, resp *http.Response, err error) (bool, error) {
-	if ctx.Err() != nil {
-		if state, ok := ctx.Value(attemptKey{}).(*attempt); ok && !httpclient.IsNeverSent(err) {
-			state.sent = true
-		}
+	state, ok := ctx.Value(attemptKey{}).(*attempt)
+	if !ok || ctx.Err() != nil {
 		return false, ctx.Err()
 	}
-	state, ok := ctx.Value(attemptKey{}).(*attempt)
-	if !ok {
-		return false, nil
-	}
+	state.last = err
 	if err != nil {
-		switch {
-		case httpclient.IsPermanent(err):
-			return false, nil
-		case httpclient.IsNeverSent(err):
-			return true, nil
-		}
-		state.sent = true
-		return state.repeat == repeatAlways && gaea.CodeOf(err) != gaea.CodeTooLarge, nil
+		permanent := httpclient.IsPermanent(err) || gaea.CodeOf(err) == gaea.CodeTooLarge
+		return !permanent && (state.repeat == repeatAlways || !state.sent.Load()), nil
 	}
 	switch resp.StatusCode {
 	case http.StatusTooManyRequests:
+		state.sent.Store(false)
 		return true, nil
 	case http.StatusServiceUnavailable:
-		return state.repeat >= repeatRefused, nil
+		again := state.repeat >= repeatRefused
+		state.sent.Store(!again)
+		return again, nil
 	case http.StatusBadGateway:
 		return state.repeat == repeatAlways, nil
 	default:

@@ -34,6 +34,10 @@ func (c *Client) connectionError(caller, bounded context.Context, k call, sent b
 	switch {
 	case isKnown:
 		return known
+	case isRedirect:
+		return unavailable("sends its callers on to %s, where password and token are not sent; set salt_api.url to salt-api's own address", redirect.To)
+	case k.repeat == repeatAlways && errors.Is(caller.Err(), context.Canceled):
+		return gaea.Wrap(err, gaea.CodeCancelled, "stopped while waiting for salt-api at %s to answer %s", c.base, k.what)
 	case sent && errors.Is(caller.Err(), context.Canceled):
 		return gaea.Wrap(err, gaea.CodeTimeout, "stopped while waiting for salt-api at %s, which may have acted on %s", c.base, k.what)
 	case sent && bounded.Err() != nil:
@@ -42,8 +46,6 @@ func (c *Client) connectionError(caller, bounded context.Context, k call, sent b
 		return gaea.Wrap(err, gaea.CodeTimeout, "salt-api at %s broke the connection off (%s) and may have acted on %s; was it stopped? Its log has the reason", c.base, httpclient.Innermost(err), k.what)
 	case caller.Err() != nil:
 		return c.ended(caller, k.what)
-	case isRedirect:
-		return unavailable("sends its callers on to %s, where password and token are not sent; set salt_api.url to salt-api's own address", redirect.To)
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return unavailable("does not answer (connection refused); is salt-api running? Start it, or correct salt_api.url")
 	case httpclient.IsWrongProtocol(err):
@@ -83,7 +85,9 @@ func (c *Client) returned(a *answer, what string) (json.RawMessage, error) {
 		return nil, c.denied(a, what)
 	case http.StatusRequestEntityTooLarge:
 		return nil, gaea.Wrap(a.cause(), gaea.CodeTooLarge, "%s is larger than salt-api at %s takes; raise max_request_body_size below rest_cherrypy in the master's configuration (1 MiB by default), or send less", what, c.base)
-	case http.StatusServiceUnavailable, http.StatusTooManyRequests, http.StatusBadGateway:
+	case http.StatusBadGateway:
+		return nil, gaea.Wrap(a.cause(), gaea.CodeTimeout, "a proxy before salt-api at %s lost it while it was asked for %s (%s), which it may have acted on; does salt-api run?", c.base, what, a.words())
+	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
 		return nil, gaea.Wrap(a.cause(), gaea.CodeUnavailable, "salt-api at %s cannot do %s now (%s); does the Salt master run?", c.base, what, a.words())
 	case http.StatusGatewayTimeout:
 		return nil, gaea.Wrap(a.cause(), gaea.CodeTimeout, "%s has not ended in the time that salt-api at %s, or a proxy before it, waits (%s)", what, c.base, a.words())

@@ -18,7 +18,7 @@ func (c *Client) Poll(ctx context.Context, jid string, sink func(*gaea.CachedJob
 	for {
 		job, err := c.CachedJob(ctx, jid)
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // the end of ctx is the end that was asked for
 		}
 		switch code := gaea.CodeOf(err); code {
 		case "", gaea.CodeNotFound:
