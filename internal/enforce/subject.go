@@ -66,7 +66,7 @@ func pointedAt[T gaea.Definition](ctx context.Context, store gaea.DefinitionStor
 	}
 	v, err := store.Get(ctx, ref)
 	if gaea.CodeOf(err) == gaea.CodeNotFound {
-		return v, gaea.Wrap(err, gaea.CodeNotFound, "the assignment %q uses the %s %q, which there is not; define it, or point the assignment at another", assignment, kind, text)
+		return v, gaea.Wrap(err, gaea.CodeNotFound, "the assignment %q uses the %s %q, which there is not; define it, or point the assignment at another", assignment, kind, ref.Bare())
 	}
 	return v, err
 }

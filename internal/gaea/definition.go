@@ -40,9 +40,10 @@ type Version[T Definition] struct {
 }
 
 // Digest is 16 hex digits of the SHA-256 of a definition's canonical JSON: its fields in the order of the Go type, map keys
-// sorted, what is not set left out. Equal definitions have equal digests in every version of Gaea.
+// sorted, what is not set left out, and of the references in it NAME@DIGEST alone. Equal definitions have equal digests in
+// every version of Gaea, with a jobd and without.
 func Digest(d Definition) string {
-	b, err := json.Marshal(d)
+	b, err := json.Marshal(Pinned(d))
 	if err != nil { // only a value that JSON cannot hold, which Validate refuses before
 		b = fmt.Appendf(nil, "%#v", d)
 	}
@@ -57,28 +58,59 @@ func RefOf(d Definition) string { return d.DefinitionName() + "@" + Digest(d) }
 type Ref struct {
 	Name   string
 	Digest string
+	// Payload is that version itself, written as text: where no jobd keeps definitions, a reference carries what it points at.
+	// See [Carry] and [Carried].
+	Payload string
 }
 
-var digestPattern = regexp.MustCompile(`^[0-9a-f]{16}$`)
+var (
+	digestPattern  = regexp.MustCompile(`^[0-9a-f]{16}$`)
+	payloadPattern = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
+)
 
-// ParseRef reads "NAME@DIGEST", or "NAME" for the latest version.
+// ParseRef reads "NAME@DIGEST", "NAME@DIGEST:PAYLOAD", or "NAME" for the latest version. What a payload holds is not looked at.
 func ParseRef(s string) (Ref, error) {
 	name, digest, pinned := strings.Cut(s, "@")
 	if err := ValidateName(name); err != nil {
 		return Ref{}, err
 	}
-	if pinned && !digestPattern.MatchString(digest) {
-		return Ref{}, Errorf(CodeInvalid, "%q is not a reference; write NAME for the latest version or NAME@DIGEST (16 hex digits) for one", s)
+	digest, payload, carried := strings.Cut(digest, ":")
+	if (pinned && !digestPattern.MatchString(digest)) || (carried && !payloadPattern.MatchString(payload)) {
+		return Ref{}, Errorf(CodeInvalid, "%q is not a reference; write NAME for the latest version or NAME@DIGEST (16 hex digits) for one", shorten(s))
 	}
-	return Ref{Name: name, Digest: digest}, nil
+	return Ref{Name: name, Digest: digest, Payload: payload}, nil
 }
 
 // String writes the reference as [ParseRef] reads it.
 func (r Ref) String() string {
-	if r.Digest == "" {
+	switch {
+	case r.Digest == "":
 		return r.Name
+	case r.Payload == "":
+		return r.Name + "@" + r.Digest
+	default:
+		return r.Name + "@" + r.Digest + ":" + r.Payload
 	}
-	return r.Name + "@" + r.Digest
+}
+
+// Bare is the reference without a payload: what people read, and what equal references have in common.
+func (r Ref) Bare() Ref { return Ref{Name: r.Name, Digest: r.Digest} }
+
+// bare is the text of a reference without its payload. Anything else comes back as it is.
+func bare(s string) string {
+	if ref, err := ParseRef(s); err == nil {
+		return ref.Bare().String()
+	}
+	return s
+}
+
+// shorten cuts a text that an error quotes.
+func shorten(s string) string {
+	const most = 200
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + "…"
 }
 
 var namePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)

@@ -105,7 +105,7 @@ func version[T gaea.Definition](ctx context.Context, c *Client, path, ref string
 	if err != nil {
 		return nil, err
 	}
-	return get[gaea.Version[T]](ctx, c, path+"/"+r.String(), nil)
+	return get[gaea.Version[T]](ctx, c, path+"/"+r.Bare().String(), nil)
 }
 
 func versions[T gaea.Definition](ctx context.Context, c *Client, path, name string) ([]gaea.Version[T], error) {

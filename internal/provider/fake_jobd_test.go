@@ -158,8 +158,8 @@ func (f *fakeJobd) PutTargetGroup(_ context.Context, g gaea.TargetGroup) (*gaea.
 	return put(f, f.groups, g)
 }
 
-func (f *fakeJobd) GetTargetGroup(_ context.Context, ref string) (*gaea.Version[gaea.TargetGroup], error) {
-	return get(f, f.groups, ref)
+func (f *fakeJobd) GetTargetGroup(_ context.Context, known gaea.TargetGroup) (*gaea.Version[gaea.TargetGroup], error) {
+	return get(f, f.groups, known.Name)
 }
 
 func (f *fakeJobd) DeleteTargetGroup(_ context.Context, name string) error {
@@ -170,8 +170,8 @@ func (f *fakeJobd) PutJobTemplate(_ context.Context, t gaea.JobTemplate) (*gaea.
 	return put(f, f.templates, t)
 }
 
-func (f *fakeJobd) GetJobTemplate(_ context.Context, ref string) (*gaea.Version[gaea.JobTemplate], error) {
-	return get(f, f.templates, ref)
+func (f *fakeJobd) GetJobTemplate(_ context.Context, known gaea.JobTemplate) (*gaea.Version[gaea.JobTemplate], error) {
+	return get(f, f.templates, known.Name)
 }
 
 func (f *fakeJobd) DeleteJobTemplate(_ context.Context, name string) error {
@@ -200,8 +200,8 @@ func (f *fakeJobd) PutAssignment(_ context.Context, in gaea.AssignmentInput) (*g
 	return v, nil
 }
 
-func (f *fakeJobd) GetAssignment(_ context.Context, ref string) (*gaea.Version[gaea.Assignment], error) {
-	return get(f, f.assignments, ref)
+func (f *fakeJobd) GetAssignment(_ context.Context, known gaea.Assignment) (*gaea.Version[gaea.Assignment], error) {
+	return get(f, f.assignments, known.Name)
 }
 
 func (f *fakeJobd) DeleteAssignment(_ context.Context, name string) error {
@@ -333,6 +333,16 @@ func snapshot(r *gaea.Run) *gaea.Run {
 	c.Minions = maps.Clone(r.Minions)
 	return &c
 }
+
+// Direct says that it is a jobd.
+func (f *fakeJobd) Direct() bool { return false }
+
+// CreateRun is not used by the resources that are tested on a fake.
+func (f *fakeJobd) CreateRun(context.Context, gaea.RunRequest, string) (*gaea.Run, error) {
+	return nil, gaea.Errorf(gaea.CodeInternal, "the fake runs no functions")
+}
+
+func (f *fakeJobd) LeaveRun(ctx context.Context, id string) (*gaea.Run, error) { return f.GetRun(ctx, id) }
 
 func (f *fakeJobd) GetRun(_ context.Context, id string) (*gaea.Run, error) {
 	f.mu.Lock()

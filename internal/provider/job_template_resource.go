@@ -63,6 +63,10 @@ func (r *jobTemplateResource) ModifyPlan(ctx context.Context, req resource.Modif
 		return
 	}
 	var plan jobTemplateModel
+	state := types.StringNull()
+	if !req.State.Raw.IsNull() {
+		resp.Diagnostics.Append(req.State.GetAttribute(ctx, path.Root("ref"), &state)...)
+	}
 	resp.Diagnostics.Append(req.Plan.Get(ctx, &plan)...)
 	if resp.Diagnostics.HasError() {
 		return
@@ -73,11 +77,14 @@ func (r *jobTemplateResource) ModifyPlan(ctx context.Context, req resource.Modif
 		if err == nil {
 			err = validateTemplate(definition)
 		}
+		if err == nil {
+			err = r.session.validWork(definition)
+		}
 		if err != nil {
 			addInvalid(&resp.Diagnostics, path.Root("name"), err)
 			return
 		}
-		plan.Ref = types.StringValue(gaea.RefOf(definition))
+		plan.Ref = r.session.ref(definition, state)
 	}
 	setPlan(ctx, resp, map[string]any{"id": plan.ID, "ref": plan.Ref})
 }
@@ -117,7 +124,7 @@ func (r *jobTemplateResource) put(ctx context.Context, plan *jobTemplateModel, d
 		addError(diags, "Cannot store the job template "+template.Name, err)
 		return false
 	}
-	return stored(diags, template, v.Ref, &plan.ID, &plan.Ref)
+	return r.session.stored(diags, template, v.Ref, &plan.ID, &plan.Ref)
 }
 
 // Read takes over what changed behind Terraform's back, and leaves what means the same as the user wrote it.
@@ -127,17 +134,23 @@ func (r *jobTemplateResource) Read(ctx context.Context, req resource.ReadRequest
 	if resp.Diagnostics.HasError() || !r.session.visible(&resp.Diagnostics) {
 		return
 	}
-	v, err := r.session.backend.GetJobTemplate(ctx, state.ID.ValueString())
-	if gone(ctx, resp, err) {
+	known, err := state.definition(ctx)
+	if err != nil && r.session.direct {
+		addError(&resp.Diagnostics, "Cannot read the job template "+state.ID.ValueString(), err)
+		return
+	}
+	known.Name = state.ID.ValueString()
+	v, err := r.session.backend.GetJobTemplate(ctx, known)
+	if r.session.gone(ctx, resp, err, state.Ref) {
 		return
 	}
 	if err != nil {
 		addError(&resp.Diagnostics, "Cannot read the job template "+state.ID.ValueString(), err)
 		return
 	}
-	state.ID, state.Ref = types.StringValue(v.Definition.Name), types.StringValue(v.Ref)
+	state.ID, state.Ref = types.StringValue(v.Definition.Name), r.session.ref(v.Definition, state.Ref)
 	state.Name = state.ID
-	if before, err := state.definition(ctx); err != nil || gaea.RefOf(before) != v.Ref {
+	if before, err := state.definition(ctx); err != nil || !gaea.SameRef(gaea.RefOf(before), v.Ref) {
 		if err := state.adopt(ctx, v.Definition); err != nil {
 			addError(&resp.Diagnostics, "Cannot read the job template "+v.Definition.Name, err)
 			return
@@ -159,5 +172,5 @@ func (r *jobTemplateResource) Delete(ctx context.Context, req resource.DeleteReq
 }
 
 func (r *jobTemplateResource) ImportState(ctx context.Context, req resource.ImportStateRequest, resp *resource.ImportStateResponse) {
-	importByName(ctx, req, resp)
+	r.session.importByName(ctx, req, resp)
 }

@@ -123,6 +123,7 @@ func (p *gaeaProvider) Configure(ctx context.Context, req provider.ConfigureRequ
 			return
 		}
 	}
+	s.direct = s.backend.Direct()
 	who, err := s.backend.WhoAmI(ctx)
 	if err != nil {
 		addConnectError(&resp.Diagnostics, err)
@@ -193,7 +194,7 @@ func (m providerModel) connect(diags *diag.Diagnostics, userAgent string) Backen
 		addInvalid(diags, path.Root("endpoint"), err)
 		return nil
 	}
-	return client
+	return jobdBackend{client}
 }
 
 func orEnv(v types.String, name string) string {

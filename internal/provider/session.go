@@ -2,8 +2,11 @@ package provider
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
 )
@@ -12,6 +15,8 @@ import (
 type session struct {
 	backend   Backend
 	principal gaea.Principal
+	// direct says that there is no jobd, see [Backend]; also while there is no backend yet.
+	direct bool
 	// unknown names the provider's argument that has no value before something else is applied; there is no backend then.
 	unknown string
 }
@@ -47,4 +52,60 @@ func (s *session) visible(diags *diag.Diagnostics) bool {
 	diags.AddWarning("Not refreshed", fmt.Sprintf("The argument %q of the provider gaea is not known before something else is "+
 		"applied, so jobd was not asked: this plan rests on what the last apply saw.", s.unknown))
 	return false
+}
+
+// ref is the reference by which others name a definition: without a jobd it carries the definition, because nothing else
+// reaches the apply of a saved plan on another machine. The reference that is in state, prior, stays where it means the same.
+func (s *session) ref(d gaea.Definition, prior types.String) types.String {
+	if s == nil || !s.direct {
+		return types.StringValue(gaea.RefOf(d))
+	}
+	if _, isAssignment := d.(gaea.Assignment); isAssignment { // nobody names it
+		return types.StringValue(gaea.RefOf(d))
+	}
+	if now := prior.ValueString(); gaea.CarriesDefinition(now) && gaea.SameRef(now, gaea.RefOf(d)) {
+		return prior
+	}
+	return types.StringValue(gaea.Carry(d))
+}
+
+// validRefs checks references to what is used: without a jobd each has to carry its definition. The keys are the fields.
+func (s *session) validRefs(refs map[string]string) error {
+	if s == nil || !s.direct {
+		return nil
+	}
+	for _, field := range slices.Sorted(maps.Keys(refs)) {
+		if text := refs[field]; text != "" && !gaea.CarriesDefinition(text) {
+			return gaea.Invalid(field, "%q names a definition that nobody keeps without a jobd; use the ref attribute of its resource, which carries it", text)
+		}
+	}
+	return nil
+}
+
+// validWork refuses of a template what needs a jobd, where there is none.
+func (s *session) validWork(t gaea.JobTemplate) error {
+	if s != nil && s.direct && t.Batch.CanaryHold.Manual() {
+		return gaea.Invalid("batch.canary_hold", "without a jobd nobody can resume a run that is held; give the time that it is held, for example \"10m\"")
+	}
+	return s.validRefs(actionGroups(t))
+}
+
+// actionGroups are the target groups of a template's actions, by field.
+func actionGroups(t gaea.JobTemplate) map[string]string {
+	refs := map[string]string{}
+	for i := range t.PreActions {
+		refs[fmt.Sprintf("pre_actions[%d].target_group", i)] = t.PreActions[i].TargetGroup
+	}
+	for i := range t.PostActions {
+		refs[fmt.Sprintf("post_actions[%d].target_group", i)] = t.PostActions[i].TargetGroup
+	}
+	return refs
+}
+
+// hint is a hint at jobd's command line; empty where there is no jobd.
+func (s *session) hint(text string) string {
+	if s.direct {
+		return ""
+	}
+	return text
 }

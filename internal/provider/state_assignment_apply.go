@@ -50,7 +50,8 @@ type application struct {
 	definition gaea.Assignment
 }
 
-// put stores the planned definition. The secret pillar goes with it where the definition is a new one: else jobd has it.
+// put stores the planned definition. The secret pillar goes with it where the definition is a new one, or new to who keeps it:
+// else jobd has it.
 func (a *application) put(ctx context.Context, config *stateAssignmentModel) bool {
 	var err error
 	if a.definition, err = a.state.definition(); err != nil {
@@ -58,7 +59,7 @@ func (a *application) put(ctx context.Context, config *stateAssignmentModel) boo
 		return false
 	}
 	input := gaea.AssignmentInput{Assignment: a.definition}
-	if a.prior == nil || a.prior.Ref.ValueString() != gaea.RefOf(a.definition) {
+	if a.prior == nil || a.prior.Ref.ValueString() != gaea.RefOf(a.definition) || a.session.direct || carried(a.prior.TargetGroup, a.prior.JobTemplate) {
 		if input.SecretPillar, err = config.secretPillar(); err != nil {
 			addInvalid(a.diags, path.Root("pillar_wo"), err)
 			return false
@@ -69,7 +70,7 @@ func (a *application) put(ctx context.Context, config *stateAssignmentModel) boo
 		addError(a.diags, "Cannot store the state assignment "+a.definition.Name, err)
 		return false
 	}
-	return stored(a.diags, a.definition, v.Ref, &a.state.ID, &a.state.Ref)
+	return a.session.stored(a.diags, a.definition, v.Ref, &a.state.ID, &a.state.Ref)
 }
 
 // carryOut does what was planned for the minions and leaves the true state in a.state, whatever happens. It returns false
@@ -113,8 +114,11 @@ func (a *application) enforce(ctx context.Context) bool {
 		run, err = a.lastWord(ctx, run, err)
 	}
 	interrupted := err != nil && ctx.Err() != nil && a.cancels()
-	if interrupted {
+	switch {
+	case interrupted:
 		run, err = a.cancelRun(ctx, run)
+	case err != nil:
+		run = a.leave(ctx, run)
 	}
 	a.note(run)
 	tflog.Info(ctx, "stopped waiting for a run", map[string]any{"run_id": run.ID, "status": string(run.Status), "counts": run.Tally()})
@@ -158,6 +162,21 @@ func (a *application) lastWord(ctx context.Context, run *gaea.Run, err error) (*
 	default:
 		return now, err
 	}
+}
+
+// leave lets go of a run that is not waited for any longer, also when Terraform is being stopped.
+func (a *application) leave(ctx context.Context, run *gaea.Run) *gaea.Run {
+	if !a.session.direct {
+		return run
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWordTime)
+	defer cancel()
+	left, err := a.session.backend.LeaveRun(ctx, run.ID)
+	if err != nil {
+		tflog.Warn(ctx, "it is not known how the run stands", map[string]any{"run_id": run.ID, "error": err.Error()})
+		return run
+	}
+	return left
 }
 
 // note keeps which run it is and how it stands.
@@ -224,10 +243,37 @@ func (a *application) addLostRun(run *gaea.Run, limit time.Duration, err error) 
 	if errors.Is(err, context.DeadlineExceeded) {
 		why = fmt.Sprintf("%s have passed, which is as long as timeouts allow to wait", gaea.Duration(limit))
 	}
+	if a.session.direct {
+		a.diags.AddError("Stopped waiting for the run "+run.ID, sentence(why)+" "+untold(run)+" The next plan shows what it left.")
+		return
+	}
 	goesOn := "The run goes on without Terraform; when last seen it was " + inWords(run.Status) + "."
 	if run.Status == gaea.RunPaused {
 		goesOn = "The run is paused: " + pauseReason(run) + ". `jobd resume " + run.ID + "` lets it go on."
 	}
 	a.diags.AddError("Stopped waiting for the run "+run.ID, fmt.Sprintf("%s %s See it with `jobd show %s`, stop it with `jobd cancel %s`. "+
 		"The next plan shows what it left, and an apply while it still goes on joins it.", sentence(why), goesOn, run.ID, run.ID))
+}
+
+// untold says what becomes of a run that nobody carries out any longer.
+func untold(run *gaea.Run) string {
+	told, rest := 0, 0
+	for _, m := range run.Minions {
+		switch {
+		case m.Outcome.Final():
+		case m.JID != "":
+			told++
+		default:
+			rest++
+		}
+	}
+	switch {
+	case rest > 0:
+		return fmt.Sprintf("Without a jobd nobody goes on with the run: %s that were told carry on by themselves, and %s were not told and are "+
+			"skipped.", countMinions(told), countMinions(rest))
+	case told > 0:
+		return fmt.Sprintf("Without a jobd nobody watches the run any longer: %s that were told carry on by themselves.", countMinions(told))
+	default:
+		return "No minion of it is at work, as far as was seen."
+	}
 }

@@ -51,8 +51,8 @@ func (a *application) addLostCancel(run *gaea.Run, err error) {
 		why = fmt.Sprintf("It has not ended within %s", gaea.Duration(cancelTime))
 	}
 	a.diags.AddError("The run "+run.ID+" may still go on", fmt.Sprintf("Terraform was interrupted, and on_interrupt says that the run is to "+
-		"be cancelled. %s When last seen it was %s. See it with `jobd show %s`, and cancel it with `jobd cancel %s` where it still "+
-		"goes on. The next plan shows what it left.", sentence(why), inWords(run.Status), run.ID, run.ID))
+		"be cancelled. %s When last seen it was %s.%s The next plan shows what it left.", sentence(why), inWords(run.Status),
+		a.session.hint(" See it with `jobd show "+run.ID+"`, and cancel it with `jobd cancel "+run.ID+"` where it still goes on.")))
 }
 
 // runLog returns what logs how a run that is waited for goes on: each state of it once, and how to go on where it waits for

@@ -24,6 +24,7 @@ func (r *stateAssignmentResource) ModifyPlan(ctx context.Context, req resource.M
 		return
 	}
 	plan.ID, plan.Ref = plan.Name, plan.plannedRef(ctx, &resp.Diagnostics)
+	r.withoutJobd(&plan, &resp.Diagnostics)
 	if resp.Diagnostics.HasError() {
 		return
 	}
@@ -114,4 +115,25 @@ func (m *stateAssignmentModel) intent(state *stateAssignmentModel, unfinished bo
 		return intentLook
 	}
 	return intentNothing
+}
+
+// withoutJobd says what of a plan needs a jobd, where there is none.
+func (r *stateAssignmentResource) withoutJobd(plan *stateAssignmentModel, diags *diag.Diagnostics) {
+	if r.session == nil || !r.session.direct {
+		return
+	}
+	refs := map[string]string{"target_group": plan.TargetGroup.ValueString(), "job_template": plan.JobTemplate.ValueString()}
+	addInvalid(diags, path.Root("target_group"), r.session.validRefs(refs))
+	check := plan.driftCheck()
+	if check.Mode == gaea.CheckOff {
+		return
+	}
+	if check.Interval > 0 {
+		diags.AddAttributeWarning(path.Root("drift_check").AtName("interval"), "Nobody looks between plans", "Without a jobd the minions of "+
+			plan.Name.ValueString()+" are looked at when Terraform plans and at no other time. Leave out interval, or use a jobd.")
+	}
+	if check.Mode == gaea.CheckArchive || check.MaxAge > 0 {
+		diags.AddAttributeWarning(path.Root("drift_check"), "Drift is looked for live", "Without a jobd nothing is archived: each plan makes a test "+
+			"run on every minion of "+plan.Name.ValueString()+". Leave out max_age and write mode = \"live\", or use a jobd.")
+	}
 }

@@ -100,8 +100,14 @@ func (r *stateAssignmentResource) Read(ctx context.Context, req resource.ReadReq
 	defer cancel()
 
 	name := state.ID.ValueString()
-	v, err := r.session.backend.GetAssignment(ctx, name)
-	if gone(ctx, resp, err) {
+	known, err := state.definition()
+	if err != nil && r.session.direct {
+		addError(&resp.Diagnostics, "Cannot read the state assignment "+name, err)
+		return
+	}
+	known.Name = name
+	v, err := r.session.backend.GetAssignment(ctx, known)
+	if r.session.gone(ctx, resp, err, state.TargetGroup, state.JobTemplate) {
 		return
 	}
 	if err != nil {
@@ -227,5 +233,5 @@ func (r *stateAssignmentResource) Delete(ctx context.Context, req resource.Delet
 }
 
 func (r *stateAssignmentResource) ImportState(ctx context.Context, req resource.ImportStateRequest, resp *resource.ImportStateResponse) {
-	importByName(ctx, req, resp)
+	r.session.importByName(ctx, req, resp)
 }

@@ -17,14 +17,15 @@ type verdict struct {
 	unreachable []quoted
 	killed      []quoted
 	skipped     []quoted
-	left        []quoted // did as they were told, and drift nevertheless
-	interrupted bool     // Terraform was, and so this apply cancelled the run
+	left        []quoted            // did as they were told, and drift nevertheless
+	interrupted bool                // Terraform was, and so this apply cancelled the run
+	hint        func(string) string // see [session.hint]
 }
 
 // judge takes what the run left into the state. A minion on which the run did not end well is not in sync for that, whatever
 // a test run finds there.
 func (a *application) judge(run *gaea.Run, report *gaea.DriftReport) verdict {
-	var v verdict
+	v := verdict{hint: a.session.hint}
 	entries := entriesOf(report, a.definition)
 	for minion := range entries {
 		if _, ran := run.Minions[minion]; !ran {
@@ -83,7 +84,7 @@ func (a *application) report(run *gaea.Run, v verdict) {
 	a.addUnreachable(run, v.unreachable)
 	if run.CheckState == gaea.CheckFailed {
 		a.diags.AddWarning("The check after the run "+run.ID+" failed", "The states were applied, but no test run could tell afterwards "+
-			"whether they hold, so states that never settle are not told apart. `jobd show "+run.ID+"` has the cause.")
+			"whether they hold, so states that never settle are not told apart."+a.session.hint(" `jobd show "+run.ID+"` has the cause."))
 	}
 }
 
@@ -120,11 +121,11 @@ func (v verdict) account(run *gaea.Run) string {
 	} else {
 		list("It skipped", v.skipped)
 	}
-	b.WriteString(endNote(run))
+	b.WriteString(v.endNote(run))
 	switch {
 	case run.Status == gaea.RunHalted || run.Status == gaea.RunTimedOut:
-		b.WriteString(" When the cause is repaired, apply again: the next plan has every minion that is left. `jobd retry " + run.ID +
-			"` runs those alone that went wrong.")
+		b.WriteString(" When the cause is repaired, apply again: the next plan has every minion that is left." +
+			v.hint(" `jobd retry "+run.ID+"` runs those alone that went wrong."))
 	case len(v.killed)+len(v.skipped) > 0:
 		b.WriteString(" The next plan has every minion that is left.")
 	}
@@ -152,13 +153,13 @@ func (v verdict) ending(run *gaea.Run) string {
 	}
 }
 
-func endNote(run *gaea.Run) string {
+func (v verdict) endNote(run *gaea.Run) string {
 	note := ""
 	// What comes after the reason, which has been said.
 	if message := strings.TrimPrefix(strings.TrimPrefix(run.Message, run.Reason), "; "); message != "" {
 		note = "\n\n" + sentence(message)
 	}
-	return note + "\n\n`jobd show " + run.ID + "` tells more."
+	return note + v.hint("\n\n`jobd show "+run.ID+"` tells more.")
 }
 
 func namesOf(list []quoted) string {

@@ -135,6 +135,10 @@ func (r *targetGroupResource) ModifyPlan(ctx context.Context, req resource.Modif
 		return
 	}
 	var plan, config targetGroupModel
+	state := types.StringNull()
+	if !req.State.Raw.IsNull() {
+		resp.Diagnostics.Append(req.State.GetAttribute(ctx, path.Root("ref"), &state)...)
+	}
 	resp.Diagnostics.Append(req.Plan.Get(ctx, &plan)...)
 	resp.Diagnostics.Append(req.Config.Get(ctx, &config)...)
 	if resp.Diagnostics.HasError() {
@@ -152,7 +156,7 @@ func (r *targetGroupResource) ModifyPlan(ctx context.Context, req resource.Modif
 	}
 	plan.ID, plan.Ref = plan.Name, types.StringUnknown()
 	if known(ctx, plan.Name, plan.Description, plan.Match, plan.MatchType, plan.Minions) {
-		plan.Ref = types.StringValue(gaea.RefOf(plan.definition()))
+		plan.Ref = r.session.ref(plan.definition(), state)
 	}
 	setPlan(ctx, resp, map[string]any{"id": plan.ID, "ref": plan.Ref, "match_type": plan.MatchType})
 }
@@ -187,7 +191,7 @@ func (r *targetGroupResource) put(ctx context.Context, plan *targetGroupModel, d
 		addError(diags, "Cannot store the target group "+group.Name, err)
 		return false
 	}
-	return stored(diags, group, v.Ref, &plan.ID, &plan.Ref)
+	return r.session.stored(diags, group, v.Ref, &plan.ID, &plan.Ref)
 }
 
 // Read takes over what changed behind Terraform's back, and leaves what means the same as the user wrote it.
@@ -197,8 +201,10 @@ func (r *targetGroupResource) Read(ctx context.Context, req resource.ReadRequest
 	if resp.Diagnostics.HasError() || !r.session.visible(&resp.Diagnostics) {
 		return
 	}
-	v, err := r.session.backend.GetTargetGroup(ctx, state.ID.ValueString())
-	if gone(ctx, resp, err) {
+	known := state.definition()
+	known.Name = state.ID.ValueString()
+	v, err := r.session.backend.GetTargetGroup(ctx, known)
+	if r.session.gone(ctx, resp, err, state.Ref) {
 		return
 	}
 	if err != nil {
@@ -206,7 +212,7 @@ func (r *targetGroupResource) Read(ctx context.Context, req resource.ReadRequest
 		return
 	}
 	now := v.Definition
-	state.ID, state.Ref = types.StringValue(now.Name), types.StringValue(v.Ref)
+	state.ID, state.Ref = types.StringValue(now.Name), r.session.ref(now, state.Ref)
 	state.Name = state.ID
 	state.Description = keepText(state.Description, now.Description)
 	state.Match = keepText(state.Match, now.Target.Expr)
@@ -228,5 +234,5 @@ func (r *targetGroupResource) Delete(ctx context.Context, req resource.DeleteReq
 }
 
 func (r *targetGroupResource) ImportState(ctx context.Context, req resource.ImportStateRequest, resp *resource.ImportStateResponse) {
-	importByName(ctx, req, resp)
+	r.session.importByName(ctx, req, resp)
 }

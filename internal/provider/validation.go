@@ -68,7 +68,7 @@ func refValidator() validator.String {
 	return textValidator{"the ref or the id of a definition", func(s string) error {
 		if _, err := gaea.ParseRef(s); err != nil {
 			return gaea.Errorf(gaea.CodeInvalid, "%q names no definition; use its ref (NAME@DIGEST, for exactly what is planned) "+
-				"or its id (NAME, for the latest version)", s)
+				"or its id (NAME, for the latest version)", cut(s, 200))
 		}
 		return nil
 	}}

@@ -143,6 +143,7 @@ func (a *API) putAssignment(ctx context.Context, name string, in gaea.Assignment
 	if err := firstError(sameName(name, in.Name), in.Validate()); err != nil {
 		return none, err
 	}
+	in.Assignment = in.Pinned() // what a provider without a jobd had its references carry is of no use here
 	if _, err := definition(ctx, archive.TargetGroups(), "target_group", in.TargetGroup); err != nil {
 		return none, err
 	}

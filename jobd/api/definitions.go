@@ -134,7 +134,7 @@ func (a *API) jobTemplates() {
 			if err := firstError(sameName(name, t.Name), t.Validate(), a.validTemplate(t)); err != nil {
 				return gaea.Version[gaea.JobTemplate]{}, err
 			}
-			return a.deps.Archive.JobTemplates().Put(ctx, t, author)
+			return a.deps.Archive.JobTemplates().Put(ctx, t.Pinned(), author)
 		},
 		unused: func(ctx context.Context, name string) error {
 			return a.notUsed(ctx, "job template", name, func(d gaea.Assignment) string { return d.JobTemplate })
