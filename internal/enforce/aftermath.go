@@ -109,8 +109,12 @@ func (s *Service) afterEnforcing(ctx context.Context, log *slog.Logger, run *gae
 		return err
 	}
 	state := gaea.CheckDone
-	if reached := reachedBy(run); len(reached) > 0 && run.Status != gaea.RunCancelled {
-		check, err := s.checkAfter(ctx, run, reached)
+	target, err := s.toCheckAfter(ctx, run)
+	if err != nil {
+		return err
+	}
+	if target != nil {
+		check, err := s.checkAfter(ctx, run, *target)
 		switch code := gaea.CodeOf(err); {
 		case code == gaea.CodeInvalid || code == gaea.CodeConflict || code == gaea.CodeNotFound: // it will not get better
 			log.Error("the check after an enforcing run could not be made", "err", err)
@@ -124,8 +128,32 @@ func (s *Service) afterEnforcing(ctx context.Context, log *slog.Logger, run *gae
 	return s.deps.Engine.Finish(ctx, run.ID, func(r *gaea.Run) { r.CheckState = state })
 }
 
+// toCheckAfter is what is looked at after an enforcing run: the minions that it reached, or all of the target where nothing
+// else would tell how the others stand. Nil where there is nothing to look at.
+func (s *Service) toCheckAfter(ctx context.Context, run *gaea.Run) (*gaea.Target, error) {
+	if run.Status == gaea.RunCancelled {
+		return nil, nil
+	}
+	if s.deps.Forgetful {
+		sub, err := s.subject(ctx, run.Assignment)
+		if err != nil {
+			return nil, err
+		}
+		st, err := s.standing(ctx, sub)
+		if err != nil || st.at.IsZero() { // no run of this process was over all of it
+			return &sub.target, err
+		}
+	}
+	reached := reachedBy(run)
+	if len(reached) == 0 {
+		return nil, nil
+	}
+	list := gaea.ListTarget(reached)
+	return &list, nil
+}
+
 // checkAfter starts the check after an enforcing run, or finds the one that was started before, and waits until it is complete.
-func (s *Service) checkAfter(ctx context.Context, run *gaea.Run, minions []string) (*gaea.Run, error) {
+func (s *Service) checkAfter(ctx context.Context, run *gaea.Run, target gaea.Target) (*gaea.Run, error) {
 	id := run.CheckRun
 	if id == "" {
 		var err error
@@ -138,7 +166,7 @@ func (s *Service) checkAfter(ctx context.Context, run *gaea.Run, minions []strin
 			return nil, gaea.Errorf(gaea.CodeNotFound, "what run %s called is not stored any more", run.ID)
 		}
 		check, err := s.submit(ctx, engine.Request{
-			Kind: gaea.RunCheck, Call: testCall(run.Call), Target: gaea.ListTarget(minions), Timeouts: asLook(run.Timeouts),
+			Kind: gaea.RunCheck, Call: testCall(run.Call), Target: target, Timeouts: asLook(run.Timeouts), AllowEmpty: true,
 			Assignment: run.Assignment, Revision: run.Revision, Parent: run.ID, User: run.User, CheckState: gaea.CheckPending,
 		})
 		if err != nil {

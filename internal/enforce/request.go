@@ -143,7 +143,11 @@ func (s *Service) part(ctx context.Context, sub *subject, minions []string) (gae
 	if err != nil {
 		return gaea.Target{}, err
 	}
-	if !st.known {
+	switch {
+	case st.known:
+	case s.deps.Forgetful:
+		return gaea.ListTarget(minions), nil
+	default:
 		return gaea.Target{}, gaea.Invalid("minions", "which minions the assignment %q has is not known yet; check it first (jobd check %s), or enforce all of it", sub.name, sub.name)
 	}
 	if err := st.named(sub, minions); err != nil {

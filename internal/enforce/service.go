@@ -31,8 +31,12 @@ type Deps struct {
 	Returns       gaea.ReturnStore
 	Runs          gaea.RunStore
 	Fingerprinter *drift.Fingerprinter
-	Clock         gaea.Clock   // nil: time.Now
-	Logger        *slog.Logger // nil: nothing is logged
+	// Forgetful says that the stores begin empty with each process. What minions an assignment has is then not known before a
+	// run over the whole target: minions that a request names are taken to be its, and the check after a run over some of them is
+	// one of the whole target, so that the report after it is whole.
+	Forgetful bool
+	Clock     gaea.Clock   // nil: time.Now
+	Logger    *slog.Logger // nil: nothing is logged
 }
 
 // Service checks and enforces assignments. Make it with [New], then Start; every goroutine of it has ended when Stop

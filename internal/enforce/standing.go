@@ -35,8 +35,13 @@ func (s *Service) standing(ctx context.Context, sub *subject) (*standing, error)
 	head, err := s.newestWhole(ctx, sub, func(run *gaea.Run) bool {
 		return run.Status.Final() && (total(run.Counts) > 0 || run.Status == gaea.RunSucceeded)
 	})
-	if err != nil || head == nil {
+	switch {
+	case err != nil:
 		return st, err
+	case head == nil && s.deps.Forgetful && !st.known:
+		return st, s.partial(ctx, sub, st)
+	case head == nil:
+		return st, nil
 	}
 	st.known, st.at = true, head.Started
 	if st.at.IsZero() {
@@ -51,6 +56,20 @@ func (s *Service) standing(ctx context.Context, sub *subject) (*standing, error)
 	}
 	st.minions = slices.Sorted(maps.Keys(run.Minions))
 	return st, nil
+}
+
+// partial takes the minions of the newest run over a part of the target, where that is all that is known.
+func (s *Service) partial(ctx context.Context, sub *subject, st *standing) error {
+	found, err := s.deps.Runs.ListRuns(ctx, gaea.RunFilter{Assignment: sub.name}, gaea.PageRequest{Limit: 1})
+	if err != nil || len(found.Items) == 0 {
+		return err
+	}
+	run, err := s.deps.Runs.GetRun(ctx, found.Items[0].ID)
+	if err != nil {
+		return err
+	}
+	st.minions = slices.Sorted(maps.Keys(run.Minions))
+	return nil
 }
 
 // newestWhole finds the newest check or enforcing run of an assignment over its whole target that is good; nil where there

@@ -40,6 +40,12 @@ type Deps struct {
 	// Keep archives what the runner or the request of an action answered, as an event (see [gaea.ActionTag]). Nil: only the
 	// run's own words about it are kept.
 	Keep func(ctx context.Context, ev gaea.Event) error
+	// Metadata is what else a run's own publications carry, beside the run's id: a few short texts, for they come back in every
+	// return. May be nil.
+	Metadata func(run *gaea.Run) map[string]any
+	// AbsentFor is how long a minion that a run found unreachable counts as unreachable for checks, which then do not wait for
+	// it; until somebody hears it. 0: each run finds out for itself.
+	AbsentFor time.Duration
 	// OnEnd is told of every run that has ended and is stored, before Stop returns. The run is the callee's own. It may
 	// call the engine's methods. May be nil.
 	OnEnd func(*gaea.Run)

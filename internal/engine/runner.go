@@ -58,9 +58,13 @@ type runner struct {
 func (e *Engine) newRunner(run *gaea.Run) *runner {
 	ctx, cancel := context.WithCancel(e.ctx)
 	going, decide := context.WithCancel(ctx)
+	m := machine.New(run, e.deps.JIDs.Next, e.witness.last)
+	if e.deps.AbsentFor > 0 && run.Kind == gaea.RunCheck {
+		m.BelieveAbsence(e.witness.absent, e.deps.AbsentFor)
+	}
 	return &runner{
 		e: e, id: run.ID, log: e.deps.Logger.With("run", run.ID),
-		m:   machine.New(run, e.deps.JIDs.Next, e.witness.last),
+		m:   m,
 		ctx: ctx, cancel: cancel, going: going, decide: decide, done: make(chan struct{}),
 		inbox: make(chan machine.Input, inboxSize), locks: make(chan machine.Input, 1), claims: make(chan machine.Input, 1),
 		calls: make(chan func()), unsaved: map[string]struct{}{}, follows: map[string]context.CancelFunc{}, tries: map[machine.ActionKey]*trying{},
@@ -156,6 +160,9 @@ func (r *runner) do(effect machine.Effect) bool {
 	case machine.Save:
 		for _, name := range effect.Minions {
 			r.unsaved[name] = struct{}{}
+			if rm := r.m.Run().Minions[name]; rm.Outcome == gaea.OutcomeUnreachable && !rm.At.IsZero() && r.e.witness.last(name).Before(rm.At) {
+				r.e.witness.missed(name, rm.At)
+			}
 		}
 		r.dirty, r.changed = true, true
 	case machine.Lock, machine.Narrow, machine.Unlock, machine.Free, machine.Claim, machine.Disclaim:

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"maps"
 	"time"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/engine/machine"
@@ -34,7 +35,7 @@ func (r *runner) publish(p machine.Publish) {
 		return
 	}
 	publication := gaea.Publication{
-		JID: p.JID, Target: p.Target, Metadata: map[string]any{gaea.MetadataRun: run.ID},
+		JID: p.JID, Target: p.Target, Metadata: r.e.metadata(run),
 		Function: run.Call.Function, Args: run.Call.Args, Kwargs: run.Call.Kwargs,
 	}
 	r.start(func(ctx context.Context) {
@@ -47,6 +48,15 @@ func (r *runner) publish(p machine.Publish) {
 		r.log.Debug("published", "jid", p.JID, "minions", len(answer.Minions))
 		r.send(machine.Published{JID: p.JID, Minions: answer.Minions, Missing: answer.Missing})
 	})
+}
+
+// metadata is what a run's own publications carry.
+func (e *Engine) metadata(run *gaea.Run) map[string]any {
+	metadata := map[string]any{gaea.MetadataRun: run.ID}
+	if e.deps.Metadata != nil {
+		maps.Copy(metadata, e.deps.Metadata(run))
+	}
+	return metadata
 }
 
 // publish publishes one job, when fewer than publishAtOnce others are being published.

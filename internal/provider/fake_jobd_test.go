@@ -342,7 +342,9 @@ func (f *fakeJobd) CreateRun(context.Context, gaea.RunRequest, string) (*gaea.Ru
 	return nil, gaea.Errorf(gaea.CodeInternal, "the fake runs no functions")
 }
 
-func (f *fakeJobd) LeaveRun(ctx context.Context, id string) (*gaea.Run, error) { return f.GetRun(ctx, id) }
+func (f *fakeJobd) LeaveRun(ctx context.Context, id string) (*gaea.Run, error) {
+	return f.GetRun(ctx, id)
+}
 
 func (f *fakeJobd) GetRun(_ context.Context, id string) (*gaea.Run, error) {
 	f.mu.Lock()

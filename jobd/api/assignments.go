@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
+	"github.com/gaea-salt/terraform-provider-gaea/internal/intake"
 )
 
 type checkInput struct {
@@ -144,11 +145,11 @@ func (a *API) putAssignment(ctx context.Context, name string, in gaea.Assignment
 		return none, err
 	}
 	in.Assignment = in.Pinned() // what a provider without a jobd had its references carry is of no use here
-	if _, err := definition(ctx, archive.TargetGroups(), "target_group", in.TargetGroup); err != nil {
+	if _, err := intake.Definition(ctx, archive.TargetGroups(), "target_group", in.TargetGroup); err != nil {
 		return none, err
 	}
 	if in.JobTemplate != "" {
-		if _, err := definition(ctx, archive.JobTemplates(), "job_template", in.JobTemplate); err != nil {
+		if _, err := intake.Definition(ctx, archive.JobTemplates(), "job_template", in.JobTemplate); err != nil {
 			return none, err
 		}
 	}

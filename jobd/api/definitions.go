@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
+	"github.com/gaea-salt/terraform-provider-gaea/internal/intake"
 )
 
 // catalog is one kind of definition in the API. In is what a PUT takes.
@@ -115,7 +116,7 @@ func (a *API) targetGroups() {
 		path: "target-groups", one: "target group", many: "target groups",
 		store: func() gaea.DefinitionStore[gaea.TargetGroup] { return a.deps.Archive.TargetGroups() },
 		put: func(ctx context.Context, name string, g gaea.TargetGroup, author string) (gaea.Version[gaea.TargetGroup], error) {
-			if err := firstError(sameName(name, g.Name), g.Validate(), validTarget(g.Target)); err != nil {
+			if err := firstError(sameName(name, g.Name), g.Validate(), intake.Target(g.Target)); err != nil {
 				return gaea.Version[gaea.TargetGroup]{}, err
 			}
 			return a.deps.Archive.TargetGroups().Put(ctx, g, author)
@@ -131,7 +132,7 @@ func (a *API) jobTemplates() {
 		path: "job-templates", one: "job template", many: "job templates",
 		store: func() gaea.DefinitionStore[gaea.JobTemplate] { return a.deps.Archive.JobTemplates() },
 		put: func(ctx context.Context, name string, t gaea.JobTemplate, author string) (gaea.Version[gaea.JobTemplate], error) {
-			if err := firstError(sameName(name, t.Name), t.Validate(), a.validTemplate(t)); err != nil {
+			if err := firstError(sameName(name, t.Name), intake.Template(t, a.deps.CompileExpect)); err != nil {
 				return gaea.Version[gaea.JobTemplate]{}, err
 			}
 			return a.deps.Archive.JobTemplates().Put(ctx, t.Pinned(), author)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
+	"github.com/gaea-salt/terraform-provider-gaea/internal/intake"
 )
 
 const (
@@ -116,7 +117,7 @@ func (a *API) runs() {
 }
 
 func (a *API) createRun(ctx context.Context, in *createRunInput) (*accepted, error) {
-	req, err := resolver{groups: a.deps.Archive.TargetGroups(), templates: a.deps.Archive.JobTemplates()}.resolve(ctx, in.Body)
+	req, err := intake.Resolver{Groups: a.deps.Archive.TargetGroups(), Templates: a.deps.Archive.JobTemplates()}.Resolve(ctx, in.Body)
 	if err != nil {
 		return nil, err
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/gaea-salt/terraform-provider-gaea/internal/engine"
 	"github.com/gaea-salt/terraform-provider-gaea/internal/engine/enginetest"
 	"github.com/gaea-salt/terraform-provider-gaea/internal/expect"
+	"github.com/gaea-salt/terraform-provider-gaea/internal/feed"
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
 	"github.com/gaea-salt/terraform-provider-gaea/internal/jobdclient"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/api"
@@ -26,7 +27,6 @@ import (
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive/sqlite"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/authn"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/authz"
-	"github.com/gaea-salt/terraform-provider-gaea/jobd/ingest"
 )
 
 // wired is the API over the real archive, engine and enforcer; only Salt is made up.
@@ -41,7 +41,7 @@ type archiver struct {
 	*enginetest.Salt
 	t     *testing.T
 	store *sqlite.Store
-	hub   *ingest.Hub
+	hub   *feed.Hub
 	going sync.WaitGroup
 }
 
@@ -83,7 +83,7 @@ func wire(t *testing.T) *wired {
 	for _, m := range []string{"web1", "web2", "web3"} {
 		salt.Set(m, enginetest.Minion{Takes: 50 * time.Millisecond})
 	}
-	arch := &archiver{Salt: salt, t: t, store: store, hub: ingest.NewHub()}
+	arch := &archiver{Salt: salt, t: t, store: store, hub: feed.NewHub()}
 	var closing sync.Mutex
 	closed := false
 	salt.OnStore(func(r gaea.Return) {

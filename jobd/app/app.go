@@ -21,6 +21,7 @@ import (
 	"github.com/gaea-salt/terraform-provider-gaea/internal/enforce"
 	"github.com/gaea-salt/terraform-provider-gaea/internal/engine"
 	"github.com/gaea-salt/terraform-provider-gaea/internal/expect"
+	"github.com/gaea-salt/terraform-provider-gaea/internal/feed"
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
 	"github.com/gaea-salt/terraform-provider-gaea/internal/redact"
 	"github.com/gaea-salt/terraform-provider-gaea/internal/saltclient/native"
@@ -41,7 +42,7 @@ type App struct {
 	store     archive.Store
 	lock      *databaseLock
 	registry  *prometheus.Registry
-	hub       *ingest.Hub
+	hub       *feed.Hub
 	ingest    *ingest.Ingester
 	engine    *engine.Engine
 	enforce   *enforce.Service
@@ -55,7 +56,7 @@ type App struct {
 
 // New opens everything that jobd needs, and says in words what is missing. The master itself may be down: jobd waits for it.
 func New(ctx context.Context, o Options) (*App, error) {
-	a := &App{o: o, log: o.Logger, since: time.Now(), registry: prometheus.NewRegistry(), hub: ingest.NewHub()}
+	a := &App{o: o, log: o.Logger, since: time.Now(), registry: prometheus.NewRegistry(), hub: feed.NewHub()}
 	tlsConfig, err := o.tlsConfig()
 	if err != nil {
 		return nil, err

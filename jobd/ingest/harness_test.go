@@ -14,6 +14,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/gaea-salt/terraform-provider-gaea/internal/feed"
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/ingest"
 )
@@ -271,7 +272,7 @@ func (s *store) stored(r gaea.Return) (gaea.Return, bool) {
 type rig struct {
 	bus      bus
 	store    *store
-	hub      *ingest.Hub
+	hub      *feed.Hub
 	in       *ingest.Ingester
 	registry *prometheus.Registry
 }
@@ -284,7 +285,7 @@ func start(t *testing.T, c *cache, change func(*ingest.Options)) *rig {
 // startOn starts an ingest on a store that others have used before.
 func startOn(t *testing.T, s *store, c *cache, change func(*ingest.Options)) *rig {
 	t.Helper()
-	r := &rig{bus: bus(make(chan gaea.BusMessage)), store: s, hub: ingest.NewHub(), registry: prometheus.NewRegistry()}
+	r := &rig{bus: bus(make(chan gaea.BusMessage)), store: s, hub: feed.NewHub(), registry: prometheus.NewRegistry()}
 	o := ingest.Options{
 		Master: "m", Bus: r.bus, Cache: c, Store: r.store, Hub: r.hub,
 		Fingerprint: func(string, json.RawMessage) (string, bool) { return "", false },

@@ -16,6 +16,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/gaea-salt/terraform-provider-gaea/internal/feed"
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
 )
 
@@ -44,7 +45,7 @@ type Options struct {
 	Bus         gaea.Bus
 	Cache       gaea.JobCache
 	Store       Store
-	Hub         *Hub
+	Hub         *feed.Hub
 	Fingerprint Fingerprint
 	OnStored    func([]gaea.Return) // called after the hub, from the writer; must not block; may be nil
 	Registry    prometheus.Registerer

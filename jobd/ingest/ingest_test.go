@@ -11,6 +11,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/gaea-salt/terraform-provider-gaea/internal/feed"
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/ingest"
 )
@@ -115,7 +116,7 @@ func TestAFollowerGetsItsJobsReturnsAfterTheyWereStored(t *testing.T) {
 
 func TestAFollowerThatIsTooSlowIsToldAndHoldsUpNobody(t *testing.T) {
 	t.Parallel()
-	hub := ingest.NewHub()
+	hub := feed.NewHub()
 	sub := hub.Follow("j")
 	hub.Send(make([]gaea.Return, 1)) // another job
 	many := make([]gaea.Return, 5000)

@@ -48,6 +48,8 @@ type Machine struct {
 	run     *gaea.Run
 	nextJID func(now time.Time) string
 	heard   func(minion string) time.Time
+	absent  func(minion string) time.Time // nil: nobody tells
+	believe time.Duration                 // for how long that is believed
 
 	locks   bool // a state run, of which a minion runs one at a time
 	guessed bool // the master resolves the target from cached grains or pillar and may name too many
@@ -101,6 +103,12 @@ func New(run *gaea.Run, nextJID func(now time.Time) string, heard func(minion st
 		m.phase = phaseEnd
 	}
 	return m
+}
+
+// BelieveAbsence has the machine not wait for minions that somebody else found unreachable, and that nobody has heard since,
+// for as long as that is believed. They are told nevertheless, and a return of theirs counts as a late one.
+func (m *Machine) BelieveAbsence(absent func(minion string) time.Time, believe time.Duration) {
+	m.absent, m.believe = absent, believe
 }
 
 // Run is the run as it stands. It is the machine's: to be read between steps, and copied to be kept.

@@ -171,10 +171,23 @@ func (m *Machine) told(g *group, minions, missing []string, now time.Time) {
 			m.settle(g, name, gaea.OutcomeUnreachable, unknownToMaster, now)
 		}
 	}
+	m.passAbsent(g, now)
 	early := g.early
 	g.early = nil
 	for _, r := range early {
 		m.returned(r, now)
+	}
+}
+
+// passAbsent does not wait for the minions of a job that are known to be away.
+func (m *Machine) passAbsent(g *group, now time.Time) {
+	if m.absent == nil {
+		return
+	}
+	for _, name := range g.names(nil) {
+		if at := m.absent(name); !at.IsZero() && now.Sub(at) < m.believe {
+			m.settle(g, name, gaea.OutcomeUnreachable, "the minion did not answer another run just before", at)
+		}
 	}
 }
 

@@ -1,4 +1,4 @@
-package api
+package intake
 
 import (
 	"cmp"
@@ -10,15 +10,19 @@ import (
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
 )
 
-// validTemplate checks of a job template what its own Validate leaves to others: its limits and arguments, the targets of
+// Template checks a job template whole: besides what its own Validate looks at, its limits and arguments, the targets of
 // its actions and what they expect. Whether a target group is there is looked at when a run is made, as with runs that name one.
-func (a *API) validTemplate(t gaea.JobTemplate) error {
+// The function compile tries what an action expects.
+func Template(t gaea.JobTemplate, compile func(expr string) error) error {
+	if err := t.Validate(); err != nil {
+		return err
+	}
 	for _, list := range []struct {
 		path    string
 		actions []gaea.JobAction
 	}{{"pre_actions", t.PreActions}, {"post_actions", t.PostActions}} {
 		for i := range list.actions {
-			if err := a.validAction(fmt.Sprintf("%s[%d]", list.path, i), &list.actions[i]); err != nil {
+			if err := validAction(fmt.Sprintf("%s[%d]", list.path, i), &list.actions[i], compile); err != nil {
 				return err
 			}
 		}
@@ -31,14 +35,14 @@ func (a *API) validTemplate(t gaea.JobTemplate) error {
 	return probe.Validate()
 }
 
-func (a *API) validAction(at string, action *gaea.JobAction) error {
+func validAction(at string, action *gaea.JobAction, compile func(expr string) error) error {
 	if action.TargetGroup != "" {
 		if _, err := gaea.ParseRef(action.TargetGroup); err != nil {
 			return gaea.Invalid(at+".target_group", "%q is neither a name nor a ref; write NAME for the latest version or NAME@DIGEST for one", action.TargetGroup)
 		}
 	}
 	if !action.Target.IsZero() {
-		if err := validTarget(action.Target); err != nil {
+		if err := Target(action.Target); err != nil {
 			return placed(at+"."+fieldOf(err), err)
 		}
 	}
@@ -48,7 +52,7 @@ func (a *API) validAction(at string, action *gaea.JobAction) error {
 		}
 	}
 	if action.Expect != "" {
-		return placed(at+".expect", a.deps.CompileExpect(action.Expect))
+		return placed(at+".expect", compile(action.Expect))
 	}
 	return nil
 }

@@ -1,4 +1,6 @@
-package api
+// Package intake checks what users define and ask for, as a whole and before it is stored or run: targets, templates, and requests
+// for runs, which it turns into what the engine runs.
+package intake
 
 import (
 	"context"
@@ -10,28 +12,28 @@ import (
 	"github.com/gaea-salt/terraform-provider-gaea/internal/target"
 )
 
-// resolver turns a [gaea.RunRequest], which names a target group and a job template, into what the engine runs.
-type resolver struct {
-	groups    gaea.DefinitionStore[gaea.TargetGroup]
-	templates gaea.DefinitionStore[gaea.JobTemplate]
+// Resolver turns a [gaea.RunRequest], which names a target group and a job template, into what the engine runs.
+type Resolver struct {
+	Groups    gaea.DefinitionStore[gaea.TargetGroup]
+	Templates gaea.DefinitionStore[gaea.JobTemplate]
 }
 
-// resolve validates the request and fills in what it takes from its group and its template. Errors are CodeInvalid and name
+// Resolve validates the request and fills in what it takes from its group and its template. Errors are CodeInvalid and name
 // the field, also for a group or a template that does not exist.
 //
 // A template gives what the request does not say, of batch, timeouts and concurrency each field, and its actions. Its
 // arguments go with its function: a request that names another function takes none of them; one that names the same, or
 // none, takes args where it has none itself, and each kwarg that it does not give itself.
-func (r resolver) resolve(ctx context.Context, req gaea.RunRequest) (engine.Request, error) {
+func (r Resolver) Resolve(ctx context.Context, req gaea.RunRequest) (engine.Request, error) {
 	out := engine.Request{Kind: gaea.RunJob, Batch: req.Batch, Timeouts: req.Timeouts, Concurrency: req.Concurrency, AllowEmpty: req.AllowEmpty}
 	call := gaea.Call{Function: req.Function, Args: req.Args, Kwargs: req.Kwargs}
 	if req.JobTemplate != "" {
-		t, err := definition(ctx, r.templates, "job_template", req.JobTemplate)
+		t, err := Definition(ctx, r.Templates, "job_template", req.JobTemplate)
 		if err != nil {
 			return engine.Request{}, err
 		}
 		call = fromTemplate(call, t.Definition)
-		if err := out.TakeTemplate(ctx, t, r.groups); err != nil {
+		if err := out.TakeTemplate(ctx, t, r.Groups); err != nil {
 			return engine.Request{}, err
 		}
 	}
@@ -82,17 +84,17 @@ func fromTemplate(call gaea.Call, t gaea.JobTemplate) gaea.Call {
 	return call
 }
 
-func (r resolver) target(ctx context.Context, req gaea.RunRequest) (gaea.Target, error) {
+func (r Resolver) target(ctx context.Context, req gaea.RunRequest) (gaea.Target, error) {
 	given := req.Target.Type != "" || req.Target.Expr != "" || len(req.Target.Minions) > 0
 	switch {
 	case given && req.TargetGroup != "":
 		return gaea.Target{}, gaea.Invalid("target_group", "target and target_group exclude each other; keep one of them")
 	case given:
-		return req.Target, validTarget(req.Target)
+		return req.Target, Target(req.Target)
 	case req.TargetGroup == "":
 		return gaea.Target{}, gaea.Invalid("target", "no minions are named; give a target, for example {\"type\": \"glob\", \"expr\": \"web*\"}, or a target_group")
 	}
-	g, err := definition(ctx, r.groups, "target_group", req.TargetGroup)
+	g, err := Definition(ctx, r.Groups, "target_group", req.TargetGroup)
 	return g.Definition.Target, err
 }
 
@@ -105,9 +107,9 @@ func validWork(out engine.Request, req gaea.RunRequest) error {
 	return err
 }
 
-// validTarget checks a target whole: its form, and the syntax of its expression. Package target speaks of a wrong expression
+// Target checks a target whole: its form, and the syntax of its expression. Package target speaks of a wrong expression
 // as Terraform's users write it; here it stands in target.expr.
-func validTarget(t gaea.Target) error {
+func Target(t gaea.Target) error {
 	err := target.Validate(t)
 	if wrong, ok := errors.AsType[*gaea.Error](err); ok && wrong.Field == "match" {
 		return &gaea.Error{Code: wrong.Code, Field: "target.expr", Message: wrong.Message, Err: wrong.Err}
@@ -115,8 +117,8 @@ func validTarget(t gaea.Target) error {
 	return err
 }
 
-// definition finds what a ref in the input names. A wrong or unknown one is CodeInvalid with the field.
-func definition[T gaea.Definition](ctx context.Context, store gaea.DefinitionStore[T], field, text string) (gaea.Version[T], error) {
+// Definition finds what a ref in the input names. A wrong or unknown one is CodeInvalid with the field.
+func Definition[T gaea.Definition](ctx context.Context, store gaea.DefinitionStore[T], field, text string) (gaea.Version[T], error) {
 	var none gaea.Version[T]
 	ref, err := gaea.ParseRef(text)
 	if err != nil {

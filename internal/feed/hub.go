@@ -1,6 +1,10 @@
-package ingest
+// Package feed hands out returns to those who follow their jobs. What is handed out has been stored before, by an archive or in
+// memory: the feed keeps nothing.
+package feed
 
 import (
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
@@ -63,6 +67,20 @@ func (h *Hub) Send(returns []gaea.Return) {
 			}
 		}
 	}
+}
+
+// Followed says whether anybody follows a job.
+func (h *Hub) Followed(jid string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.subs[jid]) > 0
+}
+
+// Jobs lists the jobs that somebody follows.
+func (h *Hub) Jobs() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Sorted(maps.Keys(h.subs))
 }
 
 // Close ends every subscription, and those that come later at once.
