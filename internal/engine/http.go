@@ -152,3 +152,14 @@ func requestWords(err error) string {
 	}
 	return cut(err.Error(), valueShown)
 }
+
+// maxAnswerHeader is how many bytes of headers an answer to an action's request may have.
+const maxAnswerHeader = 64 << 10
+
+// ActionClient makes the requests of actions. It goes through the proxies of the environment, verifies certificates, and
+// keeps no connection: what it calls is not called often. The action bounds the time.
+func ActionClient() *http.Client {
+	return &http.Client{Transport: &http.Transport{
+		Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, DisableKeepAlives: true, MaxResponseHeaderBytes: maxAnswerHeader,
+	}}
+}

@@ -124,11 +124,10 @@ func Definition[T gaea.Definition](ctx context.Context, store gaea.DefinitionSto
 	if err != nil {
 		return none, gaea.Invalid(field, "%q is neither a name nor a ref; write NAME for the latest version or NAME@DIGEST for one", text)
 	}
-	ref = ref.Bare()
 	v, err := store.Get(ctx, ref)
 	switch {
 	case gaea.CodeOf(err) == gaea.CodeNotFound && ref.Digest != "":
-		return none, gaea.Invalid(field, "there is no version %q; create it first, or write %q for the latest version", ref, ref.Name)
+		return none, gaea.Invalid(field, "there is no version %q; create it first, or write %q for the latest version", ref.Bare(), ref.Name)
 	case gaea.CodeOf(err) == gaea.CodeNotFound:
 		return none, gaea.Invalid(field, "there is no %q; create it first, or look at its spelling", text)
 	case err != nil:

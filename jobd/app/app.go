@@ -131,7 +131,7 @@ func (a *App) wire(salt *native.Client, sealer archive.Sealer) {
 		Master: a.master, Salt: salt, Cache: salt, Feed: a.hub, Returns: a.store, Runs: a.store, Clock: clock, Logger: a.log,
 		Digest: sealer.Digest,
 		Redact: func(_ string, args []any, kwargs map[string]any) json.RawMessage { return redact.Call(args, kwargs) },
-		Runner: salt, Expect: compileExpectation, HTTP: actionClient(), Keep: ingestStore{store: a.store, master: a.master}.keepEvent,
+		Runner: salt, Expect: compileExpectation, HTTP: engine.ActionClient(), Keep: ingestStore{store: a.store, master: a.master}.keepEvent,
 	})
 	a.late = newLateReturns(a.noteLate, a.log)
 	a.ingest = ingest.New(ingest.Options{

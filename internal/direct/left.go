@@ -1,0 +1,162 @@
+package direct
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/gaea-salt/terraform-provider-gaea/internal/engine"
+	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
+)
+
+// MetadataKey is the key of the metadata of a job that names the idempotency key of its run, as a digest.
+const MetadataKey = "gaea_key"
+
+// metadataPlanned is the same for how many minions the run has, where that is known before they are told.
+const metadataPlanned = "gaea_planned"
+
+// maxLeft bounds the jobs of one run that are read from the job cache.
+const maxLeft = 1000
+
+// settleTime is how long a run of an earlier process is given to have its silent minions asked.
+const settleTime = 20 * time.Second
+
+// left finds what an earlier process has told of the run with a key; nil where that is nothing. The run is as the new one, r, would
+// be, and stands where the master's job cache says.
+func (b *Backend) left(ctx context.Context, r *gaea.Run, key string) (*gaea.Run, error) {
+	jobs, err := b.published(ctx, MetadataKey, key)
+	if err != nil || len(jobs) == 0 {
+		return nil, err
+	}
+	found := engine.Clone(r)
+	found.ID, found.Target = jobs[0].Job.RunID, r.Target
+	resume(found, jobs)
+	if found.Kind == gaea.RunEnforce && found.Status.Final() {
+		found.CheckState = gaea.CheckDone // it is over, and nobody looked: whoever asks makes another
+	}
+	b.log.Warn("found a run that an earlier process has left", "run", found.ID, "jobs", len(jobs), "status", found.Status)
+	return found, nil
+}
+
+// regain puts a run together that an earlier process has made. CodeNotFound.
+func (b *Backend) regain(ctx context.Context, id string) (*gaea.Run, error) {
+	jobs, err := b.published(ctx, gaea.MetadataRun, id)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(jobs) == 0:
+		return nil, gaea.Errorf(gaea.CodeNotFound, "the master's job cache has no job of the run %s; it keeps jobs for a day (keep_jobs_seconds), and without a jobd nobody keeps them longer", id)
+	}
+	first := &jobs[0].Job
+	run := &gaea.Run{
+		ID: id, Master: master, Kind: gaea.RunJob, Function: first.Function, Args: first.Args, Target: first.Target, User: first.User, Created: first.Started,
+		Timeouts: gaea.Timeouts{}.WithDefaults(), Minions: map[string]gaea.RunMinion{}, Counts: map[gaea.Outcome]int{},
+	}
+	resume(run, jobs)
+	if _, _, err := b.runs.put(run, "", ""); err != nil {
+		return nil, err
+	}
+	if run.Status.Final() {
+		return run, nil
+	}
+	if _, err := b.engine.Ensure(ctx, id); err != nil {
+		return nil, err
+	}
+	waiting, cancel := context.WithTimeout(ctx, settleTime)
+	defer cancel()
+	if run, err = b.engine.Wait(waiting, id); err != nil && ctx.Err() == nil {
+		return b.engine.Get(ctx, id)
+	}
+	return run, err
+}
+
+// published reads the jobs whose metadata has a value, oldest first.
+func (b *Backend) published(ctx context.Context, key, value string) ([]*gaea.CachedJob, error) {
+	jids, err := b.o.Salt.FindJIDs(ctx, map[string]any{key: value}, time.Time{})
+	if err != nil {
+		return nil, err
+	}
+	var jobs []*gaea.CachedJob
+	for _, jid := range jids[:min(len(jids), maxLeft)] {
+		job, err := b.journal.CachedJob(ctx, jid)
+		switch {
+		case gaea.CodeOf(err) == gaea.CodeNotFound:
+		case job == nil:
+			return nil, err
+		case carries(&job.Job, key, value) && job.Job.RunID != "":
+			jobs = append(jobs, job)
+		}
+	}
+	return jobs, nil
+}
+
+// carries says whether a job's metadata has a value.
+func carries(job *gaea.Job, key, value string) bool {
+	var metadata map[string]any
+	return json.Unmarshal(job.Metadata, &metadata) == nil && metadata[key] == value
+}
+
+// resume has a run stand where its jobs stand. What is silent is the engine's to ask.
+func resume(run *gaea.Run, jobs []*gaea.CachedJob) {
+	run.Minions, run.Slices = map[string]gaea.RunMinion{}, nil
+	run.Started, run.Status = jobs[0].Job.Started, gaea.RunRunning
+	planned, whole := 0, true
+	var last time.Time
+	for i, job := range jobs {
+		minions := slices.Clone(job.Job.Minions)
+		for k := range job.Returns {
+			minions = append(minions, job.Returns[k].Minion)
+		}
+		slices.Sort(minions)
+		minions = slices.Compact(minions)
+		slice := gaea.Slice{Index: i, JID: job.Job.JID, Minions: minions}
+		if len(minions) > 0 {
+			slice.Started = cmp.Or(job.Job.Started, run.Started)
+		}
+		whole = whole && len(minions) > 0
+		run.Slices = append(run.Slices, slice)
+		for _, name := range minions {
+			run.Minions[name] = gaea.RunMinion{Outcome: gaea.OutcomePending, JID: job.Job.JID, Slice: i}
+		}
+		for k := range job.Returns {
+			r := &job.Returns[k]
+			if r.Busy() {
+				continue // told again, or to be
+			}
+			run.Minions[r.Minion] = gaea.RunMinion{Outcome: r.Outcome, JID: r.JID, Slice: i, Retcode: r.Retcode, Message: r.Message, At: r.Stamp}
+			if r.Stamp.After(last) {
+				last = r.Stamp
+			}
+		}
+		planned = max(planned, plannedOf(&job.Job))
+	}
+	run.Counts = run.Tally()
+	run.Resolved = true
+	if missing := planned - len(run.Minions); missing > 0 {
+		run.Verdict = gaea.RunHalted
+		run.Reason = fmt.Sprintf("halted: the process that carried the run out ended when %d of %d minions had been told; the others were not", len(run.Minions), planned)
+	}
+	if !whole || run.Counts[gaea.OutcomePending] > 0 {
+		return
+	}
+	run.Ended = last
+	run.Status = cmp.Or(run.Verdict, gaea.RunSucceeded)
+	for o, n := range run.Counts {
+		if n > 0 && !o.OK() && run.Verdict == "" {
+			run.Status = gaea.RunFailed
+		}
+	}
+	run.Verdict, run.Message = run.Status, run.Reason
+}
+
+func plannedOf(job *gaea.Job) int {
+	var metadata map[string]json.RawMessage
+	n := 0
+	if json.Unmarshal(job.Metadata, &metadata) != nil || json.Unmarshal(metadata[metadataPlanned], &n) != nil {
+		return 0
+	}
+	return n
+}
