@@ -240,6 +240,9 @@ func (b *Backend) WhoAmI(ctx context.Context) (*gaea.Principal, error) {
 			return nil, err
 		}
 	}
+	if err := b.startOnce(ctx); err != nil { // so that the event stream is there when it is needed
+		return nil, err
+	}
 	who := b.principal()
 	return &who, nil
 }

@@ -315,7 +315,7 @@ func TestValidateNeedsNoJobd(t *testing.T) {
 	tf.write(motd)
 	tf.must(0, "validate")
 	out := tf.must(1, "plan", "-no-color")
-	wantText(t, out, "No endpoint", provider.EnvEndpoint, "No token", provider.EnvToken)
+	wantText(t, out, "Neither a jobd nor a salt-api", provider.EnvEndpoint, provider.EnvToken, provider.EnvSaltAPIURL)
 }
 
 func TestAnImportedAssignmentPlansNothing(t *testing.T) {

@@ -31,6 +31,11 @@ type Backend interface {
 	GetAssignment(ctx context.Context, known gaea.Assignment) (*gaea.Version[gaea.Assignment], error)
 	DeleteAssignment(ctx context.Context, name string) error
 
+	// Memory is what is to be kept with an assignment's resource in Terraform's state and given to Recall by later processes,
+	// before they check it: JSON that only the backend understands. A jobd remembers by itself and says nil.
+	Memory(ctx context.Context, assignment string) ([]byte, error)
+	Recall(ctx context.Context, assignment string, memory []byte) error
+
 	// Drift reports how an assignment stands by the archive alone.
 	Drift(ctx context.Context, assignment string) (*gaea.DriftReport, error)
 	// Check reports it after evidence that is older than the request's MaxAge has been renewed by a test run.
@@ -77,3 +82,7 @@ func (b jobdBackend) GetAssignment(ctx context.Context, known gaea.Assignment) (
 func (b jobdBackend) LeaveRun(ctx context.Context, id string) (*gaea.Run, error) {
 	return b.GetRun(ctx, id)
 }
+
+func (jobdBackend) Memory(context.Context, string) ([]byte, error) { return nil, nil }
+
+func (jobdBackend) Recall(context.Context, string, []byte) error { return nil }

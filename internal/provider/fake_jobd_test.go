@@ -342,6 +342,10 @@ func (f *fakeJobd) CreateRun(context.Context, gaea.RunRequest, string) (*gaea.Ru
 	return nil, gaea.Errorf(gaea.CodeInternal, "the fake runs no functions")
 }
 
+func (f *fakeJobd) Memory(context.Context, string) ([]byte, error) { return nil, nil }
+
+func (f *fakeJobd) Recall(context.Context, string, []byte) error { return nil }
+
 func (f *fakeJobd) LeaveRun(ctx context.Context, id string) (*gaea.Run, error) {
 	return f.GetRun(ctx, id)
 }

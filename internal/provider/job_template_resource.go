@@ -2,6 +2,7 @@ package provider
 
 import (
 	"context"
+	"slices"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
@@ -85,6 +86,7 @@ func (r *jobTemplateResource) ModifyPlan(ctx context.Context, req resource.Modif
 			return
 		}
 		plan.Ref = r.session.ref(definition, state)
+		r.warnShown(definition, &resp.Diagnostics)
 	}
 	setPlan(ctx, resp, map[string]any{"id": plan.ID, "ref": plan.Ref})
 }
@@ -173,4 +175,19 @@ func (r *jobTemplateResource) Delete(ctx context.Context, req resource.DeleteReq
 
 func (r *jobTemplateResource) ImportState(ctx context.Context, req resource.ImportStateRequest, resp *resource.ImportStateResponse) {
 	r.session.importByName(ctx, req, resp)
+}
+
+// warnShown says that without a jobd the ref shows what the attributes hide.
+func (r *jobTemplateResource) warnShown(t gaea.JobTemplate, diags *diag.Diagnostics) {
+	if r.session == nil || !r.session.direct {
+		return
+	}
+	for _, a := range slices.Concat(t.PreActions, t.PostActions) {
+		if a.HTTP != nil && len(a.HTTP.Headers) > 0 {
+			diags.AddAttributeWarning(path.Root("ref"), "Headers can be read in ref", "Without a jobd the ref of the job template "+t.Name+" carries the whole "+
+				"template, the headers of its requests included: whoever sees a plan or a state can read them. Use a jobd for requests "+
+				"that need a secret, or give it to a function on the minions by pillar.")
+			return
+		}
+	}
 }

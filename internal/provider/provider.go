@@ -5,6 +5,7 @@ package provider
 import (
 	"context"
 	"os"
+	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
 	"github.com/hashicorp/terraform-plugin-framework/diag"
@@ -37,10 +38,13 @@ type Option func(*gaeaProvider)
 // WithBackend has the provider talk to b instead of a jobd at an endpoint, and needs no endpoint and no token then.
 func WithBackend(b Backend) Option { return func(p *gaeaProvider) { p.backend = b } }
 
+// WithLife has what the provider starts end with l; without it, it ends with the process.
+func WithLife(l *Life) Option { return func(p *gaeaProvider) { p.life = l } }
+
 // New returns what makes the provider, as the framework's servers want it.
 func New(version string, options ...Option) func() provider.Provider {
 	return func() provider.Provider {
-		p := &gaeaProvider{version: version}
+		p := &gaeaProvider{version: version, life: &Life{}}
 		for _, o := range options {
 			o(p)
 		}
@@ -51,6 +55,7 @@ func New(version string, options ...Option) func() provider.Provider {
 type gaeaProvider struct {
 	version string
 	backend Backend // from WithBackend
+	life    *Life
 }
 
 type providerModel struct {
@@ -58,6 +63,7 @@ type providerModel struct {
 	Token          types.String `tfsdk:"token"`
 	CAFile         types.String `tfsdk:"ca_file"`
 	RequestTimeout types.String `tfsdk:"request_timeout"`
+	SaltAPI        types.Object `tfsdk:"salt_api"`
 }
 
 func (p *gaeaProvider) Metadata(_ context.Context, _ provider.MetadataRequest, resp *provider.MetadataResponse) {
@@ -68,7 +74,7 @@ func (p *gaeaProvider) Metadata(_ context.Context, _ provider.MetadataRequest, r
 func (p *gaeaProvider) Schema(_ context.Context, _ provider.SchemaRequest, resp *provider.SchemaResponse) {
 	resp.Schema = schema.Schema{
 		MarkdownDescription: "Salt in a plan: what should be true on which minions, and what is not. The provider talks to " +
-			"`jobd`, the daemon beside a Salt master.",
+			"`jobd`, the daemon beside a Salt master, or without one to a salt-api.",
 		Attributes: map[string]schema.Attribute{
 			"endpoint": schema.StringAttribute{
 				Optional: true,
@@ -90,10 +96,11 @@ func (p *gaeaProvider) Schema(_ context.Context, _ provider.SchemaRequest, resp 
 			},
 			"request_timeout": schema.StringAttribute{
 				Optional: true,
-				MarkdownDescription: "How long one request to jobd may take, for example `30s`, which is the default. It does not bound " +
-					"a run: `timeouts` of the assignment does. Also from `GAEA_REQUEST_TIMEOUT`.",
+				MarkdownDescription: "How long one request to jobd, or to salt-api, may take, for example `30s`, which is the default. It does not " +
+					"bound a run: `timeouts` of the assignment does. Also from `GAEA_REQUEST_TIMEOUT`.",
 				Validators: []validator.String{durationValidator()},
 			},
+			"salt_api": saltAPIAttribute(),
 		},
 	}
 }
@@ -111,26 +118,30 @@ func (p *gaeaProvider) Configure(ctx context.Context, req provider.ConfigureRequ
 		if req.ClientCapabilities.DeferralAllowed {
 			resp.Deferred = &provider.Deferred{Reason: provider.DeferredReasonProviderConfigUnknown}
 		}
-		s := &session{unknown: argument}
+		s := &session{unknown: argument, direct: !config.SaltAPI.IsNull()}
 		resp.ResourceData, resp.DataSourceData = s, s
 		return
 	}
 
 	s := &session{backend: p.backend}
 	if s.backend == nil {
-		s.backend = config.connect(&resp.Diagnostics, "terraform-provider-gaea/"+p.version+" terraform/"+req.TerraformVersion)
+		s.backend = p.connect(config, &resp.Diagnostics, "terraform-provider-gaea/"+p.version+" terraform/"+req.TerraformVersion)
 		if resp.Diagnostics.HasError() {
 			return
 		}
 	}
 	s.direct = s.backend.Direct()
 	who, err := s.backend.WhoAmI(ctx)
-	if err != nil {
+	switch {
+	case err != nil && s.direct:
+		addSaltAPIError(&resp.Diagnostics, err)
+		return
+	case err != nil:
 		addConnectError(&resp.Diagnostics, err)
 		return
 	}
 	s.principal = *who
-	tflog.Info(ctx, "connected to jobd", map[string]any{"token_name": s.principal.Name, "role": string(s.principal.Role)})
+	tflog.Info(ctx, "connected", map[string]any{"name": s.principal.Name, "role": string(s.principal.Role), "direct": s.direct})
 	resp.ResourceData, resp.DataSourceData = s, s
 }
 
@@ -157,13 +168,28 @@ func (m providerModel) unknown() string {
 		return "ca_file"
 	case m.RequestTimeout.IsUnknown():
 		return "request_timeout"
+	case m.unknownSaltAPI():
+		return "salt_api"
 	default:
 		return ""
 	}
 }
 
-// connect makes the client of jobd's API from the arguments, and from the environment where an argument is not set.
-func (m providerModel) connect(diags *diag.Diagnostics, userAgent string) Backend {
+// connect makes the backend that the configuration or the environment names.
+func (p *gaeaProvider) connect(m providerModel, diags *diag.Diagnostics, userAgent string) Backend {
+	direct, ok := m.direct(diags)
+	switch {
+	case !ok:
+		return nil
+	case direct:
+		return p.connectSaltAPI(m, diags, userAgent)
+	default:
+		return m.connectJobd(diags, userAgent)
+	}
+}
+
+// connectJobd makes the client of jobd's API from the arguments, and from the environment where an argument is not set.
+func (m providerModel) connectJobd(diags *diag.Diagnostics, userAgent string) Backend {
 	c := jobdclient.Config{
 		Endpoint:  orEnv(m.Endpoint, EnvEndpoint),
 		Token:     orEnv(m.Token, EnvToken),
@@ -179,13 +205,7 @@ func (m providerModel) connect(diags *diag.Diagnostics, userAgent string) Backen
 		diags.AddAttributeError(path.Root("token"), "No token", "Make one on jobd's machine with `jobd token create --role apply` and "+
 			"pass it as token in the provider block or, better, as the environment variable "+EnvToken+".")
 	}
-	if s := orEnv(m.RequestTimeout, EnvRequestTimeout); s != "" {
-		d, err := positiveDuration(s)
-		if err != nil {
-			diags.AddAttributeError(path.Root("request_timeout"), "Invalid request_timeout", sentence(words(err)))
-		}
-		c.Timeout = d.Std()
-	}
+	c.Timeout = m.requestTimeout(diags)
 	if diags.HasError() {
 		return nil
 	}
@@ -195,6 +215,19 @@ func (m providerModel) connect(diags *diag.Diagnostics, userAgent string) Backen
 		return nil
 	}
 	return jobdBackend{client}
+}
+
+// requestTimeout is how long one request may take; 0 where nobody says.
+func (m providerModel) requestTimeout(diags *diag.Diagnostics) time.Duration {
+	s := orEnv(m.RequestTimeout, EnvRequestTimeout)
+	if s == "" {
+		return 0
+	}
+	d, err := positiveDuration(s)
+	if err != nil {
+		diags.AddAttributeError(path.Root("request_timeout"), "Invalid request_timeout", sentence(words(err)))
+	}
+	return d.Std()
 }
 
 func orEnv(v types.String, name string) string {

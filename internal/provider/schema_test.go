@@ -74,7 +74,8 @@ func TestWhatIsSecretIsSensitive(t *testing.T) {
 	}
 	slices.Sort(sensitive)
 	if want := []string{
-		"gaea_job_template.post_actions.http.headers", "gaea_job_template.pre_actions.http.headers", "gaea_state_assignment.pillar_wo", "provider.token",
+		"gaea_job_template.post_actions.http.headers", "gaea_job_template.pre_actions.http.headers", "gaea_state_assignment.pillar_wo",
+		"provider.salt_api.password", "provider.token",
 	}; !slices.Equal(sensitive, want) {
 		t.Errorf("sensitive are %q", sensitive)
 	}

@@ -1,12 +1,14 @@
 package provider
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/types"
+	"github.com/hashicorp/terraform-plugin-log/tflog"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
 )
@@ -67,6 +69,13 @@ func (s *session) ref(d gaea.Definition, prior types.String) types.String {
 		return prior
 	}
 	return types.StringValue(gaea.Carry(d))
+}
+
+// recall gives the backend what was kept with a resource. What cannot be recalled shows as drift.
+func (s *session) recall(ctx context.Context, assignment string, memory []byte) {
+	if err := s.backend.Recall(ctx, assignment, memory); err != nil {
+		tflog.Warn(ctx, "what was kept with the resource cannot be used", map[string]any{"assignment": assignment, "error": err.Error()})
+	}
 }
 
 // validRefs checks references to what is used: without a jobd each has to carry its definition. The keys are the fields.

@@ -29,6 +29,19 @@ func unfinishedValue(finished bool) []byte {
 	return []byte("true")
 }
 
+// memoryKey is the key of a resource's private state under which a backend without a memory keeps what it has to know again.
+const memoryKey = "memory"
+
+// remember has the backend's memory kept with the resource. Without it the next plan knows less, which is no reason to fail.
+func (a *application) remember(ctx context.Context, before []byte) []byte {
+	memory, err := a.session.backend.Memory(context.WithoutCancel(ctx), a.definition.Name)
+	if err != nil {
+		tflog.Warn(ctx, "what is to be remembered with the resource cannot be read", map[string]any{"error": err.Error()})
+		return before
+	}
+	return memory
+}
+
 // How long an apply waits for a run where the configuration does not say: an hour, or the run's own limit twice (the run and
 // the check after it) and some time in a queue, whichever is longer.
 const (

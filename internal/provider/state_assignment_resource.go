@@ -55,6 +55,7 @@ func (r *stateAssignmentResource) Create(ctx context.Context, req resource.Creat
 	}
 	finished := a.carryOut(ctx, plan.intent(nil, false))
 	resp.Diagnostics.Append(resp.Private.SetKey(ctx, unfinishedKey, unfinishedValue(finished))...)
+	resp.Diagnostics.Append(resp.Private.SetKey(ctx, memoryKey, a.remember(ctx, nil))...)
 	resp.Diagnostics.Append(resp.State.Set(ctx, &a.state)...)
 	if resp.Diagnostics.HasError() {
 		resp.Diagnostics.AddWarning("The next apply would start over", fmt.Sprintf("The definition of the state assignment %q is stored, and "+
@@ -74,6 +75,8 @@ func (r *stateAssignmentResource) Update(ctx context.Context, req resource.Updat
 	resp.Diagnostics.Append(diags...)
 	unfinished, diags := req.Private.GetKey(ctx, unfinishedKey)
 	resp.Diagnostics.Append(diags...)
+	memory, diags := req.Private.GetKey(ctx, memoryKey)
+	resp.Diagnostics.Append(diags...)
 	if resp.Diagnostics.HasError() || !r.session.connected(&resp.Diagnostics) {
 		return
 	}
@@ -81,8 +84,10 @@ func (r *stateAssignmentResource) Update(ctx context.Context, req resource.Updat
 	if !a.put(ctx, &config) {
 		return
 	}
+	r.session.recall(ctx, a.definition.Name, memory)
 	finished := a.carryOut(ctx, a.state.intent(&prior, unfinished != nil))
 	resp.Diagnostics.Append(resp.Private.SetKey(ctx, unfinishedKey, unfinishedValue(finished))...)
+	resp.Diagnostics.Append(resp.Private.SetKey(ctx, memoryKey, a.remember(ctx, memory))...)
 	resp.Diagnostics.Append(resp.State.Set(ctx, &a.state)...)
 }
 
@@ -92,6 +97,8 @@ func (r *stateAssignmentResource) Read(ctx context.Context, req resource.ReadReq
 	var state stateAssignmentModel
 	resp.Diagnostics.Append(req.State.Get(ctx, &state)...)
 	timeout, diags := state.Timeouts.Read(ctx, defaultReadTimeout)
+	resp.Diagnostics.Append(diags...)
+	memory, diags := req.Private.GetKey(ctx, memoryKey)
 	resp.Diagnostics.Append(diags...)
 	if resp.Diagnostics.HasError() || !r.session.visible(&resp.Diagnostics) {
 		return
@@ -114,6 +121,7 @@ func (r *stateAssignmentResource) Read(ctx context.Context, req resource.ReadReq
 		addError(&resp.Diagnostics, "Cannot read the state assignment "+name, err)
 		return
 	}
+	r.session.recall(ctx, name, memory)
 	state.ID, state.Ref = types.StringValue(v.Definition.Name), types.StringValue(v.Ref)
 	state.Name = state.ID
 	if before, err := state.definition(); err != nil || gaea.RefOf(before) != v.Ref {

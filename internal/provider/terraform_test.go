@@ -24,7 +24,8 @@ import (
 
 func TestMain(m *testing.M) {
 	// A user's own settings are not the tests'.
-	for _, name := range []string{"TF_CLI_CONFIG_FILE", "TF_CLI_ARGS", provider.EnvEndpoint, provider.EnvToken, provider.EnvCAFile, provider.EnvRequestTimeout} {
+	for _, name := range []string{"TF_CLI_CONFIG_FILE", "TF_CLI_ARGS", provider.EnvEndpoint, provider.EnvToken, provider.EnvCAFile, provider.EnvRequestTimeout,
+		provider.EnvSaltAPIURL, provider.EnvSaltAPIUser, provider.EnvSaltAPIPassword, provider.EnvSaltAPIEauth} {
 		if err := os.Unsetenv(name); err != nil {
 			panic(err)
 		}
@@ -186,4 +187,9 @@ func wantText(t *testing.T, text string, parts ...string) {
 			t.Errorf("%q is missing in:\n%s", p, text)
 		}
 	}
+}
+
+// replaced is a text with placeholders filled in.
+func replaced(text string, pairs ...string) string {
+	return strings.NewReplacer(pairs...).Replace(text)
 }
