@@ -45,7 +45,8 @@ func (s suite) Run() int {
 
 func TestMain(m *testing.M) {
 	// A user's own settings are not the tests'.
-	for _, name := range []string{"GAEA_ENDPOINT", "GAEA_TOKEN", "GAEA_CA_FILE", "GAEA_REQUEST_TIMEOUT", "TF_CLI_ARGS", "TF_CLI_CONFIG_FILE"} {
+	for _, name := range []string{"GAEA_ENDPOINT", "GAEA_TOKEN", "GAEA_CA_FILE", "GAEA_REQUEST_TIMEOUT", "TF_CLI_ARGS", "TF_CLI_CONFIG_FILE",
+		"SALTAPI_URL", "SALTAPI_USER", "SALTAPI_PASS", "SALTAPI_EAUTH"} {
 		if err := os.Unsetenv(name); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
@@ -114,6 +115,7 @@ type rig struct {
 	tokens map[string]string  // by role
 	client *jobdclient.Client // with the role apply
 	name   string             // a name of the test's own, for definitions, states and files
+	direct bool               // Terraform talks to the lab's salt-api, and to no jobd
 }
 
 // newRig returns the shared lab and jobd, and a name that no other test uses. A test that disturbs what is shared does not

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 )
@@ -29,9 +30,26 @@ func (r *rig) newTerraform(t *testing.T, role, config string) *tf {
 
 // newTerraformIn is Terraform in a directory that has a configuration, and is not initialized yet.
 func (r *rig) newTerraformIn(dir, role string) *tf {
-	return &tf{dir: dir, env: append(os.Environ(),
-		"TF_CLI_CONFIG_FILE="+shared.tfrc, "TF_IN_AUTOMATION=1", "TF_INPUT=0", "CHECKPOINT_DISABLE=1",
-		"GAEA_ENDPOINT="+r.jobd.Endpoint, "GAEA_TOKEN="+r.tokens[role])}
+	f := &tf{dir: dir, env: append(os.Environ(),
+		"TF_CLI_CONFIG_FILE="+shared.tfrc, "TF_IN_AUTOMATION=1", "TF_INPUT=0", "CHECKPOINT_DISABLE=1")}
+	f.connect(r, role, r.direct)
+	return f
+}
+
+// connect has what is run from now on talk to the test's jobd, with a role's token, or directly to the lab's salt-api.
+func (f *tf) connect(r *rig, role string, direct bool) {
+	if direct {
+		f.setenv("GAEA_ENDPOINT", "")
+		f.setenv("GAEA_TOKEN", "")
+		f.setenv("SALTAPI_URL", r.lab.APIURL())
+		f.setenv("SALTAPI_USER", r.lab.APIUser())
+		f.setenv("SALTAPI_PASS", r.lab.APIPassword())
+		f.setenv("SALTAPI_EAUTH", r.lab.APIEauth())
+		return
+	}
+	f.setenv("SALTAPI_URL", "")
+	f.setenv("GAEA_ENDPOINT", r.jobd.Endpoint)
+	f.setenv("GAEA_TOKEN", r.tokens[role])
 }
 
 const providerBlock = `
@@ -175,8 +193,28 @@ func (f *tf) background(t *testing.T, args ...string) *process {
 // process is a Terraform that runs meanwhile.
 type process struct {
 	cmd   *exec.Cmd
-	out   bytes.Buffer // complete when ended is closed
+	out   printed // complete when ended is closed
 	ended chan struct{}
+}
+
+// printed is what a process has printed so far.
+type printed struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+// Write implements io.Writer.
+func (p *printed) Write(b []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.text.Write(b)
+}
+
+// String is what was printed.
+func (p *printed) String() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.text.String()
 }
 
 // wait returns the exit code and all that was printed, as [tf.run] does.
