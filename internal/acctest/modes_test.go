@@ -4,17 +4,14 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 )
 
 // inBothModes runs a test with Terraform on a jobd, and without one on the lab's salt-api.
-func inBothModes(t *testing.T, parallel bool, test func(t *testing.T, r *rig)) {
+func inBothModes(t *testing.T, test func(t *testing.T, r *rig)) {
 	t.Helper()
 	for mode, direct := range map[string]bool{"jobd": false, "direct": true} {
 		t.Run(mode, func(t *testing.T) {
-			if parallel {
-				t.Parallel()
-			}
+			t.Parallel()
 			r := newRig(t)
 			r.direct = direct
 			test(t, r)
@@ -27,7 +24,7 @@ const lookLive = `drift_check = { mode = "live" }`
 
 func TestAccBothModesShowDriftAndRepairIt(t *testing.T) {
 	t.Parallel()
-	inBothModes(t, true, func(t *testing.T, r *rig) {
+	inBothModes(t, func(t *testing.T, r *rig) {
 		r.sls(t, motd)
 		f := r.newTerraform(t, "apply", r.assignment(lookLive, "web1", "web2", "db1"))
 		f.apply(t)
@@ -51,7 +48,7 @@ func TestAccBothModesShowDriftAndRepairIt(t *testing.T) {
 
 func TestAccBothModesKeepStatesThatNeverSettleApart(t *testing.T) {
 	t.Parallel()
-	inBothModes(t, true, func(t *testing.T, r *rig) {
+	inBothModes(t, func(t *testing.T, r *rig) {
 		r.sls(t, unsettled)
 		f := r.newTerraform(t, "apply", r.assignment(lookLive, "web1", "web2"))
 		wants(t, f.apply(t), "Warning: States of "+r.name+" never settle", "cmd.run bare")
@@ -67,7 +64,7 @@ func TestAccBothModesKeepStatesThatNeverSettleApart(t *testing.T) {
 
 func TestAccBothModesRunSlicesWithTheirActionsAndSayWhatFailed(t *testing.T) {
 	t.Parallel()
-	inBothModes(t, true, func(t *testing.T, r *rig) {
+	inBothModes(t, func(t *testing.T, r *rig) {
 		sls := r.sls(t, fmt.Sprintf(`
 app:
   cmd.run:
@@ -100,7 +97,7 @@ resource "gaea_job_template" "it" {
 
 func TestAccBothModesCancelAtAnInterrupt(t *testing.T) {
 	t.Parallel()
-	inBothModes(t, true, func(t *testing.T, r *rig) {
+	inBothModes(t, func(t *testing.T, r *rig) {
 		r.sls(t, sleeper)
 		f := r.newTerraform(t, "apply", r.assignment(lookLive+"\n  on_interrupt = \"cancel\"", "web1"))
 		apply := f.background(t, "apply", "-auto-approve")
@@ -124,7 +121,7 @@ func TestAccBothModesCancelAtAnInterrupt(t *testing.T) {
 
 func TestAccBothModesReadJobs(t *testing.T) {
 	t.Parallel()
-	inBothModes(t, true, func(t *testing.T, r *rig) {
+	inBothModes(t, func(t *testing.T, r *rig) {
 		r.sls(t, motd)
 		jids, err := r.saltAPI(t).publish(t.Context(), 1, []string{"db1"}, "test.arg", r.name)
 		if err != nil {
@@ -147,24 +144,23 @@ output "job" { value = "${data.gaea_job_result.job.status} ${data.gaea_job_resul
 	})
 }
 
-// The test stops a minion, so it does not run in parallel with others.
-func TestAccBothModesNameTheMinionsThatDoNotAnswer(t *testing.T) {
-	inBothModes(t, false, func(t *testing.T, r *rig) {
-		r.sls(t, motd)
-		template, use := r.impatient()
-		f := r.newTerraform(t, "apply", template+r.assignment(use+lookLive, "web1", "db1"))
-		f.apply(t)
-		r.stopMinion(t, "db1")
-		r.write(t, "web1", "motd", "tampered\n")
-		wants(t, f.plan(t, planChanges), "do not answer", "db1", "-tampered")
-		f.apply(t)
-		if got := f.unreachable(t); len(got) != 1 || got[0] != "db1" {
-			t.Errorf("unreachable is %v", got)
-		}
-		f.plan(t, planEmpty)
-		began := time.Now()
-		r.startMinion(t, "db1")
-		f.plan(t, planEmpty)
-		t.Log("the minion was back and seen after", time.Since(began))
-	})
+// With a jobd the same is tried with the other tests of minions that are down. The test stops a minion, so it does not run in
+// parallel with others.
+func TestAccWithoutAJobdMinionsThatDoNotAnswerAreNamed(t *testing.T) {
+	r := newRig(t)
+	r.direct = true
+	r.sls(t, motd)
+	template, use := r.impatient()
+	f := r.newTerraform(t, "apply", template+r.assignment(use+lookLive, "web1", "db1"))
+	f.apply(t)
+	r.stopMinion(t, "db1")
+	r.write(t, "web1", "motd", "tampered\n")
+	wants(t, f.plan(t, planChanges), "do not answer", "db1", "-tampered")
+	f.apply(t)
+	if got := f.unreachable(t); len(got) != 1 || got[0] != "db1" {
+		t.Errorf("unreachable is %v", got)
+	}
+	f.plan(t, planEmpty)
+	r.startMinion(t, "db1")
+	f.plan(t, planEmpty)
 }

@@ -51,7 +51,8 @@ func refAttribute(noun string) schema.StringAttribute {
 	return schema.StringAttribute{
 		Computed: true,
 		MarkdownDescription: "`NAME@DIGEST`: this very version of the " + noun + ", known when it is planned. Where another definition takes " +
-			"it, what was planned is what runs, and a change of the " + noun + " is planned there too.",
+			"it, what was planned is what runs, and a change of the " + noun + " is planned there too. Without a jobd it carries the " +
+			noun + " itself, `NAME@DIGEST:PAYLOAD`, and can be read by whoever sees it.",
 	}
 }
 

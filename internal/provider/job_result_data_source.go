@@ -68,7 +68,7 @@ func (d *jobResultDataSource) Metadata(_ context.Context, req datasource.Metadat
 func (d *jobResultDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, resp *datasource.SchemaResponse) {
 	resp.Schema = schema.Schema{
 		MarkdownDescription: "What came of a job: of one that Gaea ran, or of any that the master published, by whomever, as long as jobd " +
-			"keeps it.",
+			"keeps it; without a jobd as long as the master's job cache does, a day by default.",
 		Attributes: map[string]schema.Attribute{
 			"jid": schema.StringAttribute{
 				Optional:            true,

@@ -150,7 +150,7 @@ func (r *jobTemplateResource) Read(ctx context.Context, req resource.ReadRequest
 		addError(&resp.Diagnostics, "Cannot read the job template "+state.ID.ValueString(), err)
 		return
 	}
-	state.ID, state.Ref = types.StringValue(v.Definition.Name), r.session.ref(v.Definition, state.Ref)
+	state.ID, state.Ref = types.StringValue(v.Definition.Name), r.session.refRead(v.Definition, state.Ref)
 	state.Name = state.ID
 	if before, err := state.definition(ctx); err != nil || !gaea.SameRef(gaea.RefOf(before), v.Ref) {
 		if err := state.adopt(ctx, v.Definition); err != nil {

@@ -71,6 +71,15 @@ func (s *session) ref(d gaea.Definition, prior types.String) types.String {
 	return types.StringValue(gaea.Carry(d))
 }
 
+// refRead is the reference after a refresh. One that means the same stays as it is, also where it was made with a jobd and there is
+// none now, or the other way round: that is for a plan to change, and nothing that happened outside of Terraform.
+func (s *session) refRead(d gaea.Definition, state types.String) types.String {
+	if gaea.SameRef(state.ValueString(), gaea.RefOf(d)) {
+		return state
+	}
+	return s.ref(d, state)
+}
+
 // recall gives the backend what was kept with a resource. What cannot be recalled shows as drift.
 func (s *session) recall(ctx context.Context, assignment string, memory []byte) {
 	if err := s.backend.Recall(ctx, assignment, memory); err != nil {

@@ -212,7 +212,7 @@ func (r *targetGroupResource) Read(ctx context.Context, req resource.ReadRequest
 		return
 	}
 	now := v.Definition
-	state.ID, state.Ref = types.StringValue(now.Name), r.session.ref(now, state.Ref)
+	state.ID, state.Ref = types.StringValue(now.Name), r.session.refRead(now, state.Ref)
 	state.Name = state.ID
 	state.Description = keepText(state.Description, now.Description)
 	state.Match = keepText(state.Match, now.Target.Expr)
