@@ -222,10 +222,10 @@ func (a *scriptedAPI) close() { a.ending.Do(func() { close(a.ended) }) }
 
 // ServeHTTP implements http.Handler.
 func (a *scriptedAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	switch {
-	case r.URL.Path == "/login":
+	switch r.URL.Path {
+	case "/login":
 		answer(w, map[string]any{"token": "t", "start": 1.0, "expire": 1e10, "user": "u", "eauth": "pam", "perms": []string{".*"}})
-	case r.URL.Path == "/events":
+	case "/events":
 		a.events(w, r)
 	default:
 		a.lowdata(w, r)

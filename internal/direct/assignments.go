@@ -123,8 +123,8 @@ func (b *Backend) Memory(ctx context.Context, assignment string) ([]byte, error)
 
 // Recall takes what [Backend.Memory] told an earlier process. What cannot be read is taken for nothing.
 func (b *Backend) Recall(ctx context.Context, assignment string, memory []byte) error {
-	var kept []settled
-	if len(memory) == 0 || json.Unmarshal(memory, &kept) != nil {
+	kept := readMemory(memory)
+	if len(kept) == 0 {
 		return nil
 	}
 	key, err := b.stateKey(ctx, assignment)
@@ -140,6 +140,14 @@ func (b *Backend) Recall(ctx context.Context, assignment string, memory []byte) 
 		}
 	}
 	return b.evidence.PutUnsettled(ctx, assignment, key, minions, states)
+}
+
+func readMemory(memory []byte) []settled {
+	var kept []settled
+	if err := json.Unmarshal(memory, &kept); err != nil {
+		return nil
+	}
+	return kept
 }
 
 // stateKey is the key of what an assignment applies.

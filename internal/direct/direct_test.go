@@ -123,7 +123,7 @@ func TestARunOfAKilledProcessIsFoundByItsKeyAndJoined(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(5 * time.Second) // in the bubble's time: web2 has returned
+		pass(5 * time.Second) // web2 has returned
 		w.restart()
 		run, report := w.apply(web(), "k")
 		if run.ID != first.ID || run.Status != gaea.RunSucceeded || len(run.Minions) != 2 {
@@ -156,7 +156,7 @@ func TestOfASlicedRunWhoseProcessWasKilledTheRestIsNotTold(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(10 * time.Second) // in the bubble's time: web1 is at work
+		pass(10 * time.Second) // web1 is at work
 		w.restart()
 		again, err := w.CreateRun(t.Context(), req, "k")
 		if err != nil || again.ID != first.ID {
@@ -186,11 +186,11 @@ func TestALeftRunTellsNobodyMore(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(250 * time.Millisecond) // in the bubble's time: the minions are known
+		pass(250 * time.Millisecond) // the minions are known
 		if _, err := w.LeaveRun(t.Context(), run.ID); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		if told := w.master.count("test.sleep"); told > 1 {
 			t.Errorf("%d slices were told", told)
 		}
@@ -206,7 +206,7 @@ func TestAJobIsReadFromTheJobCache(t *testing.T) {
 		if _, err := w.master.Publish(t.Context(), gaea.Publication{JID: jid, Function: "test.arg", Target: gaea.Target{Type: gaea.TargetGlob, Expr: "*"}}); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(time.Second) // in the bubble's time: web1 has returned
+		pass(time.Second) // web1 has returned
 		job, err := w.Job(t.Context(), jid)
 		if err != nil || job.Returns["web1"].Outcome != gaea.OutcomeSucceeded || job.Returns["web2"].Outcome != gaea.OutcomePending {
 			t.Errorf("the job is %+v (%v)", job, err)
@@ -215,7 +215,7 @@ func TestAJobIsReadFromTheJobCache(t *testing.T) {
 		if err := w.FollowJob(t.Context(), jid, func(gaea.Return) error { n++; return nil }); err != nil || n != 2 {
 			t.Errorf("followed %d returns (%v)", n, err)
 		}
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		var minions []string
 		for p := (gaea.PageRequest{Limit: 1}); ; {
 			page, err := w.JobReturns(t.Context(), jid, p)

@@ -295,3 +295,6 @@ func (w *world) drift(name string) *gaea.DriftReport {
 	}
 	return report
 }
+
+// pass lets time pass in the bubble.
+func pass(d time.Duration) { <-time.After(d) }

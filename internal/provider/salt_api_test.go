@@ -1,6 +1,7 @@
 package provider_test
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
@@ -82,7 +83,7 @@ func TestWithoutAJobdReferencesCarryTheirDefinitions(t *testing.T) {
 	}
 	wantText(t, out, "Nobody looks between plans", "Drift is looked for live")
 	group, _ := tf.state("gaea_target_group.all")
-	ref, err := gaea.ParseRef(group["ref"].(string))
+	ref, err := gaea.ParseRef(fmt.Sprint(group["ref"]))
 	if err != nil {
 		t.Fatal(err)
 	}
