@@ -60,7 +60,9 @@ func (b *Backend) Check(ctx context.Context, assignment string, req gaea.CheckRe
 	if err != nil {
 		return nil, err
 	}
-	if run, err = b.engine.WaitComplete(ctx, run.ID); err != nil {
+	id := run.ID
+	if run, err = b.WaitRun(ctx, id, nil); err != nil {
+		_, _ = b.LeaveRun(context.WithoutCancel(ctx), id) // a look that nobody waits for tells no more minions
 		return nil, err
 	}
 	if run.Status == gaea.RunFailed && len(run.Minions) == 0 && run.Message != "" {

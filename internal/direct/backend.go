@@ -57,6 +57,7 @@ type Options struct {
 // goroutine of it has ended when Stop returns nil.
 type Backend struct {
 	o        Options
+	salt     *watched
 	log      *slog.Logger
 	engine   *engine.Engine
 	enforce  *enforce.Service
@@ -96,14 +97,15 @@ func New(o Options) *Backend {
 		groups: newDefinitions[gaea.TargetGroup](), templates: newDefinitions[gaea.JobTemplate](), assignments: newDefinitions[gaea.Assignment](),
 		late: make(chan gaea.Return, lateQueue), ctx: ctx, cancel: cancel,
 	}
+	b.salt = &watched{Salt: o.Salt}
 	b.journal = &journal{
-		master: master, hub: feed.NewHub(), JobCache: o.Salt, fingerprint: b.keys, evidence: b.evidence, runOf: b.runs.of, late: b.noteLate,
+		master: master, hub: feed.NewHub(), JobCache: b.salt, fingerprint: b.keys, evidence: b.evidence, runOf: b.runs.of, late: b.noteLate,
 		jobs: map[string]*jobReturns{},
 	}
 	b.listener = newListener(o.Salt, b.journal, b.log)
 	b.runs.left = b.left
 	b.engine = engine.New(engine.Deps{
-		Master: master, Salt: o.Salt, Cache: b.journal, Feed: b.journal.hub, Returns: b.journal, Runs: b.runs, Clock: o.Clock, Logger: b.log,
+		Master: master, Salt: b.salt, Cache: b.journal, Feed: b.journal.hub, Returns: b.journal, Runs: b.runs, Clock: o.Clock, Logger: b.log,
 		Redact: func(_ string, args []any, kwargs map[string]any) json.RawMessage { return redact.Call(args, kwargs) },
 		Runner: o.Salt, Expect: compile, HTTP: engine.ActionClient(), Metadata: b.runs.metadata, AbsentFor: absentFor,
 	})

@@ -243,6 +243,31 @@ func TestAJobIsReadFromTheJobCache(t *testing.T) {
 	})
 }
 
+func TestAMasterThatIsAwayForLongEndsTheWait(t *testing.T) {
+	inWorld(t, []string{"web1"}, func(t *testing.T, w *world) {
+		w.know(web())
+		w.master.FailPublish(func(gaea.Publication) (before, after error) {
+			return gaea.Errorf(gaea.CodeUnavailable, "salt-api does not answer"), nil
+		})
+		w.master.FailCache(gaea.Errorf(gaea.CodeUnavailable, "salt-api does not answer"))
+		began := time.Now()
+		_, err := w.Check(t.Context(), "web", gaea.CheckRequest{})
+		if took := time.Since(began); gaea.CodeOf(err) != gaea.CodeUnavailable || !strings.Contains(gaea.MessageOf(err), "salt-api does not answer") || took > 3*time.Minute {
+			t.Errorf("after %s: %v", took, err)
+		}
+	})
+}
+
+func TestWhatCannotBeLookedForInTheJobCacheIsNotStartedAgain(t *testing.T) {
+	inWorld(t, []string{"web1"}, func(t *testing.T, w *world) {
+		w.master.findErr = gaea.Errorf(gaea.CodeForbidden, "netapi_enable_clients lacks runner")
+		_, err := w.CreateRun(t.Context(), gaea.RunRequest{Function: "test.arg", Target: gaea.Target{Type: gaea.TargetGlob, Expr: "*"}}, "k")
+		if gaea.CodeOf(err) != gaea.CodeForbidden || w.master.count("test.arg") != 0 {
+			t.Errorf("%d were published: %v", w.master.count("test.arg"), err)
+		}
+	})
+}
+
 func TestADefinitionThatIsNotCarriedCannotBeUsed(t *testing.T) {
 	b := direct.New(direct.Options{Salt: newMaster(), User: "deploy"})
 	_, err := b.PutAssignment(t.Context(), gaea.AssignmentInput{Assignment: web(func(a *gaea.Assignment) { a.TargetGroup = "all" })})

@@ -98,11 +98,10 @@ func (b *Backend) JobReturns(ctx context.Context, jid string, p gaea.PageRequest
 	if err != nil {
 		return page, gaea.Invalid("cursor", "this is not a cursor of this list")
 	}
-	job, err := b.cached(ctx, jid)
+	returns, err := b.returnsOf(ctx, jid)
 	if err != nil {
 		return page, err
 	}
-	returns := slices.Clone(job.Returns)
 	slices.SortFunc(returns, func(x, y gaea.Return) int { return slices.Compare([]byte(x.Minion), []byte(y.Minion)) })
 	if p.Cursor != "" {
 		returns = slices.DeleteFunc(returns, func(r gaea.Return) bool { return r.Minion <= string(after) })
@@ -117,6 +116,20 @@ func (b *Backend) JobReturns(ctx context.Context, jid string, p gaea.PageRequest
 	}
 	page.Items = returns
 	return page, nil
+}
+
+// returnsOf are the returns of a job with their bodies: of one of this process's as they were heard, else the job cache's.
+func (b *Backend) returnsOf(ctx context.Context, jid string) ([]gaea.Return, error) {
+	if run, err := b.runs.GetRun(ctx, b.runs.of(jid)); err == nil && run.Status.Final() {
+		if returns, whole := b.journal.kept(jid); whole {
+			return returns, nil
+		}
+	}
+	job, err := b.cached(ctx, jid)
+	if err != nil {
+		return nil, err
+	}
+	return slices.Clone(job.Returns), nil
 }
 
 // FollowJob calls f for each return of a job, those of the job cache first, and returns nil when every expected minion has returned.

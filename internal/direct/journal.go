@@ -12,7 +12,7 @@ import (
 	"github.com/gaea-salt/terraform-provider-gaea/internal/redact"
 )
 
-// keptBytes bounds the bodies of returns that are kept. What is over it is read from the job cache where it is needed again.
+// keptBytes bounds what is kept of returns; of jobs that are followed only the bodies are over it let go. What is over it is read from the job cache where it is needed again.
 const keptBytes = 64 << 20
 
 // journal keeps the returns of this process's jobs, hands them to those who follow, and is the store of returns. See the
@@ -72,6 +72,7 @@ func (j *journal) take(source gaea.Source, returns ...gaea.Return) {
 func (j *journal) prepare(ret *gaea.Return) {
 	key, test := j.fingerprint.Job(ret.Function, ret.Args)
 	ret.StateKey, ret.Test = key, ret.Test || test
+	ret.Args, ret.Metadata = nil, nil // for each minion the same
 	redact.Return(ret)
 	if len(ret.States) > 0 {
 		ret.States = slices.Clip(slices.DeleteFunc(ret.States, func(s gaea.StateResult) bool { return s.Outcome == gaea.OutcomeInSync }))
@@ -92,15 +93,23 @@ func (j *journal) keep(ret *gaea.Return) bool {
 		return false
 	}
 	kept := *ret
-	j.makeRoom(len(kept.Body))
-	if j.bytes+len(kept.Body) > keptBytes {
+	j.makeRoom(sizeOf(&kept))
+	if j.bytes+sizeOf(&kept) > keptBytes {
 		kept.Body, job.partial = nil, true
 	}
 	job.returns[ret.Minion] = kept
-	job.bytes += len(kept.Body)
-	j.bytes += len(kept.Body)
+	job.bytes += sizeOf(&kept)
+	j.bytes += sizeOf(&kept)
 	return true
 }
+
+// returnOverhead is about what a return takes besides its body and its states, stateOverhead the same for a state.
+const (
+	returnOverhead = 600
+	stateOverhead  = 500
+)
+
+func sizeOf(r *gaea.Return) int { return returnOverhead + len(r.Body) + stateOverhead*len(r.States) }
 
 // makeRoom lets go of the oldest jobs that nobody follows, until there is room for so many bytes more. The lock is held.
 func (j *journal) makeRoom(size int) {

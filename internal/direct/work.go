@@ -2,6 +2,7 @@ package direct
 
 import (
 	"context"
+	"time"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
 	"github.com/gaea-salt/terraform-provider-gaea/internal/intake"
@@ -54,8 +55,14 @@ func (b *Backend) WaitRun(ctx context.Context, id string, progress func(*gaea.Ru
 	}
 	snapshots, end := b.engine.Watch(id)
 	defer end()
+	look := time.NewTicker(outageLook)
+	defer look.Stop()
 	for {
 		select {
+		case <-look.C:
+			if err := b.salt.outage(); err != nil {
+				return last, err
+			}
 		case run, ok := <-snapshots:
 			if !ok {
 				return b.lastOf(ctx, last)
