@@ -47,9 +47,9 @@ resource "gaea_state_assignment" "s" {
 // terraformIn is Terraform in a directory of its own, with the provider in direct mode on a salt-api.
 func terraformIn(ctx context.Context, dir, cliConfig string, env ...string) func(args ...string) error {
 	return func(args ...string) error {
-		cmd := exec.CommandContext(ctx, "terraform", append(args, "-no-color", "-input=false")...)
+		cmd := exec.CommandContext(ctx, "terraform", args...)
 		cmd.Dir = dir
-		cmd.Env = append(append(os.Environ(), "TF_CLI_CONFIG_FILE="+cliConfig, "CHECKPOINT_DISABLE=1", provider.EnvEndpoint+"=", provider.EnvToken+"="), env...)
+		cmd.Env = append(append(os.Environ(), "TF_CLI_CONFIG_FILE="+cliConfig, "CHECKPOINT_DISABLE=1", "TF_INPUT=0", provider.EnvEndpoint+"=", provider.EnvToken+"="), env...)
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return fmt.Errorf("terraform %s: %w\n%s", strings.Join(args, " "), err, out)
 		}
