@@ -13,8 +13,9 @@ import (
 
 func TestEachStateOfARunThatIsWaitedForIsLoggedOnceWithHowToGoOn(t *testing.T) {
 	var out bytes.Buffer
-	log := runLog(tflogtest.RootLogger(t.Context(), &out))
-	run := gaea.Run{ID: "run-1", Assignment: "motd", Status: gaea.RunQueued, Blocked: &gaea.Blocked{Lock: "deploy", Runs: []string{"run-0"}}}
+	w := runWait{fields: map[string]any{"assignment": "motd"}}
+	log := runLog(w.withFields(tflogtest.RootLogger(t.Context(), &out)))
+	run := gaea.Run{ID: "run-1", Status: gaea.RunQueued, Blocked: &gaea.Blocked{Lock: "deploy", Runs: []string{"run-0"}}}
 	log(&run)
 	run.Status, run.Blocked = gaea.RunRunning, nil
 	log(&run)

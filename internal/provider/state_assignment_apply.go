@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -41,13 +40,6 @@ func (a *application) remember(ctx context.Context, before []byte) []byte {
 	}
 	return memory
 }
-
-// How long an apply waits for a run where the configuration does not say: an hour, or the run's own limit twice (the run and
-// the check after it) and some time in a queue, whichever is longer.
-const (
-	minRunWait   = time.Hour
-	queueReserve = 15 * time.Minute
-)
 
 // maxJoins bounds how many finished runs an apply passes over before it takes what it is given.
 const maxJoins = 100
@@ -112,38 +104,13 @@ func (a *application) enforce(ctx context.Context) bool {
 		return false
 	}
 	a.note(run)
-	limit := a.timeout
-	if limit == 0 {
-		limit = max(minRunWait, 2*run.Timeouts.WithDefaults().Job.Std()+queueReserve)
+	w := runWait{
+		session: a.session, diags: a.diags, fields: map[string]any{"assignment": a.definition.Name}, timeout: a.timeout,
+		onInterrupt: a.state.OnInterrupt, afterwards: "The next plan shows what it left" + a.session.hint(", and an apply while it still goes on joins it") + ".",
 	}
-	waiting, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	tflog.Info(ctx, "waiting for a run", map[string]any{"run_id": run.ID, "assignment": a.definition.Name, "limit": limit.String()})
-	ended, err := a.session.backend.WaitRun(waiting, run.ID, runLog(ctx))
-	if ended != nil {
-		run = ended
-	}
-	if err != nil {
-		run, err = a.lastWord(ctx, run, err)
-	}
-	interrupted := err != nil && ctx.Err() != nil && a.cancels()
-	switch {
-	case interrupted:
-		run, err = a.cancelRun(ctx, run)
-	case err != nil:
-		run = a.leave(ctx, run)
-	}
+	run, ended, interrupted := w.wait(ctx, run)
 	a.note(run)
-	tflog.Info(ctx, "stopped waiting for a run", map[string]any{"run_id": run.ID, "status": string(run.Status), "counts": run.Tally()})
-	if err == nil && !run.Complete() {
-		err = gaea.Errorf(gaea.CodeTimeout, "the run %s is not complete", run.ID)
-	}
-	switch {
-	case err != nil && interrupted:
-		a.addLostCancel(run, err)
-		return false
-	case err != nil:
-		a.addLostRun(run, limit, err)
+	if !ended {
 		return false
 	}
 	// What the run did is saved even when Terraform is being stopped: this last question is short.
@@ -156,40 +123,6 @@ func (a *application) enforce(ctx context.Context) bool {
 	v.interrupted = interrupted
 	a.report(run, v)
 	return true
-}
-
-// lastWordTime bounds the question how a run stands that is not waited for any longer.
-const lastWordTime = 5 * time.Second
-
-// lastWord asks once more how a run stands whose wait ended with err: what the wait itself saw last can be half a minute old.
-// A run that is complete after all is no error. It is asked even when Terraform is being stopped.
-func (a *application) lastWord(ctx context.Context, run *gaea.Run, err error) (*gaea.Run, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWordTime)
-	defer cancel()
-	now, askErr := a.session.backend.GetRun(ctx, run.ID)
-	switch {
-	case askErr != nil:
-		return run, err
-	case now.Complete():
-		return now, nil
-	default:
-		return now, err
-	}
-}
-
-// leave lets go of a run that is not waited for any longer, also when Terraform is being stopped.
-func (a *application) leave(ctx context.Context, run *gaea.Run) *gaea.Run {
-	if !a.session.direct {
-		return run
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWordTime)
-	defer cancel()
-	left, err := a.session.backend.LeaveRun(ctx, run.ID)
-	if err != nil {
-		tflog.Warn(ctx, "it is not known how the run stands", map[string]any{"run_id": run.ID, "error": err.Error()})
-		return run
-	}
-	return left
 }
 
 // note keeps which run it is and how it stands.
@@ -248,45 +181,4 @@ func digest(parts ...string) string {
 		fmt.Fprintf(h, "%d:%s\n", len(p), p)
 	}
 	return hex.EncodeToString(h.Sum(nil)[:16])
-}
-
-// addLostRun says that the wait ended before the run did. The run goes on; its id is in the state.
-func (a *application) addLostRun(run *gaea.Run, limit time.Duration, err error) {
-	why := words(err)
-	if errors.Is(err, context.DeadlineExceeded) {
-		why = fmt.Sprintf("%s have passed, which is as long as timeouts allow to wait", gaea.Duration(limit))
-	}
-	if a.session.direct {
-		a.diags.AddError("Stopped waiting for the run "+run.ID, sentence(why)+" "+untold(run)+" The next plan shows what it left.")
-		return
-	}
-	goesOn := "The run goes on without Terraform; when last seen it was " + inWords(run.Status) + "."
-	if run.Status == gaea.RunPaused {
-		goesOn = "The run is paused: " + pauseReason(run) + ". `jobd resume " + run.ID + "` lets it go on."
-	}
-	a.diags.AddError("Stopped waiting for the run "+run.ID, fmt.Sprintf("%s %s See it with `jobd show %s`, stop it with `jobd cancel %s`. "+
-		"The next plan shows what it left, and an apply while it still goes on joins it.", sentence(why), goesOn, run.ID, run.ID))
-}
-
-// untold says what becomes of a run that nobody carries out any longer.
-func untold(run *gaea.Run) string {
-	told, rest := 0, 0
-	for _, m := range run.Minions {
-		switch {
-		case m.Outcome.Final():
-		case m.JID != "":
-			told++
-		default:
-			rest++
-		}
-	}
-	switch {
-	case rest > 0:
-		return fmt.Sprintf("Without a jobd nobody goes on with the run: %s that were told carry on by themselves, and %s were not told and are "+
-			"skipped.", countMinions(told), countMinions(rest))
-	case told > 0:
-		return fmt.Sprintf("Without a jobd nobody watches the run any longer: %s that were told carry on by themselves.", countMinions(told))
-	default:
-		return "No minion of it is at work, as far as was seen."
-	}
 }
