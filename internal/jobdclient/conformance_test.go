@@ -176,6 +176,12 @@ func runsConform(t *testing.T, j *jobd, c *jobdclient.Client) {
 	_, err = c.CreateRun(ctx, gaea.RunRequest{Function: "no.such", TargetGroup: "web"}, "")
 	wantError(t, err, gaea.CodeEmptyTarget)
 	retriesConform(t, j, c, run.ID)
+	if err := c.ForgetKey(ctx, run.ID); err != nil {
+		t.Error(err)
+	}
+	if anew := must[*gaea.Run](t)(c.CreateRun(ctx, req, "key-2")); anew.ID == run.ID {
+		t.Errorf("the key that was forgotten still gives %s", anew.ID)
+	}
 }
 
 func retriesConform(t *testing.T, j *jobd, c *jobdclient.Client, first string) {

@@ -113,6 +113,17 @@ func (c *Client) controlRun(ctx context.Context, id, do string, k call) (*gaea.R
 	return send[gaea.Run](ctx, c, k)
 }
 
+// ForgetKey frees the idempotency key that a run was made with: the next [Client.CreateRun] with it makes a new run. The run
+// stays. No error where there is no such run or key.
+func (c *Client) ForgetKey(ctx context.Context, runID string) error {
+	s, err := segment("id", runID)
+	if err != nil {
+		return err
+	}
+	_, err = c.do(ctx, call{method: http.MethodDelete, path: "/v1/runs/" + s + "/key"})
+	return err
+}
+
 // ListRuns lists runs without their minions, newest first.
 func (c *Client) ListRuns(ctx context.Context, f gaea.RunFilter, p gaea.PageRequest) (gaea.Page[gaea.Run], error) {
 	q := newQuery().text("status", string(f.Status)).text("kind", string(f.Kind)).text("assignment", f.Assignment).

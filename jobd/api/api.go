@@ -26,6 +26,7 @@ type Archive interface {
 	Return(ctx context.Context, master, jid, minion string) (*gaea.Return, error)
 	Returns(ctx context.Context, f gaea.JobFilter, p gaea.PageRequest, bodies bool) (gaea.Page[gaea.Return], error)
 	Events(ctx context.Context, f gaea.EventFilter, p gaea.PageRequest) (gaea.Page[gaea.Event], error)
+	ForgetKey(ctx context.Context, user, runID string) error
 	ListRuns(ctx context.Context, f gaea.RunFilter, p gaea.PageRequest) (gaea.Page[gaea.Run], error)
 	TargetGroups() gaea.DefinitionStore[gaea.TargetGroup]
 	JobTemplates() gaea.DefinitionStore[gaea.JobTemplate]

@@ -48,6 +48,16 @@ func (a *API) runControl() {
 		about: "Makes a new run of the same call, batch, limits, lock and actions on the minions with the named outcomes; retry_of names the first. " +
 			"A conflict where the run goes on; outcomes is wrong where no minion has one of them.",
 	}, a.retryRun)
+	route(a, operation{
+		id: "forget-run-key", method: http.MethodDelete, path: "/v1/runs/{id}/key", tag: tag, action: gaea.ActionRun, status: http.StatusNoContent,
+		summary: "Free the idempotency key that a run was made with",
+		about:   "The next request with that key makes a new run; this one stays. Only keys of the token's own user are freed. No error where there is no such run or key.",
+	}, func(ctx context.Context, in *RunInput) (*nothing, error) {
+		if err := a.deps.Archive.ForgetKey(ctx, gaea.PrincipalFrom(ctx).Name, in.ID); err != nil {
+			return nil, err
+		}
+		return &nothing{}, nil
+	})
 }
 
 func acceptedAs(run *gaea.Run, err error) (*accepted, error) {

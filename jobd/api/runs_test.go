@@ -154,6 +154,27 @@ func TestTheSameKeyGivesTheSameRun(t *testing.T) {
 	create("k1", "cmd.run").problem(http.StatusConflict, gaea.CodeConflict, "")
 }
 
+func TestAKeyThatIsForgottenGivesANewRun(t *testing.T) {
+	h := serve(t)
+	create := func() string {
+		var run gaea.Run
+		h.do(request{method: http.MethodPost, path: "/v1/runs", role: gaea.RoleApply, header: http.Header{"Idempotency-Key": {"k1"}},
+			body: gaea.RunRequest{Function: "test.ping", Target: gaea.Target{Type: gaea.TargetGlob, Expr: "*"}}}).want(http.StatusAccepted).into(&run)
+		return run.ID
+	}
+	first := create()
+	h.do(request{method: http.MethodDelete, path: "/v1/runs/" + first + "/key", role: gaea.RoleAdmin}).want(http.StatusNoContent)
+	if again := create(); again != first {
+		t.Errorf("another user's request freed the key: %s and %s", first, again)
+	}
+	h.remove("/v1/runs/" + first + "/key").want(http.StatusNoContent)
+	h.remove("/v1/runs/run-none/key").want(http.StatusNoContent)
+	if again := create(); again == first {
+		t.Errorf("the key still gives %s", again)
+	}
+	h.get("/v1/runs/" + first).want(http.StatusOK)
+}
+
 func TestALongPollAnswersWhenTheRunAndItsCheckHaveEnded(t *testing.T) {
 	h := serve(t)
 	run := h.Runs.Start(gaea.Run{Kind: gaea.RunEnforce, CheckState: gaea.CheckPending})

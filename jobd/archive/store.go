@@ -32,6 +32,10 @@ type Store interface {
 	// Assignments keeps the state assignments with their versions.
 	Assignments() gaea.DefinitionStore[gaea.Assignment]
 
+	// ForgetKey frees the idempotency key that a user's run was made with: the next CreateRun with it makes a new run. The run
+	// stays. No error where there is no such run or key.
+	ForgetKey(ctx context.Context, user, runID string) error
+
 	// WriteBatch stores what came from one master, in one transaction: all of it or nothing. The batch's own Master fields
 	// are not looked at.
 	//

@@ -245,3 +245,10 @@ func clone(r *gaea.Run) *gaea.Run {
 	c.Minions, c.Slices = maps.Clone(r.Minions), slices.Clone(r.Slices)
 	return &c
 }
+
+// forgetKey frees the key that a user's run was made with.
+func (r *Runs) forgetKey(user, runID string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	maps.DeleteFunc(r.keys, func(key, id string) bool { return id == runID && strings.HasPrefix(key, user+" ") })
+}

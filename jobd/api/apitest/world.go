@@ -195,6 +195,12 @@ func (w *World) ListRuns(_ context.Context, f gaea.RunFilter, p gaea.PageRequest
 	return w.Runs.list(f, p)
 }
 
+// ForgetKey implements api.Archive.
+func (w *World) ForgetKey(_ context.Context, user, runID string) error {
+	w.Runs.forgetKey(user, runID)
+	return nil
+}
+
 // TargetGroups implements api.Archive.
 func (w *World) TargetGroups() gaea.DefinitionStore[gaea.TargetGroup] { return w.groups }
 

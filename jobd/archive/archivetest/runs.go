@@ -154,6 +154,21 @@ var runTests = map[string]func(*bench){
 		same(b, "whether it was created within the next day", created, false)
 		same(b, "the run", again.ID, late.ID)
 	},
+	"a key that is forgotten makes another run, and the first one stays": func(b *bench) {
+		first, _ := b.create(newRun(1), "key", "digest")
+		b.create(newRun(2), "another key", "digest")
+		b.ok(b.store.ForgetKey(b.ctx(), "bob", first.ID))
+		_, created := b.create(newRun(3), "key", "digest")
+		same(b, "whether it was created after another user forgot it", created, false)
+		b.ok(b.store.ForgetKey(b.ctx(), first.User, first.ID))
+		b.ok(b.store.ForgetKey(b.ctx(), first.User, first.ID))
+		again, created := b.create(newRun(4), "key", "another digest")
+		same(b, "whether it was created", created, true)
+		same(b, "the run", again.ID, newRun(4).ID)
+		same(b, "the first run", b.run(first.ID).ID, first.ID)
+		_, created = b.create(newRun(5), "another key", "digest")
+		same(b, "whether that of another key was created", created, false)
+	},
 	"runs are found by what a filter says": func(b *bench) {
 		for n, change := range []func(*gaea.Run){
 			func(*gaea.Run) {},

@@ -84,6 +84,13 @@ func (s *Store) runOfKey(q query, r *gaea.Run, key, digest string) (*gaea.Run, e
 	return s.getRun(q, id)
 }
 
+// ForgetKey implements [archive.Store].
+func (s *Store) ForgetKey(ctx context.Context, user, runID string) error {
+	return s.write(ctx, func(tx *tx) error {
+		return tx.exec(`DELETE FROM run_keys WHERE user = ? AND run_id = ?`, user, runID)
+	})
+}
+
 // runRow is a run as the table has it.
 type runRow struct {
 	*gaea.Run
