@@ -56,6 +56,24 @@ func refAttribute(noun string) schema.StringAttribute {
 	}
 }
 
+// describedTimeouts is an attribute of framework-timeouts with a description, and with validators that name the attribute.
+func describedTimeouts(a schema.Attribute, description string) schema.Attribute {
+	nested, ok := a.(schema.SingleNestedAttribute)
+	if !ok {
+		return a
+	}
+	nested.MarkdownDescription = description
+	for name, inner := range nested.Attributes {
+		if text, ok := inner.(schema.StringAttribute); ok {
+			// Their own validator lets "-5m" pass and does not name the attribute.
+			text.Validators = []validator.String{durationValidator()}
+			text.MarkdownDescription, text.Description = text.Description, ""
+			nested.Attributes[name] = text
+		}
+	}
+	return nested
+}
+
 // Values between Terraform and the domain. A text that is not set is null in Terraform and empty in the domain.
 
 func textOrNull(s string) types.String {

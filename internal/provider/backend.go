@@ -43,8 +43,10 @@ type Backend interface {
 	// Enforce starts a real run of an assignment, or joins the one that has the key, and does not wait for it.
 	Enforce(ctx context.Context, assignment string, req gaea.EnforceRequest, key string) (*gaea.Run, error)
 
-	// CreateRun starts a run, or joins the one that has the key, and does not wait for it.
+	// CreateRun starts a run, or returns the one that was made with the key within a day, and does not wait for it.
 	CreateRun(ctx context.Context, req gaea.RunRequest, key string) (*gaea.Run, error)
+	// ForgetKey frees the key that a run was made with; the run stays. No error where there is no such run or key.
+	ForgetKey(ctx context.Context, runID string) error
 	GetRun(ctx context.Context, id string) (*gaea.Run, error)
 	// WaitRun waits until a run and the check after it have ended. Where ctx ends first it returns the run as it was last seen,
 	// possibly nil, and an error. progress is called with the run at first and when it has changed; it may be nil.

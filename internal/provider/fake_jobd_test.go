@@ -1,11 +1,13 @@
 package provider_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
@@ -29,21 +31,24 @@ type fakeJobd struct {
 
 	runs      map[string]*gaea.Run
 	keys      map[string]string // idempotency key to run
+	requests  map[string]string // run to what was asked for, as JSON
 	jobs      map[string]*gaea.JobDetail
 	returns   map[string][]gaea.Return
 	unsettled []string
 	checkErr  error                                                     // what Check answers
 	cancelErr error                                                     // what CancelRun answers
+	createErr error                                                     // what CreateRun answers
 	wait      func(ctx context.Context, r *gaea.Run) (*gaea.Run, error) // replaces WaitRun
 	calls     []string                                                  // what was asked of the minions
 }
 
 type fakeMinion struct {
-	down   bool
-	unable string                       // what Salt says instead of running states
-	drift  map[string]map[string]string // assignment to state to diff
-	broken map[string]string            // assignment to what Salt says when its states fail
-	clean  map[string]bool              // assignments that were applied
+	down    bool
+	unable  string                       // what Salt says instead of running states
+	returns string                       // what it returns to a job, as JSON; a text where it is empty
+	drift   map[string]map[string]string // assignment to state to diff
+	broken  map[string]string            // assignment to what Salt says when its states fail; "" to what it says of jobs
+	clean   map[string]bool              // assignments that were applied
 }
 
 var _ provider.Backend = (*fakeJobd)(nil)
@@ -53,7 +58,7 @@ func newFakeJobd(minions ...string) *fakeJobd {
 		principal: gaea.Principal{Name: "ops", Role: gaea.RoleApply},
 		groups:    map[string]gaea.TargetGroup{}, templates: map[string]gaea.JobTemplate{}, assignments: map[string]gaea.Assignment{},
 		secrets: map[string]map[string]any{}, world: map[string]*fakeMinion{}, archive: map[string]*gaea.DriftReport{},
-		runs: map[string]*gaea.Run{}, keys: map[string]string{}, jobs: map[string]*gaea.JobDetail{}, returns: map[string][]gaea.Return{},
+		runs: map[string]*gaea.Run{}, keys: map[string]string{}, requests: map[string]string{}, jobs: map[string]*gaea.JobDetail{}, returns: map[string][]gaea.Return{},
 	}
 	for _, m := range minions {
 		f.world[m] = &fakeMinion{drift: map[string]map[string]string{}, broken: map[string]string{}, clean: map[string]bool{}}
@@ -296,6 +301,55 @@ func (f *fakeJobd) Enforce(_ context.Context, name string, req gaea.EnforceReque
 	return snapshot(run), nil
 }
 
+// CreateRun starts a run, on the minions of a list or else on all. A template gives the function where the request has none.
+func (f *fakeJobd) CreateRun(_ context.Context, req gaea.RunRequest, key string) (*gaea.Run, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.must(gaea.RoleApply); err != nil {
+		return nil, err
+	}
+	if f.createErr != nil {
+		return nil, f.createErr
+	}
+	text, err := json.Marshal(req)
+	if err != nil {
+		return nil, err
+	}
+	if id, ok := f.keys[key]; ok {
+		if f.requests[id] != string(text) {
+			return nil, gaea.Errorf(gaea.CodeConflict, "the idempotency key %q was used for run %s, which asked for something else; use another key", key, id)
+		}
+		return snapshot(f.runs[id]), nil
+	}
+	function := req.Function
+	if name, _, _ := strings.Cut(req.JobTemplate, "@"); name != "" && function == "" {
+		function = f.templates[name].Function
+	}
+	if function == "" {
+		return nil, gaea.Invalid("function", "neither the request nor the job template %q names a function", req.JobTemplate)
+	}
+	minions := req.Target.Minions
+	if req.Target.Type != gaea.TargetList {
+		minions = slices.Sorted(maps.Keys(f.world))
+	}
+	f.calls = append(f.calls, fmt.Sprintf("run %s %v on %v", function, req.Args, minions))
+	run := &gaea.Run{
+		ID: fmt.Sprintf("run-%d", len(f.runs)+1), Kind: gaea.RunJob, Status: gaea.RunRunning, Function: function, Minions: map[string]gaea.RunMinion{},
+	}
+	for _, m := range minions {
+		run.Minions[m] = gaea.RunMinion{Outcome: gaea.OutcomePending}
+	}
+	f.runs[run.ID], f.keys[key], f.requests[run.ID] = run, run.ID, string(text)
+	return snapshot(run), nil
+}
+
+func (f *fakeJobd) ForgetKey(_ context.Context, runID string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	maps.DeleteFunc(f.keys, func(_, id string) bool { return id == runID })
+	return f.err
+}
+
 // finish lets a run do its work, and the check after it.
 func (f *fakeJobd) finish(id string) *gaea.Run {
 	f.mu.Lock()
@@ -305,7 +359,7 @@ func (f *fakeJobd) finish(id string) *gaea.Run {
 		return snapshot(run)
 	}
 	run.Status = gaea.RunSucceeded
-	for name := range run.Minions {
+	for _, name := range slices.Sorted(maps.Keys(run.Minions)) {
 		m, outcome, message := f.world[name], gaea.OutcomeChanged, ""
 		switch {
 		case m.down:
@@ -318,13 +372,22 @@ func (f *fakeJobd) finish(id string) *gaea.Run {
 			delete(m.drift, run.Assignment)
 			m.clean[run.Assignment] = true
 		}
-		run.Minions[name] = gaea.RunMinion{Outcome: outcome, Message: message}
+		if run.Kind == gaea.RunJob && outcome.Heard() {
+			if outcome.OK() {
+				outcome = gaea.OutcomeSucceeded
+			}
+			body := cmp.Or(m.returns, `"done"`)
+			f.returns[run.ID] = append(f.returns[run.ID], gaea.Return{JID: run.ID, Minion: name, Outcome: outcome, Body: json.RawMessage(body)})
+		}
+		run.Minions[name] = gaea.RunMinion{Outcome: outcome, Message: message, JID: run.ID}
 		if !outcome.OK() {
 			run.Status = gaea.RunFailed
 		}
 	}
-	run.CheckState = gaea.CheckDone
-	f.see(f.assignments[run.Assignment])
+	if run.Kind == gaea.RunEnforce {
+		run.CheckState = gaea.CheckDone
+		f.see(f.assignments[run.Assignment])
+	}
 	return snapshot(run)
 }
 
@@ -336,11 +399,6 @@ func snapshot(r *gaea.Run) *gaea.Run {
 
 // Direct says that it is a jobd.
 func (f *fakeJobd) Direct() bool { return false }
-
-// CreateRun is not used by the resources that are tested on a fake.
-func (f *fakeJobd) CreateRun(context.Context, gaea.RunRequest, string) (*gaea.Run, error) {
-	return nil, gaea.Errorf(gaea.CodeInternal, "the fake runs no functions")
-}
 
 func (f *fakeJobd) Memory(context.Context, string) ([]byte, error) { return nil, nil }
 
@@ -388,7 +446,10 @@ func (f *fakeJobd) CancelRun(_ context.Context, id string, _ gaea.CancelRequest)
 			run.Minions[name] = gaea.RunMinion{Outcome: gaea.OutcomeKilled}
 		}
 	}
-	run.Status, run.CheckState = gaea.RunCancelled, gaea.CheckDone
+	run.Status = gaea.RunCancelled
+	if run.Kind == gaea.RunEnforce {
+		run.CheckState = gaea.CheckDone
+	}
 	return snapshot(run), nil
 }
 

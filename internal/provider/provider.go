@@ -1,5 +1,6 @@
-// Package provider is the Terraform provider of Gaea: target groups, job templates and state assignments as resources, jobs
-// as data. It turns configurations into definitions, has jobd keep and enforce them, and shows jobd's evidence as drift.
+// Package provider is the Terraform provider of Gaea: target groups, job templates, state assignments and jobs as resources,
+// what came of jobs as data. It turns configurations into definitions and runs, has jobd keep and carry them out, and shows
+// jobd's evidence as drift.
 package provider
 
 import (
@@ -97,7 +98,7 @@ func (p *gaeaProvider) Schema(_ context.Context, _ provider.SchemaRequest, resp 
 			"request_timeout": schema.StringAttribute{
 				Optional: true,
 				MarkdownDescription: "How long one request to jobd, or to salt-api, may take, for example `30s`, which is the default. It does not " +
-					"bound a run: `timeouts` of the assignment does. Also from `GAEA_REQUEST_TIMEOUT`.",
+					"bound a run: `timeouts` of the resource does. Also from `GAEA_REQUEST_TIMEOUT`.",
 				Validators: []validator.String{durationValidator()},
 			},
 			"salt_api": saltAPIAttribute(),
@@ -238,7 +239,7 @@ func orEnv(v types.String, name string) string {
 }
 
 func (p *gaeaProvider) Resources(context.Context) []func() resource.Resource {
-	return []func() resource.Resource{newTargetGroupResource, newJobTemplateResource, newStateAssignmentResource}
+	return []func() resource.Resource{newTargetGroupResource, newJobTemplateResource, newStateAssignmentResource, newJobResource}
 }
 
 func (p *gaeaProvider) DataSources(context.Context) []func() datasource.DataSource {

@@ -38,8 +38,8 @@ const (
 type runWait struct {
 	session     *session
 	diags       *diag.Diagnostics
-	fields      map[string]any // of the log lines: which resource it is for
-	timeout     time.Duration  // 0: by the run
+	kind, name  string        // of the resource that it is for, for the log
+	timeout     time.Duration // 0: by the run
 	onInterrupt types.String
 	afterwards  string // what comes next where the run goes on without Terraform: a sentence
 }
@@ -53,7 +53,7 @@ func (w *runWait) wait(ctx context.Context, run *gaea.Run) (now *gaea.Run, ended
 	}
 	waiting, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	ctx = w.withFields(ctx)
+	ctx = tflog.SetField(ctx, w.kind, w.name)
 	tflog.Info(ctx, "waiting for a run", map[string]any{"run_id": run.ID, "limit": limit.String()})
 	last, err := w.session.backend.WaitRun(waiting, run.ID, runLog(ctx))
 	if last != nil {
@@ -80,13 +80,6 @@ func (w *runWait) wait(ctx context.Context, run *gaea.Run) (now *gaea.Run, ended
 		w.addLost(run, limit, err)
 	}
 	return run, err == nil, interrupted
-}
-
-func (w *runWait) withFields(ctx context.Context) context.Context {
-	for name, value := range w.fields {
-		ctx = tflog.SetField(ctx, name, value)
-	}
-	return ctx
 }
 
 // lastWord asks once more how a run stands whose wait ended with err: what the wait itself saw last can be half a minute old.

@@ -31,7 +31,7 @@ func schemas(t *testing.T) map[string]*tfprotov6.Schema {
 	for name, s := range resp.DataSourceSchemas {
 		all["data."+name] = s
 	}
-	if len(all) != 5 {
+	if len(all) != 6 {
 		t.Errorf("there are %d schemas", len(all))
 	}
 	return all

@@ -105,7 +105,7 @@ func (a *application) enforce(ctx context.Context) bool {
 	}
 	a.note(run)
 	w := runWait{
-		session: a.session, diags: a.diags, fields: map[string]any{"assignment": a.definition.Name}, timeout: a.timeout,
+		session: a.session, diags: a.diags, kind: "assignment", name: a.definition.Name, timeout: a.timeout,
 		onInterrupt: a.state.OnInterrupt, afterwards: "The next plan shows what it left" + a.session.hint(", and an apply while it still goes on joins it") + ".",
 	}
 	run, ended, interrupted := w.wait(ctx, run)

@@ -240,20 +240,7 @@ func assignmentTimeouts(ctx context.Context) schema.Attribute {
 		Update: true, UpdateDescription: wait,
 		Delete: true, DeleteDescription: "How long to wait for jobd to delete the definition; `" + gaea.Duration(defaultDeleteTimeout).String() + "` where it is not set.",
 	})
-	nested, ok := a.(schema.SingleNestedAttribute)
-	if !ok {
-		return a
-	}
-	nested.MarkdownDescription = "How long Terraform waits. A change of them alone changes nothing on jobd and runs nothing."
-	for name, inner := range nested.Attributes {
-		if text, ok := inner.(schema.StringAttribute); ok {
-			// Their own validator lets "-5m" pass and does not name the attribute.
-			text.Validators = []validator.String{durationValidator()}
-			text.MarkdownDescription, text.Description = text.Description, ""
-			nested.Attributes[name] = text
-		}
-	}
-	return nested
+	return describedTimeouts(a, "How long Terraform waits. A change of them alone changes nothing on jobd and runs nothing.")
 }
 
 // ValidateConfig checks what depends on more than one attribute.
