@@ -74,10 +74,8 @@ func (s *stage) judgeMinion(run *gaea.Run, name string, did swarm.Trace) error {
 		return wrong("it has ended")
 	case did.Told > 1:
 		return wrong("the function ran there more than once")
-	case rm.Outcome == gaea.OutcomeSkipped:
-		if did.Told > 0 {
-			return wrong("it was told")
-		}
+	case rm.Outcome == gaea.OutcomeSkipped && did.Told > 0:
+		return wrong("it was told")
 	case rm.Outcome.Heard() && did.Finished == 0:
 		return wrong("it returned nothing")
 	case !rm.Outcome.Heard() && returned:
