@@ -96,7 +96,7 @@ func (s *stage) busy(ctx context.Context, command string) (*gaea.Run, error) {
 		return nil, err
 	}
 	there := len(s.ids) - len(s.with("down"))
-	return run, settles(ctx, func() error {
+	err = s.settles(ctx, func() error {
 		if run, err = s.Client.GetRun(ctx, run.ID); err != nil {
 			return err
 		}
@@ -109,6 +109,7 @@ func (s *stage) busy(ctx context.Context, command string) (*gaea.Run, error) {
 		}
 		return nil
 	})
+	return run, err
 }
 
 // cancelled cancels a run and waits for its end.
@@ -140,7 +141,7 @@ func (s *stage) nothingRuns(run *gaea.Run) error {
 
 // connected waits until so many minions are.
 func (s *stage) connected(ctx context.Context, n int) error {
-	return settles(ctx, func() error {
+	return s.settles(ctx, func() error {
 		if got := s.swarm.Stats().Connected; got != n {
 			return violation("%d minions are connected, not %d", got, n)
 		}

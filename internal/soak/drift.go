@@ -35,7 +35,7 @@ func playDrift(ctx context.Context, s *stage) error {
 	if err := s.define(ctx); err != nil {
 		return err
 	}
-	if err := s.checked(ctx, nil); err != nil {
+	if err := s.checked(ctx, nil, 0); err != nil {
 		return err
 	}
 	drifting := s.with("drifts")
@@ -45,10 +45,10 @@ func playDrift(ctx context.Context, s *stage) error {
 			return err
 		}
 	}
-	if err := settles(ctx, func() error { return s.drifted(drifting) }); err != nil {
+	if err := s.settles(ctx, func() error { return s.drifted(drifting) }); err != nil {
 		return err
 	}
-	if err := s.checked(ctx, drifting); err != nil {
+	if err := s.checked(ctx, drifting, 0); err != nil {
 		return err
 	}
 	run, err := s.Client.Enforce(ctx, group, gaea.EnforceRequest{}, rand.Text())
@@ -69,7 +69,7 @@ func playDrift(ctx context.Context, s *stage) error {
 	if err := s.drifted(nil); err != nil {
 		return err
 	}
-	return s.checked(ctx, nil)
+	return s.checked(ctx, nil, gaea.Duration(time.Minute)) // the check after the enforcing run is evidence enough
 }
 
 // define makes the group and the assignment.
@@ -101,10 +101,10 @@ func (s *stage) drifted(names []string) error {
 	return nil
 }
 
-// checked makes a test run, and checks that the drift is that of these minions and no other.
-func (s *stage) checked(ctx context.Context, drifting []string) error {
+// checked makes a test run, where there is no evidence of that age, and checks that the drift is that of these minions and no other.
+func (s *stage) checked(ctx context.Context, drifting []string, age gaea.Duration) error {
 	began := time.Now()
-	report, err := s.Client.Check(ctx, group, gaea.CheckRequest{})
+	report, err := s.Client.Check(ctx, group, gaea.CheckRequest{MaxAge: age})
 	if err != nil {
 		return err
 	}

@@ -36,11 +36,11 @@ func playEvents(ctx context.Context, s *stage) error {
 	if err := s.connected(ctx, len(s.ids)); err != nil {
 		return err
 	}
-	if err := settles(ctx, func() error { return s.eventsAre(ctx, since, want) }); err != nil {
+	if err := s.settles(ctx, func() error { return s.eventsAre(ctx, since, want) }); err != nil {
 		return err
 	}
 	for id, jid := range calls {
-		if err := settles(ctx, func() error { return s.called(ctx, id, jid) }); err != nil {
+		if err := s.settles(ctx, func() error { return s.called(ctx, id, jid) }); err != nil {
 			return err
 		}
 	}

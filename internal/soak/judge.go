@@ -17,7 +17,7 @@ import (
 // jobs in the archive with the master's job cache. Returns may come late, so it is not said to be wrong at once.
 func (s *stage) judged(ctx context.Context, id string, minions []string) (*gaea.Run, error) {
 	var run *gaea.Run
-	err := settles(ctx, func() (err error) {
+	err := s.settles(ctx, func() (err error) {
 		if run, err = s.Client.GetRun(ctx, id); err != nil {
 			return err
 		}
@@ -30,7 +30,7 @@ func (s *stage) judged(ctx context.Context, id string, minions []string) (*gaea.
 		if slice.Started.IsZero() {
 			continue
 		}
-		if err := settles(ctx, func() error { return s.kept(ctx, slice.JID) }); err != nil {
+		if err := s.settles(ctx, func() error { return s.kept(ctx, slice.JID) }); err != nil {
 			return nil, err
 		}
 	}

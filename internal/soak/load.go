@@ -47,7 +47,7 @@ func playLoad(ctx context.Context, s *stage) error {
 	}
 	jids = append(jids, calls...)
 	want := int64(loadJobs * len(s.ids))
-	if err := settles(ctx, func() error {
+	if err := s.settles(ctx, func() error {
 		if got := s.swarm.Stats().Returns; got < want {
 			return violation("the master has taken %d of %d returns", got, want)
 		}
@@ -58,7 +58,7 @@ func playLoad(ctx context.Context, s *stage) error {
 	took := time.Since(began)
 	total := 0
 	for _, jid := range jids {
-		if err := settles(ctx, func() error { return s.kept(ctx, jid) }); err != nil {
+		if err := s.settles(ctx, func() error { return s.kept(ctx, jid) }); err != nil {
 			return err
 		}
 		cached, err := s.cached(jid)

@@ -29,7 +29,7 @@ func playMaster(ctx context.Context, s *stage) error {
 	if err != nil {
 		return err
 	}
-	if err := settles(ctx, func() error {
+	if err := s.settles(ctx, func() error {
 		if run, err = s.Client.GetRun(ctx, run.ID); err != nil {
 			return err
 		}

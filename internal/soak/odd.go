@@ -11,8 +11,8 @@ import (
 // oddShare is the share, in percent, of each way to be odd.
 const oddShare = 2
 
-// lateBy is when a late return leaves: when silence has been settled, with any gather time of a stage.
-const lateBy = 25 * time.Second
+// lateBy is when a late return leaves, in gather times: when silence has been settled.
+const lateBy = 6
 
 // oddRoles are all ways of a minion to be odd in a run.
 func oddRoles() []role {
@@ -26,7 +26,7 @@ func oddRoles() []role {
 		{name: "deaf", behaviour: swarm.Behaviour{Silent: true}, outcomes: away},
 		{name: "down", behaviour: swarm.Behaviour{Down: true}, outcomes: away},
 		{name: "twice", behaviour: swarm.Behaviour{Functions: on, Twice: true}, outcomes: succeeds},
-		{name: "late", behaviour: swarm.Behaviour{Functions: on, Late: swarm.Exactly(lateBy)}, outcomes: succeeds, late: true},
+		{name: "late", outcomes: succeeds, late: true},
 		{name: "wrong-jid", behaviour: swarm.Behaviour{Functions: on, WrongJID: true}, outcomes: silent},
 		{name: "huge", behaviour: swarm.Behaviour{Functions: on, Huge: 1 << 20}, outcomes: succeeds},
 		{name: "fails", behaviour: swarm.Behaviour{Functions: on, Fail: 3}, outcomes: []gaea.Outcome{gaea.OutcomeFailed}},
@@ -55,6 +55,11 @@ func oddRoles() []role {
 
 // playOdd makes one run over all, and compares.
 func playOdd(ctx context.Context, s *stage) error {
+	for _, name := range s.with("late") {
+		if err := s.swarm.Behave(name, swarm.Behaviour{Functions: []string{work}, Late: swarm.Exactly(lateBy * s.gather())}); err != nil {
+			return err
+		}
+	}
 	run, err := s.run(ctx, gaea.RunRequest{
 		Function: work, Args: []any{"grüße"}, Target: gaea.Target{Type: gaea.TargetGlob, Expr: "*"}, Timeouts: s.timeouts(),
 	})

@@ -16,6 +16,7 @@ const (
 	acceptLimit = 3 * time.Minute        // for a master to accept all minions
 	runLimit    = 5 * time.Minute        // for a run to end
 	settleLimit = 90 * time.Second       // for what comes after that: late returns, the archive
+	settleEach  = 200 * time.Millisecond // and more for each minion: a master on two cores takes some 140 returns a second
 	poll        = 200 * time.Millisecond // between looks
 )
 
@@ -122,8 +123,8 @@ func tally(run *gaea.Run) string {
 }
 
 // settles waits until check finds nothing wrong, and returns what it found last where it does not in time.
-func settles(ctx context.Context, check func() error) error {
-	limited, cancel := context.WithTimeout(ctx, settleLimit)
+func (s *stage) settles(ctx context.Context, check func() error) error {
+	limited, cancel := context.WithTimeout(ctx, settleLimit+time.Duration(s.Minions)*settleEach)
 	defer cancel()
 	for {
 		err := check()
