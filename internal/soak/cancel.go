@@ -12,8 +12,8 @@ import (
 // longJob is the command of the runs that are cancelled. What a cancel asks of a minion's processes is a command, too.
 const longJob = "sleep 600"
 
-// stubbornTime is how long the job of a minion takes that no kill ends: longer than a cancel waits for it.
-const stubbornTime = 100 * time.Second
+// stubbornJob is the command of a minion that no kill ends. It takes longer than a cancel waits for it.
+const stubbornJob = "sleep 100"
 
 // stoppableRoles are minions of which a cancel can be certain, one way or the other.
 func stoppableRoles() []role {
@@ -68,7 +68,7 @@ func stubbornRoles() []role {
 
 // playStubborn cancels a run, and waits until the jobs that could not be killed return by themselves.
 func playStubborn(ctx context.Context, s *stage) error {
-	run, err := s.busy(ctx, "sleep "+strings.TrimSuffix(stubbornTime.String(), "s"))
+	run, err := s.busy(ctx, stubbornJob)
 	if err != nil {
 		return err
 	}

@@ -9,9 +9,9 @@ import (
 )
 
 // masterRoles are minions whose jobs end before, while and after the master is away. A return that the master did not take is
-// lost, as with real minions that give up.
+// lost, as with real minions that give up; one that has not found the master again when it is asked is away.
 func masterRoles() []role {
-	outcomes := []gaea.Outcome{gaea.OutcomeSucceeded, gaea.OutcomeNoReturn}
+	outcomes := []gaea.Outcome{gaea.OutcomeSucceeded, gaea.OutcomeNoReturn, gaea.OutcomeUnreachable}
 	return []role{
 		{name: plain.name, outcomes: outcomes, behaviour: swarm.Behaviour{}},
 		{name: "soon", percent: 20, outcomes: outcomes, behaviour: swarm.Behaviour{Functions: []string{work}, Slow: swarm.Between(time.Second, 10*time.Second)}},
