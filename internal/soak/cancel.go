@@ -13,7 +13,7 @@ import (
 const longJob = "sleep 600"
 
 // stubbornJob is the command of a minion that no kill ends. It takes longer than a cancel waits for it.
-const stubbornJob = "sleep 100"
+const stubbornJob = "sleep 150"
 
 // stoppableRoles are minions of which a cancel can be certain, one way or the other.
 func stoppableRoles() []role {
