@@ -251,3 +251,18 @@ func settled(s *swarm.Swarm, jobs int) bool {
 	}
 	return finished == jobs && s.Busy("m1") == 0 && returned == s.Stats().Returns
 }
+
+func TestAJobOfAMinionThatLosesItsPowerHasNotComeToItsEnd(t *testing.T) {
+	m := newMaster(t)
+	s := one(t, m, swarm.Behaviour{})
+	const jid = "20261123014509900001"
+	m.tell(jid, "m1", "test.sleep", 60)
+	eventually(t, "the minion runs the job", func() bool { return s.Trace(jid)["m1"].Told == 1 })
+	if err := s.Down("m1"); err != nil {
+		t.Fatal(err)
+	}
+	s.Stop()
+	if trace := s.Trace(jid)["m1"]; trace != (swarm.Trace{Told: 1}) {
+		t.Errorf("the job's trace is %+v", trace)
+	}
+}

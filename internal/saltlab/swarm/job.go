@@ -125,8 +125,8 @@ func (m *minion) runJob(ctx, inner context.Context, j *job) {
 		return
 	}
 	answer := m.call(inner, j, j.told.fun, j.told.args)
-	if !m.leave(j) {
-		return // it was killed, and a killed job sends no return
+	if ctx.Err() != nil || !m.leave(j) {
+		return // the minion has lost its power, or the job was killed: it did not come to its end, and sends no return
 	}
 	m.swarm.journal.note(j.told.jid, m.index, func(tr *Trace) { tr.Finished++ })
 	if j.fate.silent || pause(ctx, j.fate.late) != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -213,5 +214,18 @@ func TestNothingCanBeAskedOfASwarmThatIsStopped(t *testing.T) {
 	}
 	if err := s.Fire(t.Context(), "m2", "tag", nil); err == nil {
 		t.Error("there is no such minion")
+	}
+}
+
+func TestKeysAreMadeOnceAndKept(t *testing.T) {
+	m := newMaster(t)
+	var lines []string
+	for range 2 {
+		s := begin(t, m, swarm.Options{Config: swarm.Config{IDs: []string{"kept"}}, Progress: func(line string) { lines = append(lines, line) }})
+		accepted(t, s)
+		s.Stop()
+	}
+	if len(lines) != 1 || !strings.HasPrefix(lines[0], "making 1 keys") {
+		t.Errorf("two swarms of one minion said %q", lines)
 	}
 }
