@@ -4,18 +4,18 @@ import (
 	"context"
 	"time"
 
-	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive/content"
+	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive/tables"
 )
 
 // WriteBatch implements [archive.Store].
 func (s *Store) WriteBatch(ctx context.Context, master string, b archive.Batch) error {
-	if err := validate(master, b); err != nil || b.Len() == 0 {
+	if err := tables.ValidateBatch(master, b); err != nil || b.Len() == 0 {
 		return err
 	}
 	return s.write(ctx, func(tx *tx) error {
-		id, err := tx.master(master)
+		id, err := tx.Master(master)
 		if err != nil {
 			return err
 		}
@@ -39,23 +39,6 @@ func (s *Store) WriteBatch(ctx context.Context, master string, b archive.Batch) 
 	})
 }
 
-func validate(master string, b archive.Batch) error {
-	if master == "" {
-		return gaea.Invalid("batch", "the batch names no master")
-	}
-	for i := range b.Jobs {
-		if b.Jobs[i].JID == "" {
-			return gaea.Invalid("batch", "a job of %q has no jid", b.Jobs[i].Function)
-		}
-	}
-	for i := range b.Returns {
-		if r := &b.Returns[i]; r.JID == "" || r.Minion == "" {
-			return gaea.Invalid("batch", "a return of %q has no jid or no minion (jid %q, minion %q)", r.Function, r.JID, r.Minion)
-		}
-	}
-	return nil
-}
-
 // batchWriter writes one batch of one master, in one transaction.
 type batchWriter struct {
 	*tx
@@ -73,20 +56,20 @@ type batchWriter struct {
 type references map[int64]int64
 
 // seen notes the newest time in the batch.
-func (w *batchWriter) seen(t time.Time) { w.last = max(w.last, micros(t)) }
+func (w *batchWriter) seen(t time.Time) { w.last = max(w.last, tables.Micros(t)) }
 
 // end writes what was counted.
 func (w *batchWriter) end() error {
 	for id, n := range w.calls {
 		if n != 0 {
-			if err := w.exec(`UPDATE calls SET refs = refs + ? WHERE id = ?`, n, id); err != nil {
+			if err := w.Exec(`UPDATE calls SET refs = refs + ? WHERE id = ?`, n, id); err != nil {
 				return err
 			}
 		}
 	}
 	for id, n := range w.contents {
 		if n != 0 {
-			if err := w.exec(`UPDATE contents SET refs = refs + ? WHERE id = ?`, n, id); err != nil {
+			if err := w.Exec(`UPDATE contents SET refs = refs + ? WHERE id = ?`, n, id); err != nil {
 				return err
 			}
 		}
@@ -99,6 +82,6 @@ func (w *batchWriter) end() error {
 			return err
 		}
 	}
-	return w.exec(`UPDATE masters SET last_stamp = max(last_stamp, ?), jobs = jobs + ?, returns = returns + ?, events = events + ? WHERE id = ?`,
+	return w.Exec(`UPDATE masters SET last_stamp = max(last_stamp, ?), jobs = jobs + ?, returns = returns + ?, events = events + ? WHERE id = ?`,
 		w.last, w.jobs, w.returns, w.events, w.master)
 }

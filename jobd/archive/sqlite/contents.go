@@ -2,12 +2,13 @@ package sqlite
 
 import (
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive/content"
+	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive/tables"
 )
 
 // content stores what is the same in a body, once, and returns its number. Whoever points at it counts that in w.contents.
 func (w *batchWriter) content(b content.Body) (int64, error) {
 	digest := b.Digest()
-	if id, ok := w.names.contents.get(digest); ok {
+	if id, ok := w.names.contents.Get(digest); ok {
 		return id, nil
 	}
 	id, inserted, err := w.insert(`INSERT INTO contents (digest, refs) VALUES (?, 1) ON CONFLICT DO NOTHING`, digest[:])
@@ -19,39 +20,39 @@ func (w *batchWriter) content(b content.Body) (int64, error) {
 		if len(b.Holes) > 0 {
 			holes = b.Holes
 		}
-		err = w.exec(`INSERT INTO content_bodies (content_id, body, holes) VALUES (?, ?, ?)`, id, string(b.Same), holes)
+		err = w.Exec(`INSERT INTO content_bodies (content_id, body, holes) VALUES (?, ?, ?)`, id, string(b.Same), holes)
 		// A new content is mostly for one return: it is stored with that reference, so that nothing is left to count.
 		w.contents[id]--
 		w.bodies++
 	default:
-		err = w.row(`SELECT id FROM contents WHERE digest = ?`, digest[:]).Scan(&id)
+		err = w.Row(`SELECT id FROM contents WHERE digest = ?`, digest[:]).Scan(&id)
 	}
 	if err == nil {
-		w.names.contents.put(digest, id)
+		w.names.contents.Put(digest, id)
 	}
 	return id, err
 }
 
 // dropUnused deletes contents and calls that nothing points at.
 func (t *tx) dropUnused() error {
-	if err := t.exec(`DELETE FROM content_bodies WHERE content_id IN (SELECT id FROM contents WHERE refs = 0)`); err != nil {
+	if err := t.Exec(`DELETE FROM content_bodies WHERE content_id IN (SELECT id FROM contents WHERE refs = 0)`); err != nil {
 		return err
 	}
 	var gone int64
-	err := t.each(`DELETE FROM contents WHERE refs = 0 RETURNING digest`, func(row scanner) error {
+	err := t.Each(`DELETE FROM contents WHERE refs = 0 RETURNING digest`, func(row tables.Scanner) error {
 		var digest []byte
 		err := row.Scan(&digest)
-		t.names.contents.drop(content.Digest(digest))
+		t.names.contents.Drop(content.Digest(digest))
 		gone++
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	err = t.each(`DELETE FROM calls WHERE refs = 0 RETURNING digest`, func(row scanner) error {
+	err = t.Each(`DELETE FROM calls WHERE refs = 0 RETURNING digest`, func(row tables.Scanner) error {
 		var digest []byte
 		err := row.Scan(&digest)
-		t.names.calls.drop([32]byte(digest))
+		t.names.calls.Drop([32]byte(digest))
 		return err
 	})
 	if err != nil {
@@ -65,5 +66,5 @@ func (t *tx) addContents(n int64) error {
 	if n == 0 {
 		return nil
 	}
-	return t.exec(`UPDATE totals SET rows = rows + ? WHERE name = 'contents'`, n)
+	return t.Exec(`UPDATE totals SET rows = rows + ? WHERE name = 'contents'`, n)
 }

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 
 	"modernc.org/sqlite"
@@ -46,14 +45,6 @@ func (s *Store) told(err error) error {
 	default:
 		return gaea.Wrap(err, gaea.CodeInternal, "the archive in %s failed; jobd's log has the cause", s.path)
 	}
-}
-
-// missing makes CodeNotFound of a query without rows, and leaves other errors alone.
-func missing(err error, format string, args ...any) error {
-	if errors.Is(err, sql.ErrNoRows) {
-		return gaea.Errorf(gaea.CodeNotFound, format, args...)
-	}
-	return err
 }
 
 // taken says whether a row was refused because another has its key.

@@ -2,20 +2,21 @@ package sqlite
 
 import (
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive/content"
+	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive/tables"
 )
 
 // names remembers the numbers of rows that stand for texts, so that a batch looks up only what is new in it, and what was
 // written of active runs. Only the writer uses it, in its turn; it is forgotten whenever it could be wrong.
 type names struct {
-	masters  *cache[string, int64]
-	minions  *cache[minionName, int64]
-	states   *cache[stateName, int64]
-	keys     *cache[minionName, int64] // state keys by master
-	sets     *cache[[32]byte, int64]
-	calls    *cache[[32]byte, int64]
-	contents *cache[content.Digest, int64]
-	jobs     *cache[jobName, *job]
-	runs     *cache[string, *savedRun]
+	masters  *tables.Cache[string, int64]
+	minions  *tables.Cache[minionName, int64]
+	states   *tables.Cache[stateName, int64]
+	keys     *tables.Cache[minionName, int64] // state keys by master
+	sets     *tables.Cache[[32]byte, int64]
+	calls    *tables.Cache[[32]byte, int64]
+	contents *tables.Cache[content.Digest, int64]
+	jobs     *tables.Cache[jobName, *tables.Job]
+	runs     *tables.Cache[string, *tables.SavedRun]
 }
 
 type minionName struct {
@@ -41,52 +42,54 @@ const (
 
 func newNames() *names {
 	return &names{
-		masters:  newCache[string, int64](rememberFew),
-		minions:  newCache[minionName, int64](rememberMinions),
-		states:   newCache[stateName, int64](rememberStates),
-		keys:     newCache[minionName, int64](rememberFew),
-		sets:     newCache[[32]byte, int64](rememberJobs),
-		calls:    newCache[[32]byte, int64](rememberJobs),
-		contents: newCache[content.Digest, int64](rememberContents),
-		jobs:     newCache[jobName, *job](rememberJobs),
-		runs:     newCache[string, *savedRun](rememberFew),
+		masters:  tables.NewCache[string, int64](rememberFew),
+		minions:  tables.NewCache[minionName, int64](rememberMinions),
+		states:   tables.NewCache[stateName, int64](rememberStates),
+		keys:     tables.NewCache[minionName, int64](rememberFew),
+		sets:     tables.NewCache[[32]byte, int64](rememberJobs),
+		calls:    tables.NewCache[[32]byte, int64](rememberJobs),
+		contents: tables.NewCache[content.Digest, int64](rememberContents),
+		jobs:     tables.NewCache[jobName, *tables.Job](rememberJobs),
+		runs:     tables.NewCache[string, *tables.SavedRun](rememberFew),
 	}
 }
 
 func (n *names) forget() {
-	n.masters.clear()
-	n.minions.clear()
-	n.states.clear()
-	n.keys.clear()
-	n.sets.clear()
-	n.calls.clear()
-	n.contents.clear()
-	n.jobs.clear()
-	n.runs.clear()
+	n.masters.Clear()
+	n.minions.Clear()
+	n.states.Clear()
+	n.keys.Clear()
+	n.sets.Clear()
+	n.calls.Clear()
+	n.contents.Clear()
+	n.jobs.Clear()
+	n.runs.Clear()
 }
 
 // number finds the number of something, or gives it one.
-func number[K comparable](t *tx, c *cache[K, int64], key K, insert, find string, args ...any) (int64, error) {
-	if id, ok := c.get(key); ok {
+func number[K comparable](t *tx, c *tables.Cache[K, int64], key K, insert, find string, args ...any) (int64, error) {
+	if id, ok := c.Get(key); ok {
 		return id, nil
 	}
 	id, inserted, err := t.insert(insert, args...)
 	if err == nil && !inserted {
-		err = t.row(find, args...).Scan(&id)
+		err = t.Row(find, args...).Scan(&id)
 	}
 	if err == nil {
-		c.put(key, id)
+		c.Put(key, id)
 	}
 	return id, err
 }
 
-func (t *tx) master(name string) (int64, error) {
+// Master implements [tables.Tx].
+func (t *tx) Master(name string) (int64, error) {
 	return number(t, t.names.masters, name,
 		`INSERT INTO masters (name) VALUES (?) ON CONFLICT DO NOTHING`,
 		`SELECT id FROM masters WHERE name = ?`, name)
 }
 
-func (t *tx) minion(master int64, name string) (int64, error) {
+// Minion implements [tables.Tx].
+func (t *tx) Minion(master int64, name string) (int64, error) {
 	return number(t, t.names.minions, minionName{master, name},
 		`INSERT INTO minions (master_id, name) VALUES (?, ?) ON CONFLICT DO NOTHING`,
 		`SELECT id FROM minions WHERE master_id = ? AND name = ?`, master, name)
@@ -98,8 +101,18 @@ func (t *tx) state(key, sls string) (int64, error) {
 		`SELECT id FROM states WHERE state = ? AND sls = ?`, key, sls)
 }
 
-func (t *tx) stateKey(master int64, key string) (int64, error) {
+// StateKey implements [tables.Tx].
+func (t *tx) StateKey(master int64, key string) (int64, error) {
 	return number(t, t.names.keys, minionName{master, key},
 		`INSERT INTO state_keys (master_id, state_key) VALUES (?, ?) ON CONFLICT DO NOTHING`,
 		`SELECT id FROM state_keys WHERE master_id = ? AND state_key = ?`, master, key)
 }
+
+// SavedRun implements [tables.Tx].
+func (t *tx) SavedRun(id string) (*tables.SavedRun, bool) { return t.names.runs.Get(id) }
+
+// RememberRun implements [tables.Tx].
+func (t *tx) RememberRun(id string, r *tables.SavedRun) { t.names.runs.Put(id, r) }
+
+// ForgetRun implements [tables.Tx].
+func (t *tx) ForgetRun(id string) { t.names.runs.Drop(id) }

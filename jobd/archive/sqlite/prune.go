@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
+	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive/tables"
 )
 
 // Prune implements [archive.Store].
@@ -16,7 +17,7 @@ func (s *Store) Prune(ctx context.Context, before time.Time, limit int) (int, er
 	var deleted int
 	err := s.write(ctx, func(tx *tx) error {
 		p := &pruner{
-			tx: tx, before: micros(before), asked: micros(before.Add(-askedEvery)), day: min(micros(before), micros(s.now().Add(-keyLife))),
+			tx: tx, before: tables.Micros(before), asked: tables.Micros(before.Add(-tables.AskedEvery)), day: min(tables.Micros(before), tables.Micros(s.now().Add(-tables.KeyLife))),
 			left: limit, gone: map[int64]*gone{},
 		}
 		if err := p.protect(); err != nil {
@@ -64,7 +65,7 @@ func (p *pruner) of(master int64) *gone {
 
 func (p *pruner) count() error {
 	for master, g := range p.gone {
-		err := p.exec(`UPDATE masters SET jobs = jobs - ?, returns = returns - ?, events = events - ? WHERE id = ?`, g.jobs, g.returns, g.events, master)
+		err := p.Exec(`UPDATE masters SET jobs = jobs - ?, returns = returns - ?, events = events - ? WHERE id = ?`, g.jobs, g.returns, g.events, master)
 		if err != nil {
 			return err
 		}
@@ -74,14 +75,14 @@ func (p *pruner) count() error {
 
 // protect notes which old returns are the newest evidence that somebody asks about.
 func (p *pruner) protect() error {
-	err := p.exec(`CREATE TEMP TABLE IF NOT EXISTS kept (job_id INTEGER, minion_id INTEGER, PRIMARY KEY (job_id, minion_id)) WITHOUT ROWID`)
+	err := p.Exec(`CREATE TEMP TABLE IF NOT EXISTS kept (job_id INTEGER, minion_id INTEGER, PRIMARY KEY (job_id, minion_id)) WITHOUT ROWID`)
 	if err == nil {
-		err = p.exec(`DELETE FROM kept`)
+		err = p.Exec(`DELETE FROM kept`)
 	}
 	if err != nil {
 		return err
 	}
-	return p.exec(`INSERT OR IGNORE INTO kept SELECT e.job_id, e.minion_id FROM state_keys k JOIN evidence e ON e.state_key_id = k.id
+	return p.Exec(`INSERT OR IGNORE INTO kept SELECT e.job_id, e.minion_id FROM state_keys k JOIN evidence e ON e.state_key_id = k.id
 		WHERE k.asked >= ? AND e.stamp < ?`, p.asked, p.before)
 }
 
@@ -97,11 +98,11 @@ func (p *pruner) jobs() error {
 	last := oldJob{started: math.MinInt64}
 	for p.left > 0 {
 		var old []oldJob
-		err := p.each(`SELECT j.id, j.master_id, j.started, j.call_id, j.jid FROM jobs j
+		err := p.Each(`SELECT j.id, j.master_id, j.started, j.call_id, j.jid FROM jobs j
 			WHERE j.started < ?1 AND (j.started, j.id) > (?2, ?3)
 			AND NOT EXISTS (SELECT 1 FROM runs u LEFT JOIN runs p ON p.id = u.parent AND u.kind = 'action' WHERE u.id = j.run_id AND (u.active OR p.active))
 			AND NOT EXISTS (SELECT 1 FROM returns r WHERE r.job_id = j.id AND r.stamp >= ?1)
-			ORDER BY j.started, j.id LIMIT ?4`, func(row scanner) error {
+			ORDER BY j.started, j.id LIMIT ?4`, func(row tables.Scanner) error {
 			var j oldJob
 			err := row.Scan(&j.id, &j.master, &j.started, &j.call, &j.jid)
 			old = append(old, j)
@@ -140,18 +141,18 @@ func (p *pruner) job(j oldJob) error {
 			(SELECT c.state_key_id, r.minion_id FROM returns r JOIN calls c ON c.id = r.call_id WHERE` + goes + ` AND c.state_key_id IS NOT NULL)`,
 	}
 	for _, text := range statements {
-		if err := p.exec(text, j.id); err != nil {
+		if err := p.Exec(text, j.id); err != nil {
 			return err
 		}
 	}
-	n, err := p.change(`DELETE FROM returns AS r WHERE`+goes, j.id)
+	n, err := p.Change(`DELETE FROM returns AS r WHERE`+goes, j.id)
 	if err != nil {
 		return err
 	}
 	p.of(j.master).returns += n
 	p.went(int(n))
 	var kept bool
-	if err := p.row(`SELECT EXISTS (SELECT 1 FROM returns WHERE job_id = ?)`, j.id).Scan(&kept); err != nil || kept {
+	if err := p.Row(`SELECT EXISTS (SELECT 1 FROM returns WHERE job_id = ?)`, j.id).Scan(&kept); err != nil || kept {
 		return err
 	}
 	return p.bareJob(j)
@@ -160,7 +161,7 @@ func (p *pruner) job(j oldJob) error {
 // bareJob deletes a job without returns, and the minion lists that were only its own.
 func (p *pruner) bareJob(j oldJob) error {
 	var sets []int64
-	err := p.each(`SELECT DISTINCT set_id FROM job_minions WHERE job_id = ?`, func(row scanner) error {
+	err := p.Each(`SELECT DISTINCT set_id FROM job_minions WHERE job_id = ?`, func(row tables.Scanner) error {
 		var id int64
 		err := row.Scan(&id)
 		sets = append(sets, id)
@@ -169,24 +170,24 @@ func (p *pruner) bareJob(j oldJob) error {
 	if err != nil {
 		return err
 	}
-	if err := p.exec(`DELETE FROM jobs WHERE id = ?`, j.id); err != nil {
+	if err := p.Exec(`DELETE FROM jobs WHERE id = ?`, j.id); err != nil {
 		return err
 	}
-	if err := p.exec(`DELETE FROM job_notes WHERE master_id = ? AND jid = ?`, j.master, j.jid); err != nil {
+	if err := p.Exec(`DELETE FROM job_notes WHERE master_id = ? AND jid = ?`, j.master, j.jid); err != nil {
 		return err
 	}
-	if err := p.exec(`UPDATE calls SET refs = refs - 1 WHERE id = ?`, j.call); err != nil {
+	if err := p.Exec(`UPDATE calls SET refs = refs - 1 WHERE id = ?`, j.call); err != nil {
 		return err
 	}
-	p.names.jobs.drop(jobName{j.master, j.jid})
+	p.names.jobs.Drop(jobName{j.master, j.jid})
 	p.of(j.master).jobs++
 	p.went(1)
 	for _, set := range sets {
-		err := p.each(`DELETE FROM minion_sets WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM job_minions WHERE set_id = ?1) RETURNING digest`,
-			func(row scanner) error {
+		err := p.Each(`DELETE FROM minion_sets WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM job_minions WHERE set_id = ?1) RETURNING digest`,
+			func(row tables.Scanner) error {
 				var digest []byte
 				err := row.Scan(&digest)
-				p.names.sets.drop([32]byte(digest))
+				p.names.sets.Drop([32]byte(digest))
 				return err
 			}, set)
 		if err != nil {
@@ -203,8 +204,8 @@ func (p *pruner) went(n int) {
 }
 
 func (p *pruner) events() error {
-	return p.each(`DELETE FROM events WHERE id IN (SELECT id FROM events WHERE stamp < ? ORDER BY stamp LIMIT ?) RETURNING master_id`,
-		func(row scanner) error {
+	return p.Each(`DELETE FROM events WHERE id IN (SELECT id FROM events WHERE stamp < ? ORDER BY stamp LIMIT ?) RETURNING master_id`,
+		func(row tables.Scanner) error {
 			var master int64
 			err := row.Scan(&master)
 			p.of(master).events++
@@ -222,7 +223,7 @@ func (p *pruner) leftovers() error {
 	for _, d := range []struct {
 		text string
 		args []any
-		drop func(row scanner) error
+		drop func(row tables.Scanner) error
 	}{
 		{`DELETE FROM silences WHERE (state_key_id, minion_id) IN (SELECT s.state_key_id, s.minion_id FROM state_keys k
 			JOIN silences s ON s.state_key_id = k.id WHERE k.asked < ? AND s.stamp < ? LIMIT ?) RETURNING 1`, []any{p.asked, p.before}, nil},
@@ -242,7 +243,7 @@ func (p *pruner) leftovers() error {
 		if p.left <= 0 {
 			return nil
 		}
-		err := p.each(d.text, func(row scanner) error {
+		err := p.Each(d.text, func(row tables.Scanner) error {
 			p.went(1)
 			if d.drop == nil {
 				return nil
@@ -256,16 +257,16 @@ func (p *pruner) leftovers() error {
 	return nil
 }
 
-func (p *pruner) dropStateKey(row scanner) error {
+func (p *pruner) dropStateKey(row tables.Scanner) error {
 	var n minionName
 	err := row.Scan(&n.master, &n.name)
-	p.names.keys.drop(n)
+	p.names.keys.Drop(n)
 	return err
 }
 
-func (p *pruner) dropState(row scanner) error {
+func (p *pruner) dropState(row tables.Scanner) error {
 	var n stateName
 	err := row.Scan(&n.key, &n.sls)
-	p.names.states.drop(n)
+	p.names.states.Drop(n)
 	return err
 }

@@ -1,5 +1,7 @@
 package sqlite
 
+import "github.com/gaea-salt/terraform-provider-gaea/jobd/archive/tables"
+
 // runs deletes runs that have ended, but not the newest of each kind of an assignment. The runs of a run's actions stay as
 // long as it does and go with it, first; so it stays while one of them is active. Those whose parent is not there go as any
 // run does.
@@ -40,9 +42,9 @@ func (p *pruner) runWithActions(id string) error {
 
 // run deletes one run. Its minions count as rows, not as things.
 func (p *pruner) run(id string) error {
-	n, err := p.change(`DELETE FROM run_minions WHERE run_id = ?`, id)
+	n, err := p.Change(`DELETE FROM run_minions WHERE run_id = ?`, id)
 	if err == nil {
-		err = p.exec(`DELETE FROM runs WHERE id = ?`, id)
+		err = p.Exec(`DELETE FROM runs WHERE id = ?`, id)
 	}
 	p.left -= int(n)
 	p.went(1)
@@ -51,7 +53,7 @@ func (p *pruner) run(id string) error {
 
 func (p *pruner) ids(text string, args ...any) ([]string, error) {
 	var list []string
-	err := p.each(text, func(row scanner) error {
+	err := p.Each(text, func(row tables.Scanner) error {
 		var id string
 		err := row.Scan(&id)
 		list = append(list, id)

@@ -3,13 +3,14 @@ package sqlite
 import (
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive/content"
+	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive/tables"
 )
 
 // newReturn is a return on its way into the tables.
 type newReturn struct {
 	*gaea.Return
 	stamp, outcome, source int64
-	job                    *job
+	job                    *tables.Job
 	minion, call           int64
 	content                any // number, or nil where there is no body
 	cuts                   []byte
@@ -49,29 +50,26 @@ func (w *batchWriter) ret(r *gaea.Return) error {
 }
 
 func (w *batchWriter) prepare(r *gaea.Return) (*newReturn, error) {
-	n := &newReturn{Return: r, stamp: micros(r.Stamp)}
+	n := &newReturn{Return: r, stamp: tables.Micros(r.Stamp)}
 	var err error
-	if n.outcome, err = outcomeCode(r.Outcome); err != nil {
+	if n.outcome, err = tables.OutcomeCode(r.Outcome); err != nil {
 		return nil, err
 	}
-	if n.source, err = sourceCode(r.Source); err != nil {
-		return nil, err
-	}
-	if n.minion, err = w.minion(w.master, r.Minion); err != nil {
-		return nil, err
-	}
-	how, err := originCode(r.Origin)
+	h, err := tables.HeadOfReturn(r)
 	if err != nil {
 		return nil, err
 	}
-	if err := w.note(r.JID, note{stamp: n.stamp, schedule: r.Schedule}); err != nil {
+	n.source = h.Source
+	if n.minion, err = w.Minion(w.master, r.Minion); err != nil {
 		return nil, err
 	}
-	h := head{origin: origin{empty: r.Function == "", source: n.source, started: n.stamp, minion: r.Minion}, call: callOfReturn(r), how: how}
+	if err := w.note(r.JID, tables.Note{Stamp: n.stamp, Schedule: r.Schedule}); err != nil {
+		return nil, err
+	}
 	if n.job, err = w.job(r.JID, &h); err != nil {
 		return nil, err
 	}
-	if n.call, err = w.call(&h.call); err != nil {
+	if n.call, err = w.call(&h.Call); err != nil {
 		return nil, err
 	}
 	return n, w.body(n)
@@ -94,9 +92,9 @@ func (w *batchWriter) body(n *newReturn) error {
 		n.content = id
 	}
 	if len(n.States) > 0 && !follows {
-		list, err := marshal(kept(n.States))
+		list, err := tables.StateList(n.Return)
 		if err != nil {
-			return gaea.Wrap(err, gaea.CodeInvalid, "the states of the return of %q for job %s are no JSON", n.Minion, n.JID)
+			return err
 		}
 		n.states = list
 	}
@@ -109,13 +107,13 @@ func (w *batchWriter) insertReturn(n *newReturn) (bool, error) {
 		retcode = int64(*n.Retcode)
 	}
 	if n.Success != nil {
-		success = truth(*n.Success)
+		success = *n.Success
 	}
-	changed, err := w.change(`INSERT INTO returns
+	changed, err := w.Change(`INSERT INTO returns
 		(job_id, minion_id, stamp, outcome, source, call_id, content_id, retcode, success, message, states, unclean, cuts, state_list)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-		n.job.id, n.minion, n.stamp, n.outcome, n.source, n.call, n.content, retcode, success, text(n.Message), int64(len(n.States)),
-		n.unclean(), text(n.cuts), n.states)
+		n.job.ID, n.minion, n.stamp, n.outcome, n.source, n.call, n.content, retcode, success, tables.Text(n.Message), int64(len(n.States)),
+		n.unclean(), tables.Text(n.cuts), n.states)
 	return changed > 0, err
 }
 
@@ -132,9 +130,9 @@ func (n *newReturn) unclean() (count int64) {
 // removeUnheard removes the stored row of a return where that is only a word about it.
 func (w *batchWriter) removeUnheard(n *newReturn) (bool, error) {
 	var outcome, callID, contentID int64
-	err := w.row(`SELECT outcome, call_id, ifnull(content_id, 0) FROM returns WHERE job_id = ? AND minion_id = ?`, n.job.id, n.minion).
+	err := w.Row(`SELECT outcome, call_id, ifnull(content_id, 0) FROM returns WHERE job_id = ? AND minion_id = ?`, n.job.ID, n.minion).
 		Scan(&outcome, &callID, &contentID)
-	if err != nil || outcomeOf(outcome).Heard() {
+	if err != nil || tables.OutcomeOf(outcome).Heard() {
 		return false, err
 	}
 	w.returns--
@@ -143,14 +141,14 @@ func (w *batchWriter) removeUnheard(n *newReturn) (bool, error) {
 		w.contents[contentID]--
 	}
 	w.unused = true
-	return true, w.exec(`DELETE FROM returns WHERE job_id = ? AND minion_id = ?`, n.job.id, n.minion)
+	return true, w.Exec(`DELETE FROM returns WHERE job_id = ? AND minion_id = ?`, n.job.ID, n.minion)
 }
 
 // stateResults stores the states that are not clean, and how each one stood last.
 func (w *batchWriter) stateResults(n *newReturn) error {
 	for i := range n.States {
 		s := &n.States[i]
-		outcome, err := outcomeCode(s.Outcome)
+		outcome, err := tables.OutcomeCode(s.Outcome)
 		if err != nil {
 			return err
 		}
@@ -159,18 +157,18 @@ func (w *batchWriter) stateResults(n *newReturn) error {
 			return err
 		}
 		if s.Outcome != gaea.OutcomeInSync {
-			err = w.exec(`INSERT INTO state_results (job_id, minion_id, place, state_id, outcome) VALUES (?, ?, ?, ?, ?)`,
-				n.job.id, n.minion, int64(i), id, outcome)
+			err = w.Exec(`INSERT INTO state_results (job_id, minion_id, place, state_id, outcome) VALUES (?, ?, ?, ?, ?)`,
+				n.job.ID, n.minion, int64(i), id, outcome)
 			if err != nil {
 				return err
 			}
 		}
 		// Of two returns with one stamp the later job counts, so that the order of writing does not matter.
-		err = w.exec(`INSERT INTO state_latest (minion_id, state_id, stamp, job_id, outcome, test) VALUES (?, ?, ?, ?, ?, ?)
+		err = w.Exec(`INSERT INTO state_latest (minion_id, state_id, stamp, job_id, outcome, test) VALUES (?, ?, ?, ?, ?, ?)
 			ON CONFLICT DO UPDATE SET stamp = excluded.stamp, job_id = excluded.job_id, outcome = excluded.outcome, test = excluded.test
 			WHERE excluded.stamp > stamp OR (excluded.stamp = stamp AND
 				(SELECT jid FROM jobs WHERE id = excluded.job_id) > (SELECT jid FROM jobs WHERE id = state_latest.job_id))`,
-			n.minion, id, n.stamp, n.job.id, outcome, truth(n.Test))
+			n.minion, id, n.stamp, n.job.ID, outcome, n.Test)
 		if err != nil {
 			return err
 		}
@@ -183,12 +181,12 @@ func (w *batchWriter) evidence(n *newReturn) error {
 	if n.StateKey == "" || !n.Outcome.Heard() || n.Busy() {
 		return nil
 	}
-	key, err := w.stateKey(w.master, n.StateKey)
+	key, err := w.StateKey(w.master, n.StateKey)
 	if err != nil {
 		return err
 	}
-	return w.exec(`INSERT INTO evidence (state_key_id, minion_id, stamp, jid, job_id) VALUES (?, ?, ?, ?, ?)
+	return w.Exec(`INSERT INTO evidence (state_key_id, minion_id, stamp, jid, job_id) VALUES (?, ?, ?, ?, ?)
 		ON CONFLICT DO UPDATE SET stamp = excluded.stamp, jid = excluded.jid, job_id = excluded.job_id
 		WHERE (excluded.stamp, excluded.jid) > (stamp, jid)`,
-		key, n.minion, n.stamp, n.JID, n.job.id)
+		key, n.minion, n.stamp, n.JID, n.job.ID)
 }

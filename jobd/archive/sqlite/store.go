@@ -18,6 +18,7 @@ import (
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive"
+	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive/tables"
 )
 
 // Options are the settings of a [Store]. The zero Options is good for jobd.
@@ -36,15 +37,14 @@ type Options struct {
 
 // Store is an archive in one SQLite file.
 type Store struct {
+	*tables.Store
 	path    string
-	sealer  archive.Sealer
 	logger  *slog.Logger
 	now     gaea.Clock
 	slow    time.Duration
 	readers *sql.DB
 	writer  *writer
 	names   *names
-	asked   *askedKeys
 
 	closing sync.Once
 	closed  atomic.Bool
@@ -57,7 +57,7 @@ var _ archive.Store = (*Store)(nil)
 // Secrets are sealed with the sealer. CodeUnavailable, with the path and what it needs, where that cannot be done, and where
 // the file was written by a newer jobd.
 func Open(ctx context.Context, path string, sealer archive.Sealer, opts Options) (*Store, error) {
-	s := &Store{path: path, sealer: sealer, logger: opts.Logger, now: opts.Now, slow: opts.SlowWrite, asked: newAskedKeys()}
+	s := &Store{path: path, logger: opts.Logger, now: opts.Now, slow: opts.SlowWrite}
 	if s.logger == nil {
 		s.logger = slog.New(slog.DiscardHandler)
 	}
@@ -81,7 +81,11 @@ func Open(ctx context.Context, path string, sealer archive.Sealer, opts Options)
 		return nil, s.told(err)
 	}
 	db.SetMaxOpenConns(1)
-	if err = migrate(ctx, db, path, s.logger); err != nil {
+	m, err := migrator(db)
+	if err == nil {
+		err = tables.Migrate(ctx, m, path, s.logger)
+	}
+	if err != nil {
 		return nil, errors.Join(s.told(err), db.Close())
 	}
 	if s.writer, err = newWriter(ctx, db); err != nil {
@@ -93,6 +97,7 @@ func Open(ctx context.Context, path string, sealer archive.Sealer, opts Options)
 	s.readers.SetMaxOpenConns(opts.Readers)
 	s.readers.SetMaxIdleConns(opts.Readers)
 	s.names = newNames()
+	s.Store = tables.New(database{s}, dialect, sealer, s.now, s.logger)
 	return s, nil
 }
 
@@ -111,22 +116,22 @@ func (s *Store) Close() error {
 
 // Check implements [archive.Store].
 func (s *Store) Check(ctx context.Context) error {
-	err := s.read(ctx, func(q query) error {
+	err := s.read(ctx, func(q tables.Query) error {
 		var n int
-		return q.row(`SELECT count(*) FROM masters`).Scan(&n)
+		return q.Row(`SELECT count(*) FROM masters`).Scan(&n)
 	})
 	if err != nil {
 		return err
 	}
 	// A write that changes nothing still takes the lock: it fails where another process holds it, or the file is read-only.
-	return s.write(ctx, func(tx *tx) error { return tx.exec(`UPDATE masters SET name = name WHERE id = -1`) })
+	return s.write(ctx, func(tx *tx) error { return tx.Exec(`UPDATE masters SET name = name WHERE id = -1`) })
 }
 
 // Stats implements [archive.Store].
 func (s *Store) Stats(ctx context.Context) (archive.Stats, error) {
 	var st archive.Stats
-	err := s.read(ctx, func(q query) error {
-		return q.row(`SELECT ifnull(sum(jobs), 0), ifnull(sum(returns), 0), ifnull(sum(events), 0),
+	err := s.read(ctx, func(q tables.Query) error {
+		return q.Row(`SELECT ifnull(sum(jobs), 0), ifnull(sum(returns), 0), ifnull(sum(events), 0),
 			(SELECT rows FROM totals WHERE name = 'contents') FROM masters`).
 			Scan(&st.Jobs, &st.Returns, &st.Events, &st.Contents)
 	})
@@ -139,7 +144,7 @@ func (s *Store) Stats(ctx context.Context) (archive.Stats, error) {
 }
 
 // read calls f with one snapshot of the archive. Errors come back as [gaea.Error].
-func (s *Store) read(ctx context.Context, f func(q query) error) error {
+func (s *Store) read(ctx context.Context, f func(q tables.Query) error) error {
 	snapshot, err := s.readers.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 	if err == nil {
 		err = f(view{ctx, snapshot, map[string]statement{}})
@@ -156,4 +161,22 @@ func (s *Store) write(ctx context.Context, f func(tx *tx) error) error {
 		s.logger.WarnContext(ctx, "a write to the database took long, with the wait for its turn", "database", s.path, "took", took, "error", err)
 	}
 	return err
+}
+
+// database is a store as [tables.Store] knows it.
+type database struct{ s *Store }
+
+// Read implements [tables.Database].
+func (d database) Read(ctx context.Context, f func(q tables.Query) error) error {
+	return d.s.read(ctx, f)
+}
+
+// Write implements [tables.Database].
+func (d database) Write(ctx context.Context, f func(tx tables.Tx) error) error {
+	return d.s.write(ctx, func(t *tx) error { return f(t) })
+}
+
+// WriteRun implements [tables.Database]: there is one writer at a time for everything.
+func (d database) WriteRun(ctx context.Context, _ string, f func(tx tables.Tx) error) error {
+	return d.Write(ctx, f)
 }

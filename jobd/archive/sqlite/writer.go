@@ -1,6 +1,8 @@
 package sqlite
 
 import (
+	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive/tables"
+
 	"context"
 	"database/sql"
 	"errors"
@@ -59,7 +61,7 @@ func (w *writer) do(ctx context.Context, n *names, f func(*tx) error) error {
 	defer func() { w.turn <- struct{}{} }()
 
 	t := &tx{writer: w, names: n}
-	if err := t.exec(`BEGIN IMMEDIATE`); err != nil {
+	if err := t.Exec(`BEGIN IMMEDIATE`); err != nil {
 		return err
 	}
 	err := t.refresh()
@@ -70,11 +72,11 @@ func (w *writer) do(ctx context.Context, n *names, f func(*tx) error) error {
 		err = ctx.Err()
 	}
 	if err == nil {
-		err = t.exec(`COMMIT`)
+		err = t.Exec(`COMMIT`)
 	}
 	if err != nil {
 		n.forget()
-		t.exec(`ROLLBACK`) //nolint:errcheck // SQLite may have rolled back by itself
+		t.Exec(`ROLLBACK`) //nolint:errcheck // SQLite may have rolled back by itself
 	}
 	return err
 }
@@ -82,7 +84,7 @@ func (w *writer) do(ctx context.Context, n *names, f func(*tx) error) error {
 // refresh forgets what is remembered of the tables where another process has changed them.
 func (t *tx) refresh() error {
 	var version int64
-	if err := t.row(`PRAGMA data_version`).Scan(&version); err != nil {
+	if err := t.Row(`PRAGMA data_version`).Scan(&version); err != nil {
 		return err
 	}
 	if version != t.version {
@@ -105,14 +107,14 @@ func (t *tx) stmt(text string) (statement, error) {
 	return s, nil
 }
 
-// exec carries out a statement.
-func (t *tx) exec(text string, args ...any) error {
-	_, err := t.change(text, args...)
+// Exec carries out a statement.
+func (t *tx) Exec(text string, args ...any) error {
+	_, err := t.Change(text, args...)
 	return err
 }
 
-// change carries out a statement and returns how many rows it changed.
-func (t *tx) change(text string, args ...any) (int64, error) {
+// Change carries out a statement and returns how many rows it changed.
+func (t *tx) Change(text string, args ...any) (int64, error) {
 	r, err := t.result(text, args...)
 	if err != nil {
 		return 0, err
@@ -141,8 +143,8 @@ func (t *tx) insert(text string, args ...any) (id int64, inserted bool, err erro
 	return id, true, err
 }
 
-// row is a query for one row.
-func (t *tx) row(text string, args ...any) scanner {
+// Row is a query for one row.
+func (t *tx) Row(text string, args ...any) tables.Scanner {
 	s, err := t.stmt(text)
 	if err != nil {
 		return failedRow{err}
@@ -150,8 +152,8 @@ func (t *tx) row(text string, args ...any) scanner {
 	return s.QueryRowContext(t.now, args...)
 }
 
-// each calls f with each row of a query.
-func (t *tx) each(text string, f func(scanner) error, args ...any) error {
+// Each calls f with each row of a query.
+func (t *tx) Each(text string, f func(tables.Scanner) error, args ...any) error {
 	s, err := t.stmt(text)
 	if err != nil {
 		return err
@@ -159,3 +161,9 @@ func (t *tx) each(text string, f func(scanner) error, args ...any) error {
 	rows, err := s.QueryContext(t.now, args...)
 	return each(rows, err, f)
 }
+
+// Dialect implements [tables.Query].
+func (t *tx) Dialect() *tables.Dialect { return dialect }
+
+// Taken implements [tables.Tx].
+func (t *tx) Taken(err error) bool { return taken(err) }

@@ -1,4 +1,4 @@
-package sqlite
+package tables
 
 import (
 	"context"
@@ -12,16 +12,16 @@ import (
 // PutSecretPillar implements [gaea.SecretStore].
 func (s *Store) PutSecretPillar(ctx context.Context, assignment, secretVersion string, pillar json.RawMessage) error {
 	if pillar == nil {
-		return s.write(ctx, func(tx *tx) error {
-			return tx.exec(`DELETE FROM secret_pillars WHERE assignment = ? AND version = ?`, assignment, secretVersion)
+		return s.db.Write(ctx, func(tx Tx) error {
+			return tx.Exec(`DELETE FROM secret_pillars WHERE assignment = ? AND version = ?`, assignment, secretVersion)
 		})
 	}
 	sealed, err := s.sealer.Seal(pillar)
 	if err != nil {
 		return gaea.Wrap(err, gaea.CodeInternal, "the secret pillar of %q cannot be sealed", assignment)
 	}
-	return s.write(ctx, func(tx *tx) error {
-		return tx.exec(`INSERT INTO secret_pillars (assignment, version, sealed) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET sealed = excluded.sealed`,
+	return s.db.Write(ctx, func(tx Tx) error {
+		return tx.Exec(`INSERT INTO secret_pillars (assignment, version, sealed) VALUES (?, ?, ?) ON CONFLICT (assignment, version) DO UPDATE SET sealed = excluded.sealed`,
 			assignment, secretVersion, sealed)
 	})
 }
@@ -29,8 +29,8 @@ func (s *Store) PutSecretPillar(ctx context.Context, assignment, secretVersion s
 // SecretPillar implements [gaea.SecretStore].
 func (s *Store) SecretPillar(ctx context.Context, assignment, secretVersion string) (json.RawMessage, error) {
 	var sealed []byte
-	err := s.read(ctx, func(q query) error {
-		err := q.row(`SELECT sealed FROM secret_pillars WHERE assignment = ? AND version = ?`, assignment, secretVersion).Scan(&sealed)
+	err := s.db.Read(ctx, func(q Query) error {
+		err := q.Row(`SELECT sealed FROM secret_pillars WHERE assignment = ? AND version = ?`, assignment, secretVersion).Scan(&sealed)
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil
 		}

@@ -1,4 +1,4 @@
-package sqlite
+package tables
 
 import (
 	"strings"
@@ -43,10 +43,10 @@ func (p *pager[T]) done(err error) (gaea.Page[T], error) {
 // between adds that a time is at or after since and before until, where they are set.
 func (c *conditions) between(column string, since, until time.Time) {
 	if !since.IsZero() {
-		c.add(column+" >= ?", micros(since))
+		c.add(column+" >= ?", Micros(since))
 	}
 	if !until.IsZero() {
-		c.add(column+" < ?", micros(until))
+		c.add(column+" < ?", Micros(until))
 	}
 }
 

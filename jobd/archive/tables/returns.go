@@ -1,4 +1,4 @@
-package sqlite
+package tables
 
 import (
 	"cmp"
@@ -11,15 +11,17 @@ import (
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive/content"
 )
 
-// returnColumns are what storedReturn.scan reads, from returnTables. The body is joined apart: lists do without. CROSS JOIN
-// makes SQLite start from the returns, which it would otherwise sort.
+// returnColumns are what storedReturn.scan reads, from returnTables. The body is joined apart: lists do without. They
+// start from the returns, which would otherwise be sorted.
 const (
-	returnColumns = `r.job_id, r.minion_id, ma.name, j.jid, m.name, r.stamp, r.outcome, r.source, r.retcode, r.success, ifnull(r.message, ''), ` + callColumns
-	returnTables  = ` FROM returns r CROSS JOIN jobs j ON j.id = r.job_id JOIN minions m ON m.id = r.minion_id JOIN masters ma ON ma.id = j.master_id
+	returnColumns = `r.job_id, r.minion_id, ma.name, j.jid, m.name, r.stamp, r.outcome, r.source, r.retcode, r.success, coalesce(r.message, ''), ` + CallColumns
+	returnTables  = ` jobs j ON j.id = r.job_id JOIN minions m ON m.id = r.minion_id JOIN masters ma ON ma.id = j.master_id
 		JOIN calls c ON c.id = r.call_id LEFT JOIN state_keys k ON k.id = c.state_key_id`
-	bodyColumns = `, r.content_id IS NOT NULL, r.states, r.unclean, ifnull(r.cuts, ''), ifnull(r.state_list, ''), ifnull(b.body, ''), b.holes`
+	bodyColumns = `, r.content_id IS NOT NULL, r.states, r.unclean, coalesce(r.cuts, ''), coalesce(r.state_list, ''), coalesce(b.body, ''), b.holes`
 	bodyTable   = ` LEFT JOIN content_bodies b ON b.content_id = r.content_id`
 )
+
+func (d *Dialect) fromReturns() string { return ` FROM returns r ` + d.FirstJoin + returnTables }
 
 // storedReturn is a return as the tables have it.
 type storedReturn struct {
@@ -32,8 +34,8 @@ type storedReturn struct {
 type storedBody struct {
 	present         bool
 	states, unclean int
-	cuts, list      string
-	same            string
+	cuts, list      []byte
+	same            []byte
 	holes           []byte
 }
 
@@ -41,18 +43,18 @@ func (b *storedBody) into() []any {
 	return []any{&b.present, &b.states, &b.unclean, &b.cuts, &b.list, &b.same, &b.holes}
 }
 
-func (r *storedReturn) scan(row scanner, bodies bool) error {
-	var c call
+func (r *storedReturn) scan(row Scanner, bodies bool) error {
+	var c Call
 	var stamp, outcome, source int64
 	into := append([]any{
 		&r.jobID, &r.minionID, &r.Master, &r.JID, &r.Minion, &stamp, &outcome, &source, &r.Retcode, &r.Success, &r.Message,
-	}, c.into()...)
+	}, c.Into()...)
 	if bodies {
 		into = append(into, r.parts.into()...)
 	}
 	err := row.Scan(into...)
-	r.Stamp, r.Outcome, r.Source = timeOf(stamp), outcomeOf(outcome), sourceOf(source)
-	r.Function, r.Args, r.Metadata, r.RunID, r.StateKey, r.Test = c.function, c.args, c.metadata, c.runID, c.stateKey, c.test
+	r.Stamp, r.Outcome, r.Source = TimeOf(stamp), OutcomeOf(outcome), SourceOf(source)
+	r.Function, r.Args, r.Metadata, r.RunID, r.StateKey, r.Test = c.Function, c.Args, c.Metadata, c.RunID, c.StateKey, c.Test
 	return err
 }
 
@@ -68,14 +70,14 @@ func (r *storedReturn) rebuild(unclean map[int]gaea.Outcome) error {
 
 func (b *storedBody) rebuild(unclean map[int]gaea.Outcome) (body json.RawMessage, states []gaea.StateResult, err error) {
 	if b.present {
-		body, err = content.Join(content.Body{Same: []byte(b.same), Holes: b.holes, Cuts: []byte(b.cuts)})
+		body, err = content.Join(content.Body{Same: b.same, Holes: b.holes, Cuts: b.cuts})
 	}
 	switch {
 	case err != nil || b.states == 0:
 		return body, nil, err
-	case b.list != "":
+	case len(b.list) > 0:
 		var list []keptState
-		err = json.Unmarshal([]byte(b.list), &list)
+		err = json.Unmarshal(b.list, &list)
 		return body, restored(list), err
 	}
 	if states, err = content.States(body); err != nil {
@@ -91,20 +93,20 @@ func (b *storedBody) rebuild(unclean map[int]gaea.Outcome) (body json.RawMessage
 }
 
 // uncleanOf reads the outcomes of the states that are not clean: of all returns of a job, or of one.
-func uncleanOf(q query, jobID int64, minionID ...int64) (map[int64]map[int]gaea.Outcome, error) {
+func uncleanOf(q Query, jobID int64, minionID ...int64) (map[int64]map[int]gaea.Outcome, error) {
 	all := map[int64]map[int]gaea.Outcome{}
 	text, args := `SELECT minion_id, place, outcome FROM state_results WHERE job_id = ?`, []any{jobID}
 	for _, id := range minionID {
 		text, args = text+` AND minion_id = ?`, append(args, id)
 	}
-	err := q.each(text, func(row scanner) error {
+	err := q.Each(text, func(row Scanner) error {
 		var minion, outcome int64
 		var place int
 		err := row.Scan(&minion, &place, &outcome)
 		if all[minion] == nil {
 			all[minion] = map[int]gaea.Outcome{}
 		}
-		all[minion][place] = outcomeOf(outcome)
+		all[minion][place] = OutcomeOf(outcome)
 		return err
 	}, args...)
 	return all, err
@@ -113,12 +115,14 @@ func uncleanOf(q query, jobID int64, minionID ...int64) (map[int64]map[int]gaea.
 // Return implements [archive.Store].
 func (s *Store) Return(ctx context.Context, master, jid, minion string) (*gaea.Return, error) {
 	var r storedReturn
-	err := s.read(ctx, func(q query) error {
-		where, args := ` WHERE j.jid = ? AND m.name = ? AND j.master_id IN (SELECT id FROM masters)`, []any{jid, minion}
+	err := s.db.Read(ctx, func(q Query) error {
+		named, args := q.Dialect().equal("j.jid", jid)
+		where := ` WHERE ` + named + ` AND m.name = ? AND j.master_id IN (SELECT id FROM masters)`
+		args = append(args, minion)
 		if master != "" {
 			where, args = where+` AND ma.name = ?`, append(args, master)
 		}
-		err := r.scan(q.row(`SELECT `+returnColumns+bodyColumns+returnTables+bodyTable+where+` ORDER BY r.stamp DESC LIMIT 1`, args...), true)
+		err := r.scan(q.Row(`SELECT `+returnColumns+bodyColumns+q.Dialect().fromReturns()+bodyTable+where+` ORDER BY r.stamp DESC LIMIT 1`, args...), true)
 		if err != nil {
 			return missing(err, "there is no return of %s for job %s in the archive", minion, jid)
 		}
@@ -131,9 +135,9 @@ func (s *Store) Return(ctx context.Context, master, jid, minion string) (*gaea.R
 }
 
 // whole reads what is left to read of one return, and rebuilds it.
-func (r *storedReturn) whole(q query) error {
+func (r *storedReturn) whole(q Query) error {
 	var unclean map[int64]map[int]gaea.Outcome
-	if r.parts.unclean > 0 && r.parts.list == "" {
+	if r.parts.unclean > 0 && len(r.parts.list) == 0 {
 		var err error
 		if unclean, err = uncleanOf(q, r.jobID, r.minionID); err != nil {
 			return err
@@ -145,7 +149,7 @@ func (r *storedReturn) whole(q query) error {
 // JobReturns implements [gaea.ReturnStore]: each return whole. A job that is not there has none.
 func (s *Store) JobReturns(ctx context.Context, master, jid string) ([]gaea.Return, error) {
 	list := []gaea.Return{}
-	err := s.read(ctx, func(q query) error {
+	err := s.db.Read(ctx, func(q Query) error {
 		j, err := findJob(q, master, jid)
 		if err != nil {
 			if gaea.CodeOf(err) == gaea.CodeNotFound {
@@ -157,7 +161,7 @@ func (s *Store) JobReturns(ctx context.Context, master, jid string) ([]gaea.Retu
 		if err != nil {
 			return err
 		}
-		return q.each(`SELECT `+returnColumns+bodyColumns+returnTables+bodyTable+` WHERE r.job_id = ?`, func(row scanner) error {
+		return q.Each(`SELECT `+returnColumns+bodyColumns+q.Dialect().fromReturns()+bodyTable+` WHERE r.job_id = ?`, func(row Scanner) error {
 			var r storedReturn
 			err := r.scan(row, true)
 			if err == nil {
@@ -181,14 +185,14 @@ func (s *Store) Returns(ctx context.Context, f gaea.JobFilter, p gaea.PageReques
 		return gaea.Page[gaea.Return]{}, err
 	}
 	page := pager[gaea.Return]{list: "returns", limit: limit}
-	err = s.read(ctx, func(q query) error {
+	err = s.db.Read(ctx, func(q Query) error {
 		c, err := returnConditions(q, f)
 		if err != nil {
 			return err
 		}
 		c.after(after, "r.stamp", "r.job_id", "r.minion_id")
 		var list []storedReturn
-		err = q.each(returnsQuery(&c, bodies), func(row scanner) error {
+		err = q.Each(returnsQuery(&c, bodies), func(row Scanner) error {
 			var r storedReturn
 			err := r.scan(row, bodies)
 			list = append(list, r)
@@ -199,7 +203,7 @@ func (s *Store) Returns(ctx context.Context, f gaea.JobFilter, p gaea.PageReques
 			if err == nil && bodies && i < limit {
 				err = r.whole(q)
 			}
-			page.add(r.Return, archive.Cursor{Numbers: []int64{micros(r.Stamp), r.jobID, r.minionID}})
+			page.add(r.Return, archive.Cursor{Numbers: []int64{Micros(r.Stamp), r.jobID, r.minionID}})
 		}
 		return err
 	})
@@ -207,7 +211,7 @@ func (s *Store) Returns(ctx context.Context, f gaea.JobFilter, p gaea.PageReques
 }
 
 func returnsQuery(c *conditions, bodies bool) string {
-	columns, tables := returnColumns, returnTables
+	columns, tables := returnColumns, c.dialect.fromReturns()
 	if bodies {
 		columns, tables = columns+bodyColumns, tables+bodyTable
 	}
@@ -218,8 +222,8 @@ func returnsQuery(c *conditions, bodies bool) string {
 const fewJobs = 50
 
 // returnConditions are those of a filter for returns.
-func returnConditions(q query, f gaea.JobFilter) (conditions, error) {
-	var c conditions
+func returnConditions(q Query, f gaea.JobFilter) (conditions, error) {
+	c := conditions{dialect: q.Dialect()}
 	c.ofMaster("j.master_id", f.Master)
 	if f.Minion != "" {
 		ids, err := minionIDs(q, f.Master, f.Minion)
@@ -229,7 +233,7 @@ func returnConditions(q query, f gaea.JobFilter) (conditions, error) {
 		c.oneOf("r.minion_id", ids)
 	}
 	if f.Outcome != "" {
-		code, err := outcomeCode(f.Outcome)
+		code, err := OutcomeCode(f.Outcome)
 		if err != nil {
 			return c, err
 		}
@@ -239,7 +243,7 @@ func returnConditions(q query, f gaea.JobFilter) (conditions, error) {
 	if f.Function == "" && f.User == "" && f.RunID == "" && f.Parent == "" && f.Target == "" {
 		return c, nil
 	}
-	var jobs conditions
+	jobs := conditions{dialect: q.Dialect()}
 	if err := jobs.published(q, f, ""); err != nil {
 		return c, err
 	}
@@ -251,23 +255,24 @@ func returnConditions(q query, f gaea.JobFilter) (conditions, error) {
 		c.oneOf("r.job_id", ids)
 		return c, nil
 	}
-	return c, c.published(q, f, "+")
+	return c, c.published(q, f, q.Dialect().Unindexed)
 }
 
 // HaveReturns implements [archive.Store].
 func (s *Store) HaveReturns(ctx context.Context, master, jid string) (map[string]bool, error) {
 	have := map[string]bool{}
-	err := s.read(ctx, func(q query) error {
-		return q.each(`SELECT m.name, r.outcome FROM jobs j JOIN returns r ON r.job_id = j.id JOIN minions m ON m.id = r.minion_id
-			WHERE j.master_id = (SELECT id FROM masters WHERE name = ?) AND j.jid = ?`, func(row scanner) error {
+	err := s.db.Read(ctx, func(q Query) error {
+		named, args := q.Dialect().equal("j.jid", jid)
+		return q.Each(`SELECT m.name, r.outcome FROM jobs j JOIN returns r ON r.job_id = j.id JOIN minions m ON m.id = r.minion_id
+			WHERE j.master_id = (SELECT id FROM masters WHERE name = ?) AND `+named, func(row Scanner) error {
 			var minion string
 			var outcome int64
 			err := row.Scan(&minion, &outcome)
-			if outcomeOf(outcome).Heard() {
+			if OutcomeOf(outcome).Heard() {
 				have[minion] = true
 			}
 			return err
-		}, master, jid)
+		}, append([]any{master}, args...)...)
 	})
 	if err != nil {
 		return nil, err

@@ -1,4 +1,4 @@
-package sqlite
+package tables_test
 
 import (
 	"fmt"
@@ -8,14 +8,15 @@ import (
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive"
+	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive/sqlite"
+	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive/tables"
 )
 
-// Lists are read in the order of an index, a page at a time: a plan that sorts reads everything first. This looks at SQLite's
-// plans and so stands inside the package.
+// Lists are read in the order of an index, a page at a time: a plan that sorts reads everything first. These are SQLite's plans.
 func TestListsAreReadInTheOrderOfAnIndex(t *testing.T) {
 	s := newStore(t)
 	var b archive.Batch
-	for n := range fewJobs + 10 {
+	for n := range tables.FewJobs + 10 {
 		b.Jobs = append(b.Jobs, gaea.Job{
 			JID: fmt.Sprint(n), Function: "state.apply", Target: gaea.Target{Type: gaea.TargetGlob, Expr: "*"}, User: "root", RunID: "run", Minions: []string{"web1"},
 			Known: true, Started: time.Unix(int64(n), 0),
@@ -43,20 +44,20 @@ func TestListsAreReadInTheOrderOfAnIndex(t *testing.T) {
 		{gaea.JobFilter{Outcome: gaea.OutcomeInSync}, "jobs_started", "returns_outcome"},
 	} {
 		for _, after := range []*archive.Cursor{nil, {Numbers: []int64{1, 2, 3}}} {
-			if err := s.read(t.Context(), func(q query) error {
-				c, err := jobConditions(q, row.f)
+			if err := s.Read(t.Context(), func(q tables.Query) error {
+				var two *archive.Cursor
+				if after != nil {
+					two = &archive.Cursor{Numbers: after.Numbers[:2]}
+				}
+				text, args, err := tables.JobsQuery(q, row.f, two)
 				if err != nil {
 					return err
 				}
-				if after != nil {
-					c.after(&archive.Cursor{Numbers: after.Numbers[:2]}, "j.started", "j.id")
-				}
-				checkPlan(t, q, fmt.Sprintf("jobs of %+v", row.f), row.jobs, jobsQuery(&c), &c)
-				if c, err = returnConditions(q, row.f); err != nil {
+				checkPlan(t, q, fmt.Sprintf("jobs of %+v", row.f), row.jobs, text, args)
+				if text, args, err = tables.ReturnsQuery(q, row.f, after); err != nil {
 					return err
 				}
-				c.after(after, "r.stamp", "r.job_id", "r.minion_id")
-				checkPlan(t, q, fmt.Sprintf("returns of %+v", row.f), row.returns, returnsQuery(&c, true), &c)
+				checkPlan(t, q, fmt.Sprintf("returns of %+v", row.f), row.returns, text, args)
 				return nil
 			}); err != nil {
 				t.Fatal(err)
@@ -90,10 +91,9 @@ func TestListsOfRunsAreReadInTheOrderOfAnIndex(t *testing.T) {
 		{gaea.RunFilter{Active: true, NoActions: true, User: "ann"}, "runs_active"},
 	} {
 		for _, after := range []*archive.Cursor{nil, {Numbers: []int64{1}, Texts: []string{"run"}}} {
-			if err := s.read(t.Context(), func(q query) error {
-				c := runConditions(row.f)
-				c.after(after, "u.created", "u.id")
-				checkPlan(t, q, fmt.Sprintf("runs of %+v", row.f), row.index, runsQuery(&c), &c)
+			if err := s.Read(t.Context(), func(q tables.Query) error {
+				text, args := tables.RunsQuery(q, row.f, after)
+				checkPlan(t, q, fmt.Sprintf("runs of %+v", row.f), row.index, text, args)
 				return nil
 			}); err != nil {
 				t.Fatal(err)
@@ -102,13 +102,13 @@ func TestListsOfRunsAreReadInTheOrderOfAnIndex(t *testing.T) {
 	}
 }
 
-func newStore(t *testing.T) *Store {
+func newStore(t *testing.T) *sqlite.Store {
 	t.Helper()
 	key, err := archive.OpenKeyFile(t.TempDir() + "/key")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := Open(t.Context(), t.TempDir()+"/jobd.db", key, Options{})
+	s, err := sqlite.Open(t.Context(), t.TempDir()+"/jobd.db", key, sqlite.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,16 +120,16 @@ func newStore(t *testing.T) *Store {
 	return s
 }
 
-func checkPlan(t *testing.T, q query, what, index, text string, c *conditions) {
+func checkPlan(t *testing.T, q tables.Query, what, index, text string, args []any) {
 	t.Helper()
 	var steps []string
-	err := q.each(`EXPLAIN QUERY PLAN `+text, func(row scanner) error {
+	err := q.Each(`EXPLAIN QUERY PLAN `+text, func(row tables.Scanner) error {
 		var id, parent, unused int
 		var step string
 		err := row.Scan(&id, &parent, &unused, &step)
 		steps = append(steps, step)
 		return err
-	}, append(c.args, 100)...)
+	}, append(args, 100)...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package sqlite
+package tables
 
 import (
 	"encoding/json"
@@ -10,17 +10,17 @@ import (
 
 // saveSlices writes the slices that differ from what was written before: a run is saved at each return, and its slices, which
 // name every minion, change a few times only.
-func saveSlices(tx *tx, r *gaea.Run, was *savedRun, known bool) error {
+func saveSlices(tx Tx, r *gaea.Run, was *SavedRun, known bool) error {
 	for i := range r.Slices {
 		sl := &r.Slices[i]
 		if i < len(was.slices) && sameSlice(sl, &was.slices[i]) {
 			continue
 		}
-		b, err := marshal(trimmed(*sl))
+		b, err := Marshal(trimmed(*sl))
 		if err != nil {
 			return gaea.Wrap(err, gaea.CodeInvalid, "slice %d of run %s cannot be stored as JSON", i, r.ID)
 		}
-		err = tx.exec(`INSERT INTO run_slices (run_id, place, slice) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET slice = excluded.slice`, r.ID, int64(i), b)
+		err = tx.Exec(`INSERT INTO run_slices (run_id, place, slice) VALUES (?, ?, ?) ON CONFLICT (run_id, place) DO UPDATE SET slice = excluded.slice`, r.ID, int64(i), b)
 		if err != nil {
 			return err
 		}
@@ -34,7 +34,7 @@ func saveSlices(tx *tx, r *gaea.Run, was *savedRun, known bool) error {
 		return nil
 	}
 	was.slices = was.slices[:len(r.Slices)]
-	return tx.exec(`DELETE FROM run_slices WHERE run_id = ? AND place >= ?`, r.ID, int64(len(r.Slices)))
+	return tx.Exec(`DELETE FROM run_slices WHERE run_id = ? AND place >= ?`, r.ID, int64(len(r.Slices)))
 }
 
 // sameSlice compares every field. Most names are the very same texts as before, which costs next to nothing.
@@ -76,11 +76,11 @@ func trimmedActions(actions []gaea.RunAction) []gaea.RunAction {
 	return list
 }
 
-func trim(t time.Time) time.Time { return timeOf(micros(t)) }
+func trim(t time.Time) time.Time { return TimeOf(Micros(t)) }
 
-func slicesOf(q query, run string) ([]gaea.Slice, error) {
+func slicesOf(q Query, run string) ([]gaea.Slice, error) {
 	var list []gaea.Slice
-	err := q.each(`SELECT slice FROM run_slices WHERE run_id = ? ORDER BY place`, func(row scanner) error {
+	err := q.Each(`SELECT slice FROM run_slices WHERE run_id = ? ORDER BY place`, func(row Scanner) error {
 		var b string
 		if err := row.Scan(&b); err != nil {
 			return err

@@ -1,4 +1,4 @@
-package sqlite
+package tables
 
 import (
 	"context"
@@ -10,8 +10,8 @@ import (
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
 )
 
-// keyLife is how long an idempotency key stands for the run it made.
-const keyLife = 24 * time.Hour
+// KeyLife is how long an idempotency key stands for the run it made.
+const KeyLife = 24 * time.Hour
 
 // CreateRun implements [gaea.RunStore]. The 24 hours are counted between the two runs' Created. CodeConflict also where
 // another run has the id.
@@ -24,7 +24,7 @@ func (s *Store) CreateRun(ctx context.Context, r *gaea.Run, key, digest string) 
 	if err != nil {
 		return nil, false, err
 	}
-	err = s.write(ctx, func(tx *tx) error {
+	err = s.db.WriteRun(ctx, r.ID, func(tx Tx) error {
 		if key != "" {
 			if stored, err = s.runOfKey(tx, r, key, digest); err != nil || stored != nil {
 				return err
@@ -34,9 +34,9 @@ func (s *Store) CreateRun(ctx context.Context, r *gaea.Run, key, digest string) 
 			return err
 		}
 		if key != "" {
-			err := tx.exec(`INSERT INTO run_keys (user, key, run_id, digest, created) VALUES (?, ?, ?, ?, ?)
-				ON CONFLICT DO UPDATE SET run_id = excluded.run_id, digest = excluded.digest, created = excluded.created`,
-				r.User, key, r.ID, digest, micros(r.Created))
+			err := tx.Exec(`INSERT INTO run_keys ("user", key, run_id, digest, created) VALUES (?, ?, ?, ?, ?)
+				ON CONFLICT ("user", key) DO UPDATE SET run_id = excluded.run_id, digest = excluded.digest, created = excluded.created`,
+				r.User, key, r.ID, digest, Micros(r.Created))
 			if err != nil {
 				return err
 			}
@@ -45,7 +45,7 @@ func (s *Store) CreateRun(ctx context.Context, r *gaea.Run, key, digest string) 
 		if err != nil {
 			return err
 		}
-		tx.names.runs.put(r.ID, was)
+		tx.RememberRun(r.ID, was)
 		if err = saveParts(tx, row); err != nil {
 			return err
 		}
@@ -53,7 +53,7 @@ func (s *Store) CreateRun(ctx context.Context, r *gaea.Run, key, digest string) 
 		if err = saveMinions(tx, r, nil, counts); err != nil {
 			return err
 		}
-		if err = tx.exec(`UPDATE runs SET counts = ? WHERE id = ?`, counts.text(), r.ID); err != nil {
+		if err = tx.Exec(`UPDATE runs SET counts = ? WHERE id = ?`, counts.text(), r.ID); err != nil {
 			return err
 		}
 		stored, err = s.getRun(tx, r.ID)
@@ -67,16 +67,16 @@ func (s *Store) CreateRun(ctx context.Context, r *gaea.Run, key, digest string) 
 }
 
 // runOfKey returns the run that a key made before, or nil.
-func (s *Store) runOfKey(q query, r *gaea.Run, key, digest string) (*gaea.Run, error) {
+func (s *Store) runOfKey(q Query, r *gaea.Run, key, digest string) (*gaea.Run, error) {
 	var id, was string
 	var created int64
-	err := q.row(`SELECT run_id, digest, created FROM run_keys WHERE user = ? AND key = ?`, r.User, key).Scan(&id, &was, &created)
+	err := q.Row(`SELECT run_id, digest, created FROM run_keys WHERE "user" = ? AND key = ?`, r.User, key).Scan(&id, &was, &created)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return nil, nil
 	case err != nil:
 		return nil, err
-	case r.Created.Sub(timeOf(created)) >= keyLife:
+	case r.Created.Sub(TimeOf(created)) >= KeyLife:
 		return nil, nil
 	case was != digest:
 		return nil, gaea.Errorf(gaea.CodeConflict, "the idempotency key %q was used for run %s, which asked for something else; use another key", key, id)
@@ -86,8 +86,8 @@ func (s *Store) runOfKey(q query, r *gaea.Run, key, digest string) (*gaea.Run, e
 
 // ForgetKey implements [archive.Store].
 func (s *Store) ForgetKey(ctx context.Context, user, runID string) error {
-	return s.write(ctx, func(tx *tx) error {
-		return tx.exec(`DELETE FROM run_keys WHERE user = ? AND run_id = ?`, user, runID)
+	return s.db.Write(ctx, func(tx Tx) error {
+		return tx.Exec(`DELETE FROM run_keys WHERE "user" = ? AND run_id = ?`, user, runID)
 	})
 }
 
@@ -118,17 +118,17 @@ func rowOf(r *gaea.Run) (runRow, error) {
 		pause.Asked, pause.Since = trim(pause.Asked), trim(pause.Since)
 		head.Pause = &pause
 	}
-	b, err := marshal(head)
+	b, err := Marshal(head)
 	if err != nil {
 		return runRow{}, gaea.Wrap(err, gaea.CodeInvalid, "run %s cannot be stored as JSON", r.ID)
 	}
 	return runRow{Run: r, active: !r.Complete(), head: b}, nil
 }
 
-func insertRun(tx *tx, r runRow) error {
-	err := tx.exec(`INSERT INTO runs (id, created, kind, status, assignment, user, parent, retry_of, active, head, allow_empty) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		r.ID, micros(r.Created), string(r.Kind), string(r.Status), r.Assignment, r.User, r.Parent, r.RetryOf, truth(r.active), r.head, truth(r.AllowEmpty))
-	if taken(err) {
+func insertRun(tx Tx, r runRow) error {
+	err := tx.Exec(`INSERT INTO runs (id, created, kind, status, assignment, "user", parent, retry_of, active, head, allow_empty) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		r.ID, Micros(r.Created), string(r.Kind), string(r.Status), r.Assignment, r.User, r.Parent, r.RetryOf, r.active, r.head, r.AllowEmpty)
+	if tx.Taken(err) {
 		return gaea.Wrap(err, gaea.CodeConflict, "there is a run %s already", r.ID)
 	}
 	return err
@@ -141,9 +141,9 @@ func (s *Store) SaveRun(ctx context.Context, r *gaea.Run, minions ...string) err
 	if err != nil {
 		return err
 	}
-	return s.write(ctx, func(tx *tx) error {
+	return s.db.WriteRun(ctx, r.ID, func(tx Tx) error {
 		counts := outcomeCounts{}
-		if err := tx.row(`SELECT counts FROM runs WHERE id = ?`, r.ID).Scan(counts); err != nil {
+		if err := tx.Row(`SELECT counts FROM runs WHERE id = ?`+s.dialect.ForUpdate, r.ID).Scan(counts); err != nil {
 			return missing(err, "there is no run %s", r.ID)
 		}
 		if err := saveParts(tx, row); err != nil {
@@ -152,17 +152,17 @@ func (s *Store) SaveRun(ctx context.Context, r *gaea.Run, minions ...string) err
 		if err := saveMinions(tx, r, minions, counts); err != nil {
 			return err
 		}
-		return tx.exec(`UPDATE runs SET created = ?, kind = ?, status = ?, assignment = ?, user = ?, parent = ?, retry_of = ?, active = ?, head = ?, allow_empty = ?,
-			counts = ? WHERE id = ?`, micros(r.Created), string(r.Kind), string(r.Status), r.Assignment, r.User, r.Parent, r.RetryOf, truth(row.active), row.head,
-			truth(r.AllowEmpty), counts.text(), r.ID)
+		return tx.Exec(`UPDATE runs SET created = ?, kind = ?, status = ?, assignment = ?, "user" = ?, parent = ?, retry_of = ?, active = ?, head = ?, allow_empty = ?,
+			counts = ? WHERE id = ?`, Micros(r.Created), string(r.Kind), string(r.Status), r.Assignment, r.User, r.Parent, r.RetryOf, row.active, row.head,
+			r.AllowEmpty, counts.text(), r.ID)
 	})
 }
 
 // saveParts writes what differs from what was written before of a run that has a row, but for its minions.
-func saveParts(tx *tx, r runRow) error {
-	was, known := tx.names.runs.get(r.ID)
+func saveParts(tx Tx, r runRow) error {
+	was, known := tx.SavedRun(r.ID)
 	if !known {
-		was = &savedRun{}
+		was = &SavedRun{}
 	}
 	if err := saveRequest(tx, r.Run, was, known); err != nil {
 		return err
@@ -171,9 +171,9 @@ func saveParts(tx *tx, r runRow) error {
 		return err
 	}
 	if r.active {
-		tx.names.runs.put(r.ID, was)
+		tx.RememberRun(r.ID, was)
 	} else {
-		tx.names.runs.drop(r.ID)
+		tx.ForgetRun(r.ID)
 	}
 	return nil
 }
@@ -181,7 +181,7 @@ func saveParts(tx *tx, r runRow) error {
 // GetRun implements [gaea.RunStore].
 func (s *Store) GetRun(ctx context.Context, id string) (*gaea.Run, error) {
 	var r *gaea.Run
-	err := s.read(ctx, func(q query) error {
+	err := s.db.Read(ctx, func(q Query) error {
 		var err error
 		r, err = s.getRun(q, id)
 		return err
@@ -192,10 +192,10 @@ func (s *Store) GetRun(ctx context.Context, id string) (*gaea.Run, error) {
 	return r, nil
 }
 
-func (s *Store) getRun(q query, id string) (*gaea.Run, error) {
+func (s *Store) getRun(q Query, id string) (*gaea.Run, error) {
 	var sealed []byte
 	var row runScan
-	err := q.row(`SELECT `+runColumns+`, q.call FROM runs u LEFT JOIN run_requests q ON q.run_id = u.id WHERE u.id = ?`, id).Scan(append(row.into(), &sealed)...)
+	err := q.Row(`SELECT `+runColumns+`, q.call FROM runs u LEFT JOIN run_requests q ON q.run_id = u.id WHERE u.id = ?`, id).Scan(append(row.into(), &sealed)...)
 	if err != nil {
 		return nil, missing(err, "there is no run %s", id)
 	}
@@ -217,12 +217,12 @@ func (s *Store) getRun(q query, id string) (*gaea.Run, error) {
 }
 
 // runColumns are the columns that runScan reads, of runs as u and run_requests as q.
-const runColumns = `u.head, u.allow_empty, ifnull(q.args, ''), ifnull(q.target, '{}')`
+const runColumns = `u.head, u.allow_empty, coalesce(q.args, ''), coalesce(q.target, '{}')`
 
 // runScan reads a run without its parts.
 type runScan struct {
 	head, target string
-	args         rawText
+	args         RawText
 	allowEmpty   bool
 }
 

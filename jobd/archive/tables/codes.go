@@ -1,4 +1,4 @@
-package sqlite
+package tables
 
 import (
 	"slices"
@@ -13,8 +13,8 @@ var outcomes = []gaea.Outcome{
 	gaea.OutcomeCouldNotRun, gaea.OutcomeNoReturn, gaea.OutcomeUnreachable, gaea.OutcomeKilled, gaea.OutcomeSkipped,
 }
 
-// outcomeCode is the number of an outcome, 0 for none; an unknown one is CodeInvalid.
-func outcomeCode(o gaea.Outcome) (int64, error) {
+// OutcomeCode is the number of an outcome, 0 for none; an unknown one is CodeInvalid.
+func OutcomeCode(o gaea.Outcome) (int64, error) {
 	if o == "" {
 		return 0, nil
 	}
@@ -24,8 +24,8 @@ func outcomeCode(o gaea.Outcome) (int64, error) {
 	return 0, gaea.Invalid("outcome", "%q is not an outcome", o)
 }
 
-// outcomeOf is the outcome of a number; empty where a newer jobd gave it.
-func outcomeOf(code int64) gaea.Outcome {
+// OutcomeOf is the outcome of a number; empty where a newer jobd gave it.
+func OutcomeOf(code int64) gaea.Outcome {
 	if code < 1 || code > int64(len(outcomes)) {
 		return ""
 	}
@@ -35,7 +35,8 @@ func outcomeOf(code int64) gaea.Outcome {
 // sources are the numbers of sources, as outcomes are of outcomes; what comes first is the better source of a job.
 var sources = []gaea.Source{gaea.SourceBus, gaea.SourceCache}
 
-func sourceCode(s gaea.Source) (int64, error) {
+// SourceCode is the number of a source, 0 for none; an unknown one is CodeInvalid.
+func SourceCode(s gaea.Source) (int64, error) {
 	if s == "" {
 		return 0, nil
 	}
@@ -45,7 +46,8 @@ func sourceCode(s gaea.Source) (int64, error) {
 	return 0, gaea.Invalid("source", "%q is not a source; use %q or %q", s, gaea.SourceBus, gaea.SourceCache)
 }
 
-func sourceOf(code int64) gaea.Source {
+// SourceOf is the source of a number; empty where a newer jobd gave it.
+func SourceOf(code int64) gaea.Source {
 	if code < 1 || code > int64(len(sources)) {
 		return ""
 	}
@@ -57,7 +59,8 @@ var origins = []gaea.Origin{
 	gaea.OriginPublish, gaea.OriginBatch, gaea.OriginRunner, gaea.OriginOrchestration, gaea.OriginSaltCall, gaea.OriginSchedule, gaea.OriginSaltSSH,
 }
 
-func originCode(o gaea.Origin) (int64, error) {
+// OriginCode is the number of an origin, 0 for none; an unknown one is CodeInvalid.
+func OriginCode(o gaea.Origin) (int64, error) {
 	if o == "" {
 		return 0, nil
 	}
@@ -67,39 +70,34 @@ func originCode(o gaea.Origin) (int64, error) {
 	return 0, gaea.Invalid("origin", "%q is not an origin of a job", o)
 }
 
-func originOf(code int64) gaea.Origin {
+// OriginOf is the origin of a number; empty where a newer jobd gave it.
+func OriginOf(code int64) gaea.Origin {
 	if code < 1 || code > int64(len(origins)) {
 		return ""
 	}
 	return origins[code-1]
 }
 
-// micros is a time as it is in the tables; 0 for the zero time.
-func micros(t time.Time) int64 {
+// Micros is a time as it is in the tables; 0 for the zero time.
+func Micros(t time.Time) int64 {
 	if t.IsZero() {
 		return 0
 	}
 	return t.UnixMicro()
 }
 
-func timeOf(us int64) time.Time {
+// TimeOf is the time of a number that Micros made.
+func TimeOf(us int64) time.Time {
 	if us == 0 {
 		return time.Time{}
 	}
 	return time.UnixMicro(us).UTC()
 }
 
-// text is a text that may be missing.
-func text[T ~string | ~[]byte](s T) any {
+// Text is a text that may be missing.
+func Text[T ~string | ~[]byte](s T) any {
 	if len(s) == 0 {
 		return nil
 	}
 	return string(s)
-}
-
-func truth(b bool) int64 {
-	if b {
-		return 1
-	}
-	return 0
 }

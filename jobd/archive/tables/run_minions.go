@@ -1,4 +1,4 @@
-package sqlite
+package tables
 
 import (
 	"database/sql"
@@ -10,17 +10,17 @@ import (
 )
 
 // saveMinions writes the named minions of a run, or all where none is named, and keeps the counts true.
-func saveMinions(tx *tx, r *gaea.Run, minions []string, counts outcomeCounts) error {
+func saveMinions(tx Tx, r *gaea.Run, minions []string, counts outcomeCounts) error {
 	for _, m := range minions {
 		var was int64
-		switch err := tx.row(`SELECT outcome FROM run_minions WHERE run_id = ? AND minion = ?`, r.ID, m).Scan(&was); {
+		switch err := tx.Row(`SELECT outcome FROM run_minions WHERE run_id = ? AND minion = ?`, r.ID, m).Scan(&was); {
 		case err == nil:
 			counts.add(was, -1)
 		case !errors.Is(err, sql.ErrNoRows):
 			return err
 		}
 		if _, ok := r.Minions[m]; !ok {
-			if err := tx.exec(`DELETE FROM run_minions WHERE run_id = ? AND minion = ?`, r.ID, m); err != nil {
+			if err := tx.Exec(`DELETE FROM run_minions WHERE run_id = ? AND minion = ?`, r.ID, m); err != nil {
 				return err
 			}
 			continue
@@ -33,7 +33,7 @@ func saveMinions(tx *tx, r *gaea.Run, minions []string, counts outcomeCounts) er
 		return nil
 	}
 	clear(counts)
-	if err := tx.exec(`DELETE FROM run_minions WHERE run_id = ?`, r.ID); err != nil {
+	if err := tx.Exec(`DELETE FROM run_minions WHERE run_id = ?`, r.ID); err != nil {
 		return err
 	}
 	for m := range r.Minions {
@@ -44,9 +44,9 @@ func saveMinions(tx *tx, r *gaea.Run, minions []string, counts outcomeCounts) er
 	return nil
 }
 
-func saveMinion(tx *tx, r *gaea.Run, minion string, counts outcomeCounts) error {
+func saveMinion(tx Tx, r *gaea.Run, minion string, counts outcomeCounts) error {
 	m := r.Minions[minion]
-	outcome, err := outcomeCode(m.Outcome)
+	outcome, err := OutcomeCode(m.Outcome)
 	if err != nil {
 		return err
 	}
@@ -55,20 +55,20 @@ func saveMinion(tx *tx, r *gaea.Run, minion string, counts outcomeCounts) error 
 	if m.Retcode != nil {
 		retcode = int64(*m.Retcode)
 	}
-	return tx.exec(`INSERT INTO run_minions (run_id, minion, outcome, jid, slice, retcode, message, late, at, processes, seq) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-		ON CONFLICT DO UPDATE SET outcome = excluded.outcome, jid = excluded.jid, slice = excluded.slice, retcode = excluded.retcode,
+	return tx.Exec(`INSERT INTO run_minions (run_id, minion, outcome, jid, slice, retcode, message, late, at, processes, seq) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (run_id, minion) DO UPDATE SET outcome = excluded.outcome, jid = excluded.jid, slice = excluded.slice, retcode = excluded.retcode,
 			message = excluded.message, late = excluded.late, at = excluded.at, processes = excluded.processes, seq = excluded.seq`,
-		r.ID, minion, outcome, m.JID, int64(m.Slice), retcode, m.Message, truth(m.Late), micros(m.At), m.Processes, m.Seq)
+		r.ID, minion, outcome, m.JID, int64(m.Slice), retcode, m.Message, m.Late, Micros(m.At), m.Processes, m.Seq)
 }
 
-func minionsOfRun(q query, run string) (map[string]gaea.RunMinion, error) {
+func minionsOfRun(q Query, run string) (map[string]gaea.RunMinion, error) {
 	minions := map[string]gaea.RunMinion{}
-	err := q.each(`SELECT minion, outcome, jid, slice, retcode, message, late, at, processes, seq FROM run_minions WHERE run_id = ?`, func(row scanner) error {
+	err := q.Each(`SELECT minion, outcome, jid, slice, retcode, message, late, at, processes, seq FROM run_minions WHERE run_id = ?`, func(row Scanner) error {
 		var name string
 		var m gaea.RunMinion
 		var outcome, at int64
 		err := row.Scan(&name, &outcome, &m.JID, &m.Slice, &m.Retcode, &m.Message, &m.Late, &at, &m.Processes, &m.Seq)
-		m.Outcome, m.At = outcomeOf(outcome), timeOf(at)
+		m.Outcome, m.At = OutcomeOf(outcome), TimeOf(at)
 		minions[name] = m
 		return err
 	}, run)
@@ -87,7 +87,7 @@ func (c outcomeCounts) add(outcome int64, n int) {
 func (c outcomeCounts) byOutcome() map[gaea.Outcome]int {
 	counts := make(map[gaea.Outcome]int, len(c))
 	for code, n := range c {
-		counts[outcomeOf(code)] += n
+		counts[OutcomeOf(code)] += n
 	}
 	return counts
 }

@@ -1,4 +1,4 @@
-package sqlite
+package tables
 
 import (
 	"context"
@@ -9,8 +9,8 @@ import (
 // Unsettled implements [gaea.EvidenceStore], sorted by minion and label.
 func (s *Store) Unsettled(ctx context.Context, assignment, revision string) ([]gaea.UnsettledState, error) {
 	list := []gaea.UnsettledState{}
-	err := s.read(ctx, func(q query) error {
-		return q.each(`SELECT minion, label, digest FROM unsettled WHERE assignment = ? AND revision = ? ORDER BY minion, label`, func(row scanner) error {
+	err := s.db.Read(ctx, func(q Query) error {
+		return q.Each(`SELECT minion, label, digest FROM unsettled WHERE assignment = ? AND revision = ? ORDER BY minion, label`, func(row Scanner) error {
 			var u gaea.UnsettledState
 			err := row.Scan(&u.Minion, &u.Label, &u.Digest)
 			list = append(list, u)
@@ -35,16 +35,16 @@ func (s *Store) PutUnsettled(ctx context.Context, assignment, revision string, m
 			return gaea.Invalid("minions", "%q has an unsettled state and is not among the minions", u.Minion)
 		}
 	}
-	return s.write(ctx, func(tx *tx) error {
+	return s.db.Write(ctx, func(tx Tx) error {
 		for _, m := range minions {
-			if err := tx.exec(`DELETE FROM unsettled WHERE assignment = ? AND revision = ? AND minion = ?`, assignment, revision, m); err != nil {
+			if err := tx.Exec(`DELETE FROM unsettled WHERE assignment = ? AND revision = ? AND minion = ?`, assignment, revision, m); err != nil {
 				return err
 			}
 		}
-		now := micros(s.now())
+		now := Micros(s.now())
 		for _, u := range states {
-			err := tx.exec(`INSERT INTO unsettled (assignment, revision, minion, label, digest, recorded) VALUES (?, ?, ?, ?, ?, ?)
-				ON CONFLICT DO UPDATE SET digest = excluded.digest, recorded = excluded.recorded`,
+			err := tx.Exec(`INSERT INTO unsettled (assignment, revision, minion, label, digest, recorded) VALUES (?, ?, ?, ?, ?, ?)
+				ON CONFLICT (assignment, revision, minion, label) DO UPDATE SET digest = excluded.digest, recorded = excluded.recorded`,
 				assignment, revision, u.Minion, u.Label, u.Digest, now)
 			if err != nil {
 				return err

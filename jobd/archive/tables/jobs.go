@@ -1,4 +1,4 @@
-package sqlite
+package tables
 
 import (
 	"context"
@@ -11,7 +11,7 @@ import (
 
 // jobColumns are what scanJob reads, from jobTables.
 const (
-	jobColumns = `j.id, ma.name, j.jid, j.known, j.source, j.started, j.target_type, j.target, j.user, j.origin, ` + noteColumns + `, ` + callColumns
+	jobColumns = `j.id, ma.name, j.jid, j.known, j.source, j.started, j.target_type, j.target, j."user", j.origin, ` + noteColumns + `, ` + CallColumns
 	jobTables  = ` FROM jobs j JOIN masters ma ON ma.id = j.master_id JOIN calls c ON c.id = j.call_id LEFT JOIN state_keys k ON k.id = c.state_key_id` + noteTable
 )
 
@@ -21,52 +21,52 @@ type storedJob struct {
 	id int64
 }
 
-func scanJob(row scanner) (storedJob, error) {
+func scanJob(row Scanner) (storedJob, error) {
 	var j storedJob
-	var c call
-	var n note
+	var c Call
+	var n Note
 	var source, started, origin int64
 	err := row.Scan(slices.Concat([]any{
 		&j.id, &j.Master, &j.JID, &j.Known, &source, &started, (*string)(&j.Target.Type), &j.Target.Expr, &j.User, &origin,
-	}, n.into(), c.into())...)
-	j.Source, j.Started, j.Origin = sourceOf(source), timeOf(started), originOf(origin)
+	}, n.into(), c.Into())...)
+	j.Source, j.Started, j.Origin = SourceOf(source), TimeOf(started), OriginOf(origin)
 	n.fill(&j.Job)
-	j.Function, j.Args, j.Metadata, j.RunID, j.StateKey, j.Test = c.function, c.args, c.metadata, c.runID, c.stateKey, c.test
+	j.Function, j.Args, j.Metadata, j.RunID, j.StateKey, j.Test = c.Function, c.Args, c.Metadata, c.RunID, c.StateKey, c.Test
 	return j, err
 }
 
 // fill reads a job's minions and counts.
-func (j *storedJob) fill(q query, sets map[int64][]string) error {
+func (j *storedJob) fill(q Query, sets map[int64][]string) error {
 	var err error
-	if j.Minions, err = minionsOf(q, sets, j.id, expected); err != nil {
+	if j.Minions, err = minionsOf(q, sets, j.id, Expected); err != nil {
 		return err
 	}
 	if j.Minions == nil {
 		j.Minions = []string{} // a job always says whom it expects
 	}
-	if j.Missing, err = minionsOf(q, sets, j.id, unknown); err != nil {
+	if j.Missing, err = minionsOf(q, sets, j.id, Unknown); err != nil {
 		return err
 	}
 	if j.Target.Type == gaea.TargetList {
-		if j.Target.Minions, err = minionsOf(q, sets, j.id, listed); err != nil {
+		if j.Target.Minions, err = minionsOf(q, sets, j.id, Listed); err != nil {
 			return err
 		}
 	}
 	j.Counts = map[gaea.Outcome]int{}
-	err = q.each(`SELECT outcome, count(*) FROM returns WHERE job_id = ? GROUP BY outcome`, func(row scanner) error {
+	err = q.Each(`SELECT outcome, count(*) FROM returns WHERE job_id = ? GROUP BY outcome`, func(row Scanner) error {
 		var outcome int64
 		var n int
 		err := row.Scan(&outcome, &n)
-		j.Counts[outcomeOf(outcome)] = n
+		j.Counts[OutcomeOf(outcome)] = n
 		return err
 	}, j.id)
 	if err != nil {
 		return err
 	}
 	var pending int
-	err = q.row(`SELECT count(DISTINCT s.minion_id) FROM job_minions m JOIN minion_set_members s ON s.set_id = m.set_id
+	err = q.Row(`SELECT count(DISTINCT s.minion_id) FROM job_minions m JOIN minion_set_members s ON s.set_id = m.set_id
 		WHERE m.job_id = ?1 AND m.role = ?2
-		AND NOT EXISTS (SELECT 1 FROM returns r WHERE r.job_id = ?1 AND r.minion_id = s.minion_id)`, j.id, expected).Scan(&pending)
+		AND NOT EXISTS (SELECT 1 FROM returns r WHERE r.job_id = ?1 AND r.minion_id = s.minion_id)`, j.id, Expected).Scan(&pending)
 	if pending > 0 {
 		j.Counts[gaea.OutcomePending] += pending
 	}
@@ -77,21 +77,22 @@ func (j *storedJob) fill(q query, sets map[int64][]string) error {
 }
 
 // findJob finds the newest job with a jid.
-func findJob(q query, master, jid string) (storedJob, error) {
-	where, args := ` WHERE j.jid = ?`, []any{jid}
+func findJob(q Query, master, jid string) (storedJob, error) {
+	named, args := q.Dialect().equal("j.jid", jid)
+	where := ` WHERE ` + named
 	if master != "" {
-		where, args = ` WHERE j.jid = ? AND ma.name = ?`, append(args, master)
+		where, args = where+` AND ma.name = ?`, append(args, master)
 	} else {
 		where += ` AND j.master_id IN (SELECT id FROM masters)` // so that the index of master and jid serves
 	}
-	j, err := scanJob(q.row(`SELECT `+jobColumns+jobTables+where+` ORDER BY j.started DESC, j.id DESC LIMIT 1`, args...))
+	j, err := scanJob(q.Row(`SELECT `+jobColumns+jobTables+where+` ORDER BY j.started DESC, j.id DESC LIMIT 1`, args...))
 	return j, missing(err, "there is no job %s in the archive", jid)
 }
 
 // Job implements [archive.Store].
 func (s *Store) Job(ctx context.Context, master, jid string) (*gaea.JobDetail, error) {
 	var d gaea.JobDetail
-	err := s.read(ctx, func(q query) error {
+	err := s.db.Read(ctx, func(q Query) error {
 		j, err := findJob(q, master, jid)
 		if err == nil {
 			err = j.fill(q, map[int64][]string{})
@@ -110,13 +111,13 @@ func (s *Store) Job(ctx context.Context, master, jid string) (*gaea.JobDetail, e
 		for _, m := range j.Minions {
 			d.Returns[m] = gaea.ReturnHead{Outcome: gaea.OutcomePending}
 		}
-		return q.each(`SELECT m.name, r.outcome, r.retcode, ifnull(r.message, ''), r.stamp FROM returns r JOIN minions m ON m.id = r.minion_id WHERE r.job_id = ?`,
-			func(row scanner) error {
+		return q.Each(`SELECT m.name, r.outcome, r.retcode, coalesce(r.message, ''), r.stamp FROM returns r JOIN minions m ON m.id = r.minion_id WHERE r.job_id = ?`,
+			func(row Scanner) error {
 				var minion string
 				var outcome, stamp int64
 				var h gaea.ReturnHead
 				err := row.Scan(&minion, &outcome, &h.Retcode, &h.Message, &stamp)
-				h.Outcome, h.Stamp = outcomeOf(outcome), timeOf(stamp)
+				h.Outcome, h.Stamp = OutcomeOf(outcome), TimeOf(stamp)
 				d.Returns[minion] = h
 				return err
 			}, j.id)
@@ -134,14 +135,14 @@ func (s *Store) Jobs(ctx context.Context, f gaea.JobFilter, p gaea.PageRequest) 
 		return gaea.Page[gaea.Job]{}, err
 	}
 	page := pager[gaea.Job]{list: "jobs", limit: limit}
-	err = s.read(ctx, func(q query) error {
+	err = s.db.Read(ctx, func(q Query) error {
 		c, err := jobConditions(q, f)
 		if err != nil {
 			return err
 		}
 		c.after(after, "j.started", "j.id")
 		var jobs []storedJob
-		err = q.each(jobsQuery(&c), func(row scanner) error {
+		err = q.Each(jobsQuery(&c), func(row Scanner) error {
 			j, err := scanJob(row)
 			jobs = append(jobs, j)
 			return err
@@ -151,7 +152,7 @@ func (s *Store) Jobs(ctx context.Context, f gaea.JobFilter, p gaea.PageRequest) 
 			if err == nil && i < limit {
 				err = jobs[i].fill(q, sets)
 			}
-			page.add(jobs[i].Job, archive.Cursor{Numbers: []int64{micros(jobs[i].Started), jobs[i].id}})
+			page.add(jobs[i].Job, archive.Cursor{Numbers: []int64{Micros(jobs[i].Started), jobs[i].id}})
 		}
 		return err
 	})
@@ -163,8 +164,8 @@ func jobsQuery(c *conditions) string {
 }
 
 // jobConditions are those of a filter for jobs.
-func jobConditions(q query, f gaea.JobFilter) (conditions, error) {
-	var c conditions
+func jobConditions(q Query, f gaea.JobFilter) (conditions, error) {
+	c := conditions{dialect: q.Dialect()}
 	c.ofMaster("j.master_id", f.Master)
 	if f.Minion != "" {
 		ids, err := minionIDs(q, f.Master, f.Minion)
@@ -185,10 +186,10 @@ func jobConditions(q query, f gaea.JobFilter) (conditions, error) {
 
 // published adds what the filter says about the publication: function, user, run, parent and target. With a plus each is only looked
 // at, and no index is used for it.
-func (c *conditions) published(q query, f gaea.JobFilter, plus string) error {
+func (c *conditions) published(q Query, f gaea.JobFilter, plus string) error {
 	c.prefixed(plus+"j.function", f.Function)
 	if f.User != "" {
-		c.add(plus+"j.user = ?", f.User)
+		c.equal(plus+`j."user"`, f.User)
 	}
 	if f.RunID != "" {
 		c.add(plus+"j.run_id = ? AND j.run_id <> ''", f.RunID)
@@ -202,15 +203,16 @@ func (c *conditions) published(q query, f gaea.JobFilter, plus string) error {
 	}
 	sets, err := listedSets(q, f.Target)
 	if err != nil || len(sets) == 0 {
-		c.add(plus+"j.target = ?", f.Target)
+		c.equal(plus+"j.target", f.Target)
 		return err
 	}
-	c.add(`(`+plus+`j.target = ? OR `+plus+`j.id IN (SELECT job_id FROM job_minions WHERE role = 2 AND set_id IN (`+marks(len(sets))+`)))`, append([]any{f.Target}, sets...)...)
+	same, args := c.dialect.equal(plus+"j.target", f.Target)
+	c.add(`(`+same+` OR `+plus+`j.id IN (SELECT job_id FROM job_minions WHERE role = 2 AND set_id IN (`+marks(len(sets))+`)))`, append(args, sets...)...)
 	return nil
 }
 
 // listedSets are the sets of minions that a text names with commas between: one for each master at most.
-func listedSets(q query, target string) ([]any, error) {
+func listedSets(q Query, target string) ([]any, error) {
 	masters, err := idsOf(q, `SELECT id FROM masters`)
 	if err != nil {
 		return nil, err
@@ -218,7 +220,7 @@ func listedSets(q query, target string) ([]any, error) {
 	minions := slices.Sorted(slices.Values(strings.Split(target, ",")))
 	var sets []any
 	for _, master := range masters {
-		digest := setDigest(master.(int64), minions) //nolint:errcheck // idsOf reads int64
+		digest := SetDigest(master.(int64), minions) //nolint:errcheck // idsOf reads int64
 		found, err := idsOf(q, `SELECT id FROM minion_sets WHERE digest = ?`, digest[:])
 		if err != nil {
 			return nil, err
@@ -233,16 +235,16 @@ func (c *conditions) outcome(f gaea.JobFilter) error {
 	if f.Outcome == "" {
 		return nil
 	}
-	code, err := outcomeCode(f.Outcome)
+	code, err := OutcomeCode(f.Outcome)
 	if err != nil {
 		return err
 	}
 	if f.Outcome == gaea.OutcomeSucceeded || f.Outcome == gaea.OutcomeInSync {
 		// Nearly every job has one: look into each, by its own returns and not by all of that outcome.
-		c.add("EXISTS (SELECT 1 FROM returns r WHERE r.job_id = j.id AND +r.outcome = ?)", code)
+		c.add("EXISTS (SELECT 1 FROM returns r WHERE r.job_id = j.id AND "+c.dialect.Unindexed+"r.outcome = ?)", code)
 		return nil
 	}
 	// Few jobs have one: start from those returns. A return never comes before its job.
-	c.add("j.id IN (SELECT job_id FROM returns WHERE outcome = ? AND stamp >= ?)", code, micros(f.Since))
+	c.add("j.id IN (SELECT job_id FROM returns WHERE outcome = ? AND stamp >= ?)", code, Micros(f.Since))
 	return nil
 }

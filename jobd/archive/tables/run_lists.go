@@ -1,4 +1,4 @@
-package sqlite
+package tables
 
 import (
 	"context"
@@ -13,11 +13,11 @@ func (s *Store) ListRuns(ctx context.Context, f gaea.RunFilter, p gaea.PageReque
 	if err != nil {
 		return gaea.Page[gaea.Run]{}, err
 	}
-	c := runConditions(f)
+	c := runConditions(s.dialect, f)
 	c.after(after, "u.created", "u.id")
 	page := pager[gaea.Run]{list: "runs", limit: limit}
-	err = s.read(ctx, func(q query) error {
-		return q.each(runsQuery(&c), func(row scanner) error {
+	err = s.db.Read(ctx, func(q Query) error {
+		return q.Each(runsQuery(&c), func(row Scanner) error {
 			var s runScan
 			counts := outcomeCounts{}
 			if err := row.Scan(append(s.into(), counts)...); err != nil {
@@ -25,7 +25,7 @@ func (s *Store) ListRuns(ctx context.Context, f gaea.RunFilter, p gaea.PageReque
 			}
 			r, err := s.run()
 			r.Counts = counts.byOutcome()
-			page.add(r, archive.Cursor{Numbers: []int64{micros(r.Created)}, Texts: []string{r.ID}})
+			page.add(r, archive.Cursor{Numbers: []int64{Micros(r.Created)}, Texts: []string{r.ID}})
 			return err
 		}, append(c.args, limit+1)...)
 	})
@@ -37,8 +37,8 @@ func runsQuery(c *conditions) string {
 	return `SELECT ` + runColumns + `, u.counts FROM runs u LEFT JOIN run_requests q ON q.run_id = u.id` + c.where() + ` ORDER BY u.created DESC, u.id DESC LIMIT ?`
 }
 
-func runConditions(f gaea.RunFilter) conditions {
-	var c conditions
+func runConditions(d *Dialect, f gaea.RunFilter) conditions {
+	c := conditions{dialect: d}
 	if f.Status != "" {
 		c.add("u.status = ?", string(f.Status))
 	}
@@ -55,7 +55,7 @@ func runConditions(f gaea.RunFilter) conditions {
 		c.add("u.retry_of = ? AND u.retry_of <> ''", f.RetryOf)
 	}
 	if f.User != "" {
-		c.add("u.user = ?", f.User)
+		c.add(`u."user" = ?`, f.User)
 	}
 	c.between("u.created", f.Since, f.Until)
 	if f.Active {
@@ -64,7 +64,7 @@ func runConditions(f gaea.RunFilter) conditions {
 	switch few := f.Active || f.Assignment != "" || f.Parent != "" || f.RetryOf != ""; {
 	case !f.NoActions && (f.Kind == "" || f.Kind == gaea.RunForAction):
 	case few: // another index finds them; the plus keeps SQLite from taking the one of all runs but those of actions
-		c.add("+u.kind <> '" + string(gaea.RunForAction) + "'")
+		c.add(d.Unindexed + "u.kind <> '" + string(gaea.RunForAction) + "'")
 	default:
 		c.add("u.kind <> '" + string(gaea.RunForAction) + "'")
 	}

@@ -1,4 +1,4 @@
-package sqlite
+package tables
 
 import (
 	"bytes"
@@ -8,33 +8,33 @@ import (
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
 )
 
-// savedRun is what was written of an active run last, so that a save writes only what differs. It is a copy: runs are changed
+// SavedRun is what was written of an active run last, so that a save writes only what differs. It is a copy: runs are changed
 // in place.
-type savedRun struct {
+type SavedRun struct {
 	args   json.RawMessage
 	target gaea.Target
 	slices []gaea.Slice
 }
 
 // insertRequest stores what a run was asked to do, with its sealed call.
-func insertRequest(tx *tx, r *gaea.Run, call any) (*savedRun, error) {
+func insertRequest(tx Tx, r *gaea.Run, call any) (*SavedRun, error) {
 	args, target, err := requestOf(r)
 	if err == nil {
-		err = tx.exec(`INSERT INTO run_requests (run_id, args, target, call) VALUES (?, ?, ?, ?)`, r.ID, args, target, call)
+		err = tx.Exec(`INSERT INTO run_requests (run_id, args, target, call) VALUES (?, ?, ?, ?)`, r.ID, args, target, call)
 	}
-	was := &savedRun{}
+	was := &SavedRun{}
 	was.asked(r)
 	return was, err
 }
 
 // saveRequest writes what a run was asked to do where that is not what was written before. The call stays.
-func saveRequest(tx *tx, r *gaea.Run, was *savedRun, known bool) error {
+func saveRequest(tx Tx, r *gaea.Run, was *SavedRun, known bool) error {
 	if known && bytes.Equal(r.Args, was.args) && sameTarget(r.Target, was.target) {
 		return nil
 	}
 	args, target, err := requestOf(r)
 	if err == nil {
-		err = tx.exec(`UPDATE run_requests SET args = ?, target = ? WHERE run_id = ?`, args, target, r.ID)
+		err = tx.Exec(`UPDATE run_requests SET args = ?, target = ? WHERE run_id = ?`, args, target, r.ID)
 	}
 	was.asked(r)
 	return err
@@ -43,10 +43,10 @@ func saveRequest(tx *tx, r *gaea.Run, was *savedRun, known bool) error {
 // requestOf are the columns of what a run was asked to do.
 func requestOf(r *gaea.Run) (args any, target string, err error) {
 	if len(r.Args) > 0 {
-		args, err = marshal(r.Args)
+		args, err = Marshal(r.Args)
 	}
 	if err == nil {
-		target, err = marshal(r.Target)
+		target, err = Marshal(r.Target)
 	}
 	if err != nil {
 		err = gaea.Wrap(err, gaea.CodeInvalid, "what run %s was asked to do cannot be stored as JSON", r.ID)
@@ -54,7 +54,7 @@ func requestOf(r *gaea.Run) (args any, target string, err error) {
 	return args, target, err
 }
 
-func (s *savedRun) asked(r *gaea.Run) {
+func (s *SavedRun) asked(r *gaea.Run) {
 	s.args, s.target = slices.Clone(r.Args), r.Target
 	s.target.Minions = slices.Clone(r.Target.Minions)
 }

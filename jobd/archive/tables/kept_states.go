@@ -1,4 +1,4 @@
-package sqlite
+package tables
 
 import (
 	"encoding/json"
@@ -31,4 +31,13 @@ func restored(list []keptState) []gaea.StateResult {
 		}
 	}
 	return states
+}
+
+// StateList is the list of a return's states as JSON, for where it does not follow from the body.
+func StateList(r *gaea.Return) (string, error) {
+	list, err := Marshal(kept(r.States))
+	if err != nil {
+		return "", gaea.Wrap(err, gaea.CodeInvalid, "the states of the return of %q for job %s are no JSON", r.Minion, r.JID)
+	}
+	return list, nil
 }

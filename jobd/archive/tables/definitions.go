@@ -1,4 +1,4 @@
-package sqlite
+package tables
 
 import (
 	"context"
@@ -39,14 +39,14 @@ type version[T gaea.Definition] struct {
 	digest string
 }
 
-func scanVersion[T gaea.Definition](row scanner) (version[T], error) {
+func scanVersion[T gaea.Definition](row Scanner) (version[T], error) {
 	var v version[T]
 	var created int64
 	var body string
 	if err := row.Scan(&v.Number, &v.digest, &v.Owner, &v.Author, &created, &v.Deleted, &body); err != nil {
 		return v, err
 	}
-	v.Created = timeOf(created)
+	v.Created = TimeOf(created)
 	// Numbers stay as they were written: a float would change large ones, and the ref would no longer match the content.
 	numbers := json.NewDecoder(strings.NewReader(body))
 	numbers.UseNumber()
@@ -57,8 +57,8 @@ func scanVersion[T gaea.Definition](row scanner) (version[T], error) {
 	return v, nil
 }
 
-func (d definitions[T]) latest(q query, name string) (version[T], error) {
-	v, err := scanVersion[T](q.row(`SELECT `+versionColumns+` FROM definitions WHERE kind = ? AND name = ? AND latest`, string(d.kind), name))
+func (d definitions[T]) latest(q Query, name string) (version[T], error) {
+	v, err := scanVersion[T](q.Row(`SELECT `+versionColumns+` FROM definitions WHERE kind = ? AND name = ? AND latest`, string(d.kind), name))
 	return v, missing(err, "there is no %s %q", d.noun, name)
 }
 
@@ -67,13 +67,13 @@ func (d definitions[T]) Put(ctx context.Context, def T, author string) (gaea.Ver
 	if err := def.Validate(); err != nil {
 		return gaea.Version[T]{}, err
 	}
-	body, err := marshal(def)
+	body, err := Marshal(def)
 	if err != nil {
 		return gaea.Version[T]{}, gaea.Wrap(err, gaea.CodeInvalid, "the %s %q cannot be stored as JSON", d.noun, def.DefinitionName())
 	}
 	name, digest := def.DefinitionName(), gaea.Digest(def)
 	var put version[T]
-	err = d.s.write(ctx, func(tx *tx) error {
+	err = d.s.db.Write(ctx, func(tx Tx) error {
 		last, err := d.latest(tx, name)
 		owner := author
 		switch {
@@ -87,11 +87,11 @@ func (d definitions[T]) Put(ctx context.Context, def T, author string) (gaea.Ver
 			put = last
 			return nil
 		}
-		if err = tx.exec(`UPDATE definitions SET latest = 0 WHERE kind = ? AND name = ? AND latest`, string(d.kind), name); err != nil {
+		if err = tx.Exec(`UPDATE definitions SET latest = FALSE WHERE kind = ? AND name = ? AND latest`, string(d.kind), name); err != nil {
 			return err
 		}
-		err = tx.exec(`INSERT INTO definitions (kind, name, number, digest, owner, author, created, deleted, latest, body) VALUES (?, ?, ?, ?, ?, ?, ?, 0, 1, ?)`,
-			string(d.kind), name, int64(last.Number+1), digest, owner, author, micros(d.s.now()), body)
+		err = tx.Exec(`INSERT INTO definitions (kind, name, number, digest, owner, author, created, deleted, latest, body) VALUES (?, ?, ?, ?, ?, ?, ?, FALSE, TRUE, ?)`,
+			string(d.kind), name, int64(last.Number+1), digest, owner, author, Micros(d.s.now()), body)
 		if err == nil {
 			put, err = d.latest(tx, name)
 		}
@@ -107,7 +107,7 @@ func (d definitions[T]) foreign(name, owner string) error {
 // Get implements [gaea.DefinitionStore]. Of several versions with one digest it is the newest.
 func (d definitions[T]) Get(ctx context.Context, ref gaea.Ref) (gaea.Version[T], error) {
 	var v version[T]
-	err := d.s.read(ctx, func(q query) error {
+	err := d.s.db.Read(ctx, func(q Query) error {
 		var err error
 		if ref.Digest == "" {
 			if v, err = d.latest(q, ref.Name); err == nil && v.Deleted {
@@ -115,7 +115,7 @@ func (d definitions[T]) Get(ctx context.Context, ref gaea.Ref) (gaea.Version[T],
 			}
 			return err
 		}
-		v, err = scanVersion[T](q.row(`SELECT `+versionColumns+` FROM definitions WHERE kind = ? AND name = ? AND digest = ? ORDER BY number DESC LIMIT 1`,
+		v, err = scanVersion[T](q.Row(`SELECT `+versionColumns+` FROM definitions WHERE kind = ? AND name = ? AND digest = ? ORDER BY number DESC LIMIT 1`,
 			string(d.kind), ref.Name, ref.Digest))
 		return missing(err, "there is no version %s of the %s %q", ref.Digest, d.noun, ref.Name)
 	})
@@ -127,7 +127,7 @@ func (d definitions[T]) Get(ctx context.Context, ref gaea.Ref) (gaea.Version[T],
 
 // Delete implements [gaea.DefinitionStore]. CodeConflict where the definition is another owner's.
 func (d definitions[T]) Delete(ctx context.Context, name, author string) error {
-	return d.s.write(ctx, func(tx *tx) error {
+	return d.s.db.Write(ctx, func(tx Tx) error {
 		last, err := d.latest(tx, name)
 		switch {
 		case err != nil:
@@ -137,7 +137,7 @@ func (d definitions[T]) Delete(ctx context.Context, name, author string) error {
 		case last.Owner != author:
 			return d.foreign(name, last.Owner)
 		}
-		return tx.exec(`UPDATE definitions SET deleted = 1 WHERE kind = ? AND name = ? AND latest`, string(d.kind), name)
+		return tx.Exec(`UPDATE definitions SET deleted = TRUE WHERE kind = ? AND name = ? AND latest`, string(d.kind), name)
 	})
 }
 
@@ -148,14 +148,14 @@ func (d definitions[T]) List(ctx context.Context, p gaea.PageRequest) (gaea.Page
 	if err != nil {
 		return gaea.Page[gaea.Version[T]]{}, err
 	}
-	var c conditions
+	c := conditions{dialect: d.s.dialect}
 	c.add("kind = ? AND latest AND NOT deleted", string(d.kind))
 	if after != nil {
 		c.add("name > ?", after.Texts[0])
 	}
 	page := pager[gaea.Version[T]]{list: list, limit: limit}
-	err = d.s.read(ctx, func(q query) error {
-		return q.each(`SELECT `+versionColumns+` FROM definitions`+c.where()+` ORDER BY name LIMIT ?`, func(row scanner) error {
+	err = d.s.db.Read(ctx, func(q Query) error {
+		return q.Each(`SELECT `+versionColumns+` FROM definitions`+c.where()+` ORDER BY name LIMIT ?`, func(row Scanner) error {
 			v, err := scanVersion[T](row)
 			if err == nil {
 				page.add(v.Version, archive.Cursor{Texts: []string{v.Definition.DefinitionName()}})
@@ -169,8 +169,8 @@ func (d definitions[T]) List(ctx context.Context, p gaea.PageRequest) (gaea.Page
 // History implements [gaea.DefinitionStore].
 func (d definitions[T]) History(ctx context.Context, name string) ([]gaea.Version[T], error) {
 	var all []gaea.Version[T]
-	err := d.s.read(ctx, func(q query) error {
-		return q.each(`SELECT `+versionColumns+` FROM definitions WHERE kind = ? AND name = ? ORDER BY number DESC`, func(row scanner) error {
+	err := d.s.db.Read(ctx, func(q Query) error {
+		return q.Each(`SELECT `+versionColumns+` FROM definitions WHERE kind = ? AND name = ? ORDER BY number DESC`, func(row Scanner) error {
 			v, err := scanVersion[T](row)
 			all = append(all, v.Version)
 			return err

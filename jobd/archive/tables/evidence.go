@@ -1,4 +1,4 @@
-package sqlite
+package tables
 
 import (
 	"cmp"
@@ -17,9 +17,9 @@ func (s *Store) Evidence(ctx context.Context, master, stateKey string, minions [
 		wanted[m] = true
 	}
 	found := make(map[string]gaea.Evidence, len(minions))
-	err := s.read(ctx, func(q query) error {
+	err := s.db.Read(ctx, func(q Query) error {
 		var key int64
-		err := q.row(`SELECT k.id FROM state_keys k JOIN masters m ON m.id = k.master_id WHERE m.name = ? AND k.state_key = ?`, master, stateKey).Scan(&key)
+		err := q.Row(`SELECT k.id FROM state_keys k JOIN masters m ON m.id = k.master_id WHERE m.name = ? AND k.state_key = ?`, master, stateKey).Scan(&key)
 		if err != nil {
 			return missing(err, "no evidence for this state key")
 		}
@@ -44,17 +44,17 @@ func (s *Store) Evidence(ctx context.Context, master, stateKey string, minions [
 }
 
 // evidenceOf reads the newest return of each minion for a key. Bodies are read only where a state is not clean.
-func evidenceOf(q query, key int64, wanted map[string]bool, found map[string]gaea.Evidence) error {
+func evidenceOf(q Query, key int64, wanted map[string]bool, found map[string]gaea.Evidence) error {
 	type unclean struct {
 		minion          string
 		jobID, minionID int64
 		body            storedBody
 	}
 	var rest []unclean
-	err := q.each(`SELECT m.name, e.jid, e.job_id, e.minion_id, e.stamp, r.outcome, ifnull(r.message, ''), c.test`+bodyColumns+`
+	err := q.Each(`SELECT m.name, e.jid, e.job_id, e.minion_id, e.stamp, r.outcome, coalesce(r.message, ''), c.test`+bodyColumns+`
 		FROM evidence e JOIN minions m ON m.id = e.minion_id JOIN returns r ON r.job_id = e.job_id AND r.minion_id = e.minion_id
 		JOIN calls c ON c.id = r.call_id LEFT JOIN content_bodies b ON b.content_id = r.content_id AND r.unclean > 0
-		WHERE e.state_key_id = ?`, func(row scanner) error {
+		WHERE e.state_key_id = ?`, func(row Scanner) error {
 		var e gaea.Evidence
 		var stamp, outcome int64
 		var u unclean
@@ -62,7 +62,7 @@ func evidenceOf(q query, key int64, wanted map[string]bool, found map[string]gae
 		if err != nil || !wanted[e.Minion] {
 			return err
 		}
-		e.At, e.Outcome = timeOf(stamp), outcomeOf(outcome)
+		e.At, e.Outcome = TimeOf(stamp), OutcomeOf(outcome)
 		found[e.Minion] = e
 		if u.body.unclean > 0 {
 			u.minion = e.Minion
@@ -90,14 +90,14 @@ func evidenceOf(q query, key int64, wanted map[string]bool, found map[string]gae
 }
 
 // silencesOf reads the silences for a key, and keeps those that are newer than what was found.
-func silencesOf(q query, key int64, wanted map[string]bool, found map[string]gaea.Evidence) error {
-	return q.each(`SELECT m.name, s.jid, s.stamp FROM silences s JOIN minions m ON m.id = s.minion_id WHERE s.state_key_id = ?`, func(row scanner) error {
+func silencesOf(q Query, key int64, wanted map[string]bool, found map[string]gaea.Evidence) error {
+	return q.Each(`SELECT m.name, s.jid, s.stamp FROM silences s JOIN minions m ON m.id = s.minion_id WHERE s.state_key_id = ?`, func(row Scanner) error {
 		e := gaea.Evidence{Test: true, Outcome: gaea.OutcomeUnreachable}
 		var stamp int64
 		if err := row.Scan(&e.Minion, &e.JID, &stamp); err != nil || !wanted[e.Minion] {
 			return err
 		}
-		e.At = timeOf(stamp)
+		e.At = TimeOf(stamp)
 		if have, ok := found[e.Minion]; !ok || e.At.After(have.At) {
 			found[e.Minion] = e
 		}
@@ -113,49 +113,52 @@ func (s *Store) PutSilence(ctx context.Context, master, stateKey string, minions
 	case len(minions) == 0:
 		return nil
 	}
-	return s.write(ctx, func(tx *tx) error {
-		masterID, err := tx.master(master)
+	return s.db.Write(ctx, func(tx Tx) error {
+		masterID, err := tx.Master(master)
 		if err != nil {
 			return err
 		}
-		key, err := tx.stateKey(masterID, stateKey)
+		key, err := tx.StateKey(masterID, stateKey)
 		if err != nil {
 			return err
 		}
 		for _, m := range minions {
 			var id int64
-			if id, err = tx.minion(masterID, m); err == nil {
-				err = tx.exec(`INSERT INTO silences (state_key_id, minion_id, stamp, jid) VALUES (?, ?, ?, ?)
-					ON CONFLICT DO UPDATE SET stamp = excluded.stamp, jid = excluded.jid WHERE excluded.stamp > stamp`, key, id, micros(at), jid)
+			if id, err = tx.Minion(masterID, m); err == nil {
+				err = tx.Exec(`INSERT INTO silences (state_key_id, minion_id, stamp, jid) VALUES (?, ?, ?, ?)
+					ON CONFLICT (state_key_id, minion_id) DO UPDATE SET stamp = excluded.stamp, jid = excluded.jid WHERE excluded.stamp > silences.stamp`, key, id, Micros(at), jid)
 			}
 			if err != nil {
 				return err
 			}
 		}
-		return tx.exec(`UPDATE state_keys SET asked = ? WHERE id = ?`, micros(s.now()), key)
+		return tx.Exec(`UPDATE state_keys SET asked = ? WHERE id = ?`, Micros(s.now()), key)
 	})
 }
 
-// askedEvery is how often it is noted that a state key is still asked about.
-const askedEvery = 10 * time.Minute
+// rememberKeys is of how many state keys it is remembered when somebody asked.
+const rememberKeys = 500
+
+// AskedEvery is how often it is noted that a state key is still asked about.
+const AskedEvery = 10 * time.Minute
 
 // askedKeys remembers when it was noted last that somebody wants the evidence of a state key.
 type askedKeys struct {
 	mu   sync.Mutex
-	keys *cache[[2]string, time.Time]
+	keys *Cache[[2]string, time.Time]
 }
 
-func newAskedKeys() *askedKeys { return &askedKeys{keys: newCache[[2]string, time.Time](rememberFew)} }
+func newAskedKeys() *askedKeys { return &askedKeys{keys: NewCache[[2]string, time.Time](rememberKeys)} }
 
 // due says whether it is time to note that a key was asked about; the caller does.
 func (a *askedKeys) due(master, key string, now time.Time) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	k := [2]string{master, key}
-	if last, ok := a.keys.get(k); ok && now.Sub(last) < askedEvery {
+	if last, ok := a.keys.Get(k); ok && now.Sub(last) < AskedEvery {
 		return false
 	}
-	a.keys.put(k, now)
+	a.keys.Put(k, now)
 	return true
 }
 
@@ -166,9 +169,9 @@ func (s *Store) ask(ctx context.Context, master, stateKey string) {
 	if !s.asked.due(master, stateKey, now) {
 		return
 	}
-	err := s.write(ctx, func(tx *tx) error {
-		return tx.exec(`UPDATE state_keys SET asked = max(asked, ?) WHERE state_key = ? AND master_id = (SELECT id FROM masters WHERE name = ?)`,
-			micros(now), stateKey, master)
+	err := s.db.Write(ctx, func(tx Tx) error {
+		return tx.Exec(`UPDATE state_keys SET asked = ? WHERE asked < ? AND state_key = ? AND master_id = (SELECT id FROM masters WHERE name = ?)`,
+			Micros(now), Micros(now), stateKey, master)
 	})
 	if err != nil {
 		s.logger.WarnContext(ctx, "could not note that evidence is in use", "master", master, "error", err)

@@ -1,4 +1,4 @@
-package sqlite
+package tables
 
 import (
 	"context"
@@ -8,11 +8,11 @@ import (
 
 const tokenColumns = `id, name, role, hash, created, expires`
 
-func scanToken(row scanner) (gaea.Token, error) {
+func scanToken(row Scanner) (gaea.Token, error) {
 	var t gaea.Token
 	var created, expires int64
 	err := row.Scan(&t.ID, &t.Name, (*string)(&t.Role), &t.Hash, &created, &expires)
-	t.Created, t.Expires = timeOf(created), timeOf(expires)
+	t.Created, t.Expires = TimeOf(created), TimeOf(expires)
 	return t, err
 }
 
@@ -24,10 +24,10 @@ func (s *Store) CreateToken(ctx context.Context, t gaea.Token) error {
 	case len(t.Hash) == 0:
 		return gaea.Invalid("hash", "token %s has no hash", t.ID)
 	}
-	return s.write(ctx, func(tx *tx) error {
-		err := tx.exec(`INSERT INTO tokens (`+tokenColumns+`) VALUES (?, ?, ?, ?, ?, ?)`,
-			t.ID, t.Name, string(t.Role), t.Hash, micros(t.Created), micros(t.Expires))
-		if taken(err) {
+	return s.db.Write(ctx, func(tx Tx) error {
+		err := tx.Exec(`INSERT INTO tokens (`+tokenColumns+`) VALUES (?, ?, ?, ?, ?, ?)`,
+			t.ID, t.Name, string(t.Role), t.Hash, Micros(t.Created), Micros(t.Expires))
+		if tx.Taken(err) {
 			return gaea.Wrap(err, gaea.CodeConflict, "there is a token %s already, or one with the same text", t.ID)
 		}
 		return err
@@ -37,9 +37,9 @@ func (s *Store) CreateToken(ctx context.Context, t gaea.Token) error {
 // TokenByHash implements [archive.Store].
 func (s *Store) TokenByHash(ctx context.Context, hash []byte) (gaea.Token, error) {
 	var t gaea.Token
-	err := s.read(ctx, func(q query) error {
+	err := s.db.Read(ctx, func(q Query) error {
 		var err error
-		t, err = scanToken(q.row(`SELECT `+tokenColumns+` FROM tokens WHERE hash = ?`, hash))
+		t, err = scanToken(q.Row(`SELECT `+tokenColumns+` FROM tokens WHERE hash = ?`, hash))
 		return missing(err, "there is no such token")
 	})
 	if err != nil {
@@ -51,8 +51,8 @@ func (s *Store) TokenByHash(ctx context.Context, hash []byte) (gaea.Token, error
 // Tokens implements [archive.Store].
 func (s *Store) Tokens(ctx context.Context) ([]gaea.Token, error) {
 	list := []gaea.Token{}
-	err := s.read(ctx, func(q query) error {
-		return q.each(`SELECT `+tokenColumns+` FROM tokens ORDER BY name, created, id`, func(row scanner) error {
+	err := s.db.Read(ctx, func(q Query) error {
+		return q.Each(`SELECT `+tokenColumns+` FROM tokens ORDER BY name, created, id`, func(row Scanner) error {
 			t, err := scanToken(row)
 			list = append(list, t)
 			return err
@@ -66,8 +66,8 @@ func (s *Store) Tokens(ctx context.Context) ([]gaea.Token, error) {
 
 // DeleteToken implements [archive.Store].
 func (s *Store) DeleteToken(ctx context.Context, id string) error {
-	return s.write(ctx, func(tx *tx) error {
-		n, err := tx.change(`DELETE FROM tokens WHERE id = ?`, id)
+	return s.db.Write(ctx, func(tx Tx) error {
+		n, err := tx.Change(`DELETE FROM tokens WHERE id = ?`, id)
 		if err == nil && n == 0 {
 			err = gaea.Errorf(gaea.CodeNotFound, "there is no token %s", id)
 		}

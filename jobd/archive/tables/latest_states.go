@@ -1,4 +1,4 @@
-package sqlite
+package tables
 
 import (
 	"context"
@@ -13,13 +13,13 @@ func (s *Store) States(ctx context.Context, f archive.StateFilter, p gaea.PageRe
 	if err != nil {
 		return gaea.Page[archive.LatestState]{}, err
 	}
-	var c conditions
+	c := conditions{dialect: s.dialect}
 	c.ofMaster("m.master_id", f.Master)
 	if f.SLS != "" {
 		c.add("s.sls = ?", f.SLS)
 	}
 	if f.Outcome != "" {
-		code, err := outcomeCode(f.Outcome)
+		code, err := OutcomeCode(f.Outcome)
 		if err != nil {
 			return gaea.Page[archive.LatestState]{}, err
 		}
@@ -32,7 +32,7 @@ func (s *Store) States(ctx context.Context, f archive.StateFilter, p gaea.PageRe
 		c.add("(l.minion_id, l.state_id) > (?, ?)", after.Numbers[0], after.Numbers[1])
 	}
 	page := pager[archive.LatestState]{list: "states", limit: limit}
-	err = s.read(ctx, func(q query) error {
+	err = s.db.Read(ctx, func(q Query) error {
 		if f.Minion != "" {
 			ids, err := minionIDs(q, f.Master, f.Minion)
 			if err != nil {
@@ -40,14 +40,14 @@ func (s *Store) States(ctx context.Context, f archive.StateFilter, p gaea.PageRe
 			}
 			c.oneOf("l.minion_id", ids)
 		}
-		return q.each(`SELECT ma.name, m.name, s.state, s.sls, l.outcome, l.test, j.jid, l.stamp, l.minion_id, l.state_id
+		return q.Each(`SELECT ma.name, m.name, s.state, s.sls, l.outcome, l.test, j.jid, l.stamp, l.minion_id, l.state_id
 			FROM state_latest l JOIN minions m ON m.id = l.minion_id JOIN masters ma ON ma.id = m.master_id
 			JOIN states s ON s.id = l.state_id JOIN jobs j ON j.id = l.job_id`+c.where()+`
-			ORDER BY l.minion_id, l.state_id LIMIT ?`, func(row scanner) error {
+			ORDER BY l.minion_id, l.state_id LIMIT ?`, func(row Scanner) error {
 			var st archive.LatestState
 			var outcome, stamp, minion, state int64
 			err := row.Scan(&st.Master, &st.Minion, &st.Key, &st.SLS, &outcome, &st.Test, &st.JID, &stamp, &minion, &state)
-			st.Outcome, st.Stamp = outcomeOf(outcome), timeOf(stamp)
+			st.Outcome, st.Stamp = OutcomeOf(outcome), TimeOf(stamp)
 			page.add(st, archive.Cursor{Numbers: []int64{minion, state}})
 			return err
 		}, append(c.args, limit+1)...)

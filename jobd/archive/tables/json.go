@@ -1,12 +1,12 @@
-package sqlite
+package tables
 
 import (
 	"bytes"
 	"encoding/json"
 )
 
-// marshal writes JSON as encoding/json does, but leaves <, > and & as they are, so that JSON inside comes back as it went in.
-func marshal(v any) (string, error) {
+// Marshal writes JSON as encoding/json does, but leaves <, > and & as they are, so that JSON inside comes back as it went in.
+func Marshal(v any) (string, error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
