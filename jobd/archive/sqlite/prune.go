@@ -203,6 +203,13 @@ func (p *pruner) went(n int) {
 	p.left -= n
 }
 
+func (p *pruner) runs() error {
+	runs, rows, err := tables.PruneRuns(p.tx, p.day, p.left)
+	p.deleted += runs
+	p.left -= rows
+	return err
+}
+
 func (p *pruner) events() error {
 	return p.Each(`DELETE FROM events WHERE id IN (SELECT id FROM events WHERE stamp < ? ORDER BY stamp LIMIT ?) RETURNING master_id`,
 		func(row tables.Scanner) error {

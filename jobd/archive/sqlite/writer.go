@@ -165,5 +165,8 @@ func (t *tx) Each(text string, f func(tables.Scanner) error, args ...any) error 
 // Dialect implements [tables.Query].
 func (t *tx) Dialect() *tables.Dialect { return dialect }
 
+// Alone implements [tables.Tx]: every transaction is.
+func (t *tx) Alone(string) error { return nil }
+
 // Taken implements [tables.Tx].
 func (t *tx) Taken(err error) bool { return taken(err) }

@@ -74,6 +74,9 @@ func (d definitions[T]) Put(ctx context.Context, def T, author string) (gaea.Ver
 	name, digest := def.DefinitionName(), gaea.Digest(def)
 	var put version[T]
 	err = d.s.db.Write(ctx, func(tx Tx) error {
+		if err := tx.Alone(d.noun + " " + name); err != nil {
+			return err
+		}
 		last, err := d.latest(tx, name)
 		owner := author
 		switch {
@@ -128,6 +131,9 @@ func (d definitions[T]) Get(ctx context.Context, ref gaea.Ref) (gaea.Version[T],
 // Delete implements [gaea.DefinitionStore]. CodeConflict where the definition is another owner's.
 func (d definitions[T]) Delete(ctx context.Context, name, author string) error {
 	return d.s.db.Write(ctx, func(tx Tx) error {
+		if err := tx.Alone(d.noun + " " + name); err != nil {
+			return err
+		}
 		last, err := d.latest(tx, name)
 		switch {
 		case err != nil:

@@ -19,7 +19,8 @@ func (s *Store) Evidence(ctx context.Context, master, stateKey string, minions [
 	found := make(map[string]gaea.Evidence, len(minions))
 	err := s.db.Read(ctx, func(q Query) error {
 		var key int64
-		err := q.Row(`SELECT k.id FROM state_keys k JOIN masters m ON m.id = k.master_id WHERE m.name = ? AND k.state_key = ?`, master, stateKey).Scan(&key)
+		named, args := q.Dialect().equal("k.state_key", stateKey)
+		err := q.Row(`SELECT k.id FROM state_keys k JOIN masters m ON m.id = k.master_id WHERE m.name = ? AND `+named, append([]any{master}, args...)...).Scan(&key)
 		if err != nil {
 			return missing(err, "no evidence for this state key")
 		}

@@ -69,10 +69,7 @@ func (b *batchText) Scan(v any) error {
 }
 
 // noteColumns are what a job's note is read by, with job_notes joined as n.
-const (
-	noteColumns = `coalesce(n.parent, ''), coalesce(n.schedule, ''), coalesce(n.batch, '')`
-	noteTable   = ` LEFT JOIN job_notes n ON n.master_id = j.master_id AND n.jid = j.jid`
-)
+const noteColumns = `coalesce(n.parent, ''), coalesce(n.schedule, ''), coalesce(n.batch, '')`
 
 // into are the places for noteColumns.
 func (n *Note) into() []any { return []any{&n.Parent, &n.Schedule, (*batchText)(n)} }
@@ -102,12 +99,13 @@ func (j *storedJob) untold() ([]string, gaea.Outcome) {
 
 // children reads the jobs that belong to a job, oldest first.
 func (j *storedJob) children(q Query) ([]gaea.Job, error) {
+	named, args := q.Dialect().equal("n.parent", j.JID)
 	var list []storedJob
-	err := q.Each(`SELECT `+jobColumns+jobTables+` WHERE ma.name = ? AND n.parent = ? AND n.parent <> '' ORDER BY j.started, j.id LIMIT ?`, func(row Scanner) error {
+	err := q.Each(`SELECT `+jobColumns+q.Dialect().fromJobs()+` WHERE ma.name = ? AND `+named+` AND n.parent <> '' ORDER BY j.started, j.id LIMIT ?`, func(row Scanner) error {
 		child, err := scanJob(row)
 		list = append(list, child)
 		return err
-	}, j.Master, j.JID, gaea.MaxChildren)
+	}, append(append([]any{j.Master}, args...), gaea.MaxChildren)...)
 	var jobs []gaea.Job
 	sets := map[int64][]string{}
 	for i := range list {

@@ -9,11 +9,13 @@ import (
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive"
 )
 
-// jobColumns are what scanJob reads, from jobTables.
+// jobColumns are what scanJob reads, from fromJobs.
 const (
 	jobColumns = `j.id, ma.name, j.jid, j.known, j.source, j.started, j.target_type, j.target, j."user", j.origin, ` + noteColumns + `, ` + CallColumns
-	jobTables  = ` FROM jobs j JOIN masters ma ON ma.id = j.master_id JOIN calls c ON c.id = j.call_id LEFT JOIN state_keys k ON k.id = c.state_key_id` + noteTable
+	jobJoins   = ` FROM jobs j JOIN masters ma ON ma.id = j.master_id JOIN calls c ON c.id = j.call_id LEFT JOIN state_keys k ON k.id = c.state_key_id LEFT JOIN job_notes n ON `
 )
+
+func (d *Dialect) fromJobs() string { return jobJoins + d.SameJob("n", "j") }
 
 // storedJob is a job with its number.
 type storedJob struct {
@@ -85,7 +87,7 @@ func findJob(q Query, master, jid string) (storedJob, error) {
 	} else {
 		where += ` AND j.master_id IN (SELECT id FROM masters)` // so that the index of master and jid serves
 	}
-	j, err := scanJob(q.Row(`SELECT `+jobColumns+jobTables+where+` ORDER BY j.started DESC, j.id DESC LIMIT 1`, args...))
+	j, err := scanJob(q.Row(`SELECT `+jobColumns+q.Dialect().fromJobs()+where+` ORDER BY j.started DESC, j.id DESC LIMIT 1`, args...))
 	return j, missing(err, "there is no job %s in the archive", jid)
 }
 
@@ -160,7 +162,7 @@ func (s *Store) Jobs(ctx context.Context, f gaea.JobFilter, p gaea.PageRequest) 
 }
 
 func jobsQuery(c *conditions) string {
-	return `SELECT ` + jobColumns + jobTables + c.where() + ` ORDER BY j.started DESC, j.id DESC LIMIT ?`
+	return `SELECT ` + jobColumns + c.dialect.fromJobs() + c.where() + ` ORDER BY j.started DESC, j.id DESC LIMIT ?`
 }
 
 // jobConditions are those of a filter for jobs.
@@ -192,11 +194,12 @@ func (c *conditions) published(q Query, f gaea.JobFilter, plus string) error {
 		c.equal(plus+`j."user"`, f.User)
 	}
 	if f.RunID != "" {
-		c.add(plus+"j.run_id = ? AND j.run_id <> ''", f.RunID)
+		c.equal(plus+"j.run_id", f.RunID)
+		c.add("j.run_id <> ''")
 	}
 	if f.Parent != "" {
-		c.add(plus+`j.id IN (SELECT child.id FROM job_notes cn JOIN jobs child ON child.master_id = cn.master_id AND child.jid = cn.jid
-			WHERE cn.parent = ? AND cn.parent <> '')`, f.Parent)
+		named, args := c.dialect.equal("cn.parent", f.Parent)
+		c.add(plus+`j.id IN (SELECT child.id FROM job_notes cn JOIN jobs child ON `+c.dialect.SameJob("cn", "child")+` WHERE `+named+` AND cn.parent <> '')`, args...)
 	}
 	if f.Target == "" {
 		return nil

@@ -16,7 +16,7 @@ func (s *Store) States(ctx context.Context, f archive.StateFilter, p gaea.PageRe
 	c := conditions{dialect: s.dialect}
 	c.ofMaster("m.master_id", f.Master)
 	if f.SLS != "" {
-		c.add("s.sls = ?", f.SLS)
+		c.equal("s.sls", f.SLS)
 	}
 	if f.Outcome != "" {
 		code, err := OutcomeCode(f.Outcome)

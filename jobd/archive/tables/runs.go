@@ -26,6 +26,9 @@ func (s *Store) CreateRun(ctx context.Context, r *gaea.Run, key, digest string) 
 	}
 	err = s.db.WriteRun(ctx, r.ID, func(tx Tx) error {
 		if key != "" {
+			if err := tx.Alone("key " + r.User + " " + key); err != nil {
+				return err
+			}
 			if stored, err = s.runOfKey(tx, r, key, digest); err != nil || stored != nil {
 				return err
 			}
@@ -142,8 +145,11 @@ func (s *Store) SaveRun(ctx context.Context, r *gaea.Run, minions ...string) err
 		return err
 	}
 	return s.db.WriteRun(ctx, r.ID, func(tx Tx) error {
+		if err := tx.Alone("run " + r.ID); err != nil {
+			return err
+		}
 		counts := outcomeCounts{}
-		if err := tx.Row(`SELECT counts FROM runs WHERE id = ?`+s.dialect.ForUpdate, r.ID).Scan(counts); err != nil {
+		if err := tx.Row(`SELECT counts FROM runs WHERE id = ?`, r.ID).Scan(counts); err != nil {
 			return missing(err, "there is no run %s", r.ID)
 		}
 		if err := saveParts(tx, row); err != nil {

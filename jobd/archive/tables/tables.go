@@ -62,6 +62,9 @@ type Tx interface {
 	// Taken says whether a row was refused because another has its key.
 	Taken(err error) bool
 
+	// Alone keeps out other transactions that say the same, until this one ends.
+	Alone(what string) error
+
 	// Master, Minion and StateKey find the number of a name, or give it one.
 	Master(name string) (int64, error)
 	Minion(master int64, name string) (int64, error)
@@ -81,8 +84,8 @@ type Dialect struct {
 	Unindexed string
 	// FirstJoin joins to a table that is to be read first.
 	FirstJoin string
-	// ForUpdate at the end of a query keeps others from changing what was read until the transaction ends.
-	ForUpdate string
+	// SameJob joins job_notes to jobs, by their names in the query.
+	SameJob func(note, job string) string
 	// IndexedText is what an index has of a column that may hold a text of any length, with the column for "?"; empty where
 	// it has all of it.
 	IndexedText func(column string) string

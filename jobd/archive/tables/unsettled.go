@@ -36,15 +36,21 @@ func (s *Store) PutUnsettled(ctx context.Context, assignment, revision string, m
 		}
 	}
 	return s.db.Write(ctx, func(tx Tx) error {
+		if err := tx.Alone("unsettled " + assignment); err != nil {
+			return err
+		}
 		for _, m := range minions {
 			if err := tx.Exec(`DELETE FROM unsettled WHERE assignment = ? AND revision = ? AND minion = ?`, assignment, revision, m); err != nil {
 				return err
 			}
 		}
 		now := Micros(s.now())
+		last := map[[2]string]gaea.UnsettledState{}
 		for _, u := range states {
-			err := tx.Exec(`INSERT INTO unsettled (assignment, revision, minion, label, digest, recorded) VALUES (?, ?, ?, ?, ?, ?)
-				ON CONFLICT (assignment, revision, minion, label) DO UPDATE SET digest = excluded.digest, recorded = excluded.recorded`,
+			last[[2]string{u.Minion, u.Label}] = u
+		}
+		for _, u := range last {
+			err := tx.Exec(`INSERT INTO unsettled (assignment, revision, minion, label, digest, recorded) VALUES (?, ?, ?, ?, ?, ?)`,
 				assignment, revision, u.Minion, u.Label, u.Digest, now)
 			if err != nil {
 				return err

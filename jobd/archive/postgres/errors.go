@@ -1,0 +1,68 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
+)
+
+// What PostgreSQL says, by its codes: https://www.postgresql.org/docs/current/errcodes-appendix.html
+const (
+	codeUnique        = "23505"
+	codeReadOnly      = "25006"
+	codeSerialization = "40001"
+	codeDeadlock      = "40P01"
+	codeNoDatabase    = "3D000"
+	codeNoPrivilege   = "42501"
+	codeDiskFull      = "53100"
+	codeConnections   = "53300"
+	codeLockTimeout   = "55P03"
+)
+
+// told makes a [gaea.Error] of any error of the database, with a message that says what to do. No message has the address
+// as it was given: there may be a password in it.
+func (s *Store) told(err error) error {
+	var known *gaea.Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &known):
+		return known
+	case s.closed.Load():
+		return gaea.Wrap(err, gaea.CodeUnavailable, "the archive is closed; jobd is stopping")
+	case errors.Is(err, context.DeadlineExceeded):
+		return gaea.Wrap(err, gaea.CodeTimeout, "the archive did not answer in the time there was; try again")
+	case errors.Is(err, context.Canceled):
+		return gaea.Wrap(err, gaea.CodeCancelled, "the caller gave up waiting for the archive")
+	}
+	var refused *pgconn.PgError
+	if !errors.As(err, &refused) {
+		return gaea.Wrap(err, gaea.CodeUnavailable, "the database %s does not answer; see that PostgreSQL runs there and lets this machine in. jobd tries again by itself", s.place)
+	}
+	switch class := refused.Code[:min(2, len(refused.Code))]; {
+	case refused.Code == codeReadOnly:
+		// After a failover the connections may lead to what is the standby now: the next ones look for the primary again.
+		s.pool.Reset()
+		return gaea.Wrap(err, gaea.CodeUnavailable, "the database %s takes no changes: it is a standby, or read-only; name the primary, or all servers with target_session_attrs=read-write. jobd tries again by itself", s.place)
+	case refused.Code == codeNoDatabase:
+		return gaea.Wrap(err, gaea.CodeUnavailable, "there is no database %s; make it with: createdb --owner USER %s", s.place, s.place[strings.LastIndexByte(s.place, '/')+1:])
+	case class == "28":
+		return gaea.Wrap(err, gaea.CodeUnavailable, "the database %s does not let jobd in; see the user and the password (in --database, PGPASSWORD or ~/.pgpass) and the server's pg_hba.conf", s.place)
+	case refused.Code == codeNoPrivilege:
+		return gaea.Wrap(err, gaea.CodeUnavailable, "jobd's user may not do what it must in the database %s; make it the owner of the database", s.place)
+	case refused.Code == codeDiskFull:
+		return gaea.Wrap(err, gaea.CodeUnavailable, "the disk of the database %s is full; make room, or shorten the retention", s.place)
+	case refused.Code == codeConnections:
+		return gaea.Wrap(err, gaea.CodeUnavailable, "the database %s has no connection left; raise its max_connections, or lower pool_max_conns in the address", s.place)
+	case class == "08", class == "57", class == "53", class == "58", refused.Code == codeLockTimeout, refused.Code == codeDeadlock, refused.Code == codeSerialization:
+		return gaea.Wrap(err, gaea.CodeUnavailable, "the database %s does not answer as it should (%s); jobd tries again by itself", s.place, refused.Message)
+	case class == "54":
+		return gaea.Wrap(err, gaea.CodeTooLarge, "something is larger than the database keeps in one piece")
+	default:
+		return gaea.Wrap(err, gaea.CodeInternal, "the archive in %s failed; jobd's log has the cause", s.place)
+	}
+}
