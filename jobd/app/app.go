@@ -27,6 +27,7 @@ import (
 	"github.com/gaea-salt/terraform-provider-gaea/internal/saltclient/native"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/api"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive"
+	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive/postgres"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/authn"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/authz"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/ingest"
@@ -35,23 +36,25 @@ import (
 
 // App is a jobd. Make it with New, and run it once.
 type App struct {
-	o         Options
-	log       *slog.Logger
-	master    string
-	since     time.Time
-	store     archive.Store
-	lock      *databaseLock
-	registry  *prometheus.Registry
-	hub       *feed.Hub
-	ingest    *ingest.Ingester
-	engine    *engine.Engine
-	enforce   *enforce.Service
-	queue     *schedule.Queue
-	queueLock *databaseLock // nil where the queue is no file
-	late      *lateReturns
-	api       *api.API
-	listener  net.Listener
-	server    *http.Server
+	o          Options
+	log        *slog.Logger
+	master     string
+	since      time.Time
+	store      archive.Store
+	database   string               // as people are told of it
+	lock       *databaseLock        // nil where the archive is no file
+	masterLock *postgres.MasterLock // nil where the archive is a file
+	registry   *prometheus.Registry
+	hub        *feed.Hub
+	ingest     *ingest.Ingester
+	engine     *engine.Engine
+	enforce    *enforce.Service
+	queue      *schedule.Queue
+	queueLock  *databaseLock // nil where the queue is no file
+	late       *lateReturns
+	api        *api.API
+	listener   net.Listener
+	server     *http.Server
 }
 
 // New opens everything that jobd needs, and says in words what is missing. The master itself may be down: jobd waits for it.
@@ -59,6 +62,9 @@ func New(ctx context.Context, o Options) (*App, error) {
 	a := &App{o: o, log: o.Logger, since: time.Now(), registry: prometheus.NewRegistry(), hub: feed.NewHub()}
 	tlsConfig, err := o.tlsConfig()
 	if err != nil {
+		return nil, err
+	}
+	if a.database, err = DatabaseName(o.Database); err != nil {
 		return nil, err
 	}
 	salt, err := native.New(native.Options{ConfigDir: o.SaltConfigDir, User: o.SaltUser, MaxFrame: o.MaxFrame, Logger: a.log})
@@ -78,32 +84,13 @@ func New(ctx context.Context, o Options) (*App, error) {
 	}
 	a.wire(salt, sealer)
 	if err := a.openQueue(ctx); err != nil {
-		return nil, errors.Join(err, a.queueLock.release(), a.store.Close(), a.lock.release(), a.listener.Close())
+		return nil, errors.Join(err, a.queueLock.release(), a.masterLock.Release(), a.store.Close(), a.lock.release(), a.listener.Close())
 	}
 	a.server = &http.Server{
 		Handler: a.api, TLSConfig: tlsConfig, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
 		MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
 	}
 	return a, nil
-}
-
-// openArchive opens the archive for this jobd alone.
-func (a *App) openArchive(ctx context.Context) (archive.Sealer, error) {
-	path, err := SQLitePath(a.o.Database)
-	if err != nil {
-		return nil, err
-	}
-	if err := makeDirectory(path); err != nil {
-		return nil, err
-	}
-	if a.lock, err = lockDatabase(path, "--database"); err != nil {
-		return nil, err
-	}
-	var sealer archive.Sealer
-	if a.store, sealer, err = openArchive(ctx, a.o.Database, a.o.KeyFile, a.log); err != nil {
-		return nil, errors.Join(err, a.lock.release())
-	}
-	return sealer, nil
 }
 
 // listenError says why jobd cannot listen.
@@ -167,8 +154,12 @@ func (a *App) problems(ctx context.Context) []string {
 }
 
 func (a *App) status(context.Context) gaea.ServerStatus {
+	kind := "sqlite"
+	if a.masterLock != nil {
+		kind = "postgres"
+	}
 	return gaea.ServerStatus{
-		Version: a.o.Version, Master: a.master, Connected: a.ingest.Connected(), Database: "sqlite", Since: a.since,
+		Version: a.o.Version, Master: a.master, Connected: a.ingest.Connected(), Database: kind, Since: a.since,
 	}
 }
 

@@ -17,66 +17,72 @@ import (
 
 func TestReadyWhileTheBusIsConnectedAndNoLonger(t *testing.T) {
 	t.Parallel()
-	s := newSalt(t)
-	j := run(t, options(t, s))
-	if status, _ := j.get("/healthz"); status != http.StatusOK {
-		t.Errorf("healthz answers %d while the master is away", status)
-	}
-	if status, body := j.get("/readyz"); status != http.StatusServiceUnavailable || !strings.Contains(body, "event bus") {
-		t.Errorf("readyz answers %d while the master is away: %s", status, body)
-	}
-	s.openBus()
-	s.accept()
-	eventually(t, "ready", func() bool { status, _ := j.get("/readyz"); return status == http.StatusOK })
-	s.closeBus()
-	eventually(t, "not ready", func() bool { status, _ := j.get("/readyz"); return status == http.StatusServiceUnavailable })
-	if err := j.stop(); err != nil {
-		t.Error(err)
-	}
+	onEachDatabase(t, func(t *testing.T, options optionsOf) {
+		s := newSalt(t)
+		j := run(t, options(t, s))
+		if status, _ := j.get("/healthz"); status != http.StatusOK {
+			t.Errorf("healthz answers %d while the master is away", status)
+		}
+		if status, body := j.get("/readyz"); status != http.StatusServiceUnavailable || !strings.Contains(body, "event bus") {
+			t.Errorf("readyz answers %d while the master is away: %s", status, body)
+		}
+		s.openBus()
+		s.accept()
+		eventually(t, "ready", func() bool { status, _ := j.get("/readyz"); return status == http.StatusOK })
+		s.closeBus()
+		eventually(t, "not ready", func() bool { status, _ := j.get("/readyz"); return status == http.StatusServiceUnavailable })
+		if err := j.stop(); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 func TestNotReadyWhileTheArchiveDoesNotAnswer(t *testing.T) {
 	t.Parallel()
-	s := newSalt(t)
-	s.openBus()
-	j := run(t, options(t, s))
-	s.accept()
-	eventually(t, "ready", func() bool { status, _ := j.get("/readyz"); return status == http.StatusOK })
-	if err := j.BreakArchive(); err != nil {
-		t.Fatal(err)
-	}
-	if status, body := j.get("/readyz"); status != http.StatusServiceUnavailable || !strings.Contains(body, "archive") {
-		t.Errorf("readyz answers %d: %s", status, body)
-	}
-	if status, _ := j.get("/metrics"); status != http.StatusOK && status != http.StatusInternalServerError {
-		t.Errorf("metrics answers %d", status)
-	}
-	_ = j.stop()
+	onEachDatabase(t, func(t *testing.T, options optionsOf) {
+		s := newSalt(t)
+		s.openBus()
+		j := run(t, options(t, s))
+		s.accept()
+		eventually(t, "ready", func() bool { status, _ := j.get("/readyz"); return status == http.StatusOK })
+		if err := j.BreakArchive(); err != nil {
+			t.Fatal(err)
+		}
+		if status, body := j.get("/readyz"); status != http.StatusServiceUnavailable || !strings.Contains(body, "archive") {
+			t.Errorf("readyz answers %d: %s", status, body)
+		}
+		if status, _ := j.get("/metrics"); status != http.StatusOK && status != http.StatusInternalServerError {
+			t.Errorf("metrics answers %d", status)
+		}
+		_ = j.stop()
+	})
 }
 
 func TestAStopStoresAllThatWasRead(t *testing.T) {
 	t.Parallel()
-	const count = 3000
-	s := newSalt(t)
-	s.openBus()
-	o := options(t, s)
-	j := run(t, o)
-	s.accept()
-	for n := range count {
-		s.sendReturn(n, "web1", nil)
-	}
-	s.send("my/event", map[string]any{"in": "no cache"})
-	eventually(t, "all is read", func() bool { return j.metric("gaea_bus_events_total") >= count+1 })
-	if err := j.stop(); err != nil {
-		t.Fatal(err)
-	}
-	stats, err := inspect(t, o).Stats(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if stats.Returns != count || stats.Events != 1 {
-		t.Errorf("the archive has %d of %d returns and %d of 1 other events", stats.Returns, count, stats.Events)
-	}
+	onEachDatabase(t, func(t *testing.T, options optionsOf) {
+		const count = 3000
+		s := newSalt(t)
+		s.openBus()
+		o := options(t, s)
+		j := run(t, o)
+		s.accept()
+		for n := range count {
+			s.sendReturn(n, "web1", nil)
+		}
+		s.send("my/event", map[string]any{"in": "no cache"})
+		eventually(t, "all is read", func() bool { return j.metric("gaea_bus_events_total") >= count+1 })
+		if err := j.stop(); err != nil {
+			t.Fatal(err)
+		}
+		stats, err := inspect(t, o).Stats(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if stats.Returns != count || stats.Events != 1 {
+			t.Errorf("the archive has %d of %d returns and %d of 1 other events", stats.Returns, count, stats.Events)
+		}
+	})
 }
 
 func TestAClientThatKeepsItsConnectionCostsNoEvent(t *testing.T) {
@@ -114,35 +120,37 @@ func TestAClientThatKeepsItsConnectionCostsNoEvent(t *testing.T) {
 
 func TestALateReturnIsNotedInItsRun(t *testing.T) {
 	t.Parallel()
-	s := newSalt(t)
-	s.openBus()
-	o := options(t, s)
-	now := time.Now().UTC()
-	ended := &gaea.Run{
-		ID: "run-1", Master: "m1", Kind: gaea.RunJob, Function: "test.ping", Target: gaea.Target{Type: gaea.TargetGlob, Expr: "*"}, User: "ann",
-		Status: gaea.RunFailed, Created: now, Started: now, Ended: now,
-		Slices:  []gaea.Slice{{JID: jid(1), Minions: []string{"web1"}, Started: now, Ended: now}},
-		Minions: map[string]gaea.RunMinion{"web1": {Outcome: gaea.OutcomeUnreachable, JID: jid(1), At: now}},
-		Call:    &gaea.Call{Function: "test.ping"},
-	}
-	store := inspect(t, o)
-	if _, _, err := store.CreateRun(t.Context(), ended, "", ""); err != nil {
-		t.Fatal(err)
-	}
-	j := run(t, o)
-	s.accept()
-	s.sendReturn(1, "web1", map[string]any{gaea.MetadataRun: "run-1"})
-	eventually(t, "stored", func() bool { return j.metric("gaea_ingest_returns_stored_total") >= 1 })
-	if err := j.stop(); err != nil {
-		t.Fatal(err)
-	}
-	run, err := store.GetRun(t.Context(), "run-1")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if m := run.Minions["web1"]; !m.Late || m.Outcome != gaea.OutcomeSucceeded {
-		t.Errorf("the run says %+v", m)
-	}
+	onEachDatabase(t, func(t *testing.T, options optionsOf) {
+		s := newSalt(t)
+		s.openBus()
+		o := options(t, s)
+		now := time.Now().UTC()
+		ended := &gaea.Run{
+			ID: "run-1", Master: "m1", Kind: gaea.RunJob, Function: "test.ping", Target: gaea.Target{Type: gaea.TargetGlob, Expr: "*"}, User: "ann",
+			Status: gaea.RunFailed, Created: now, Started: now, Ended: now,
+			Slices:  []gaea.Slice{{JID: jid(1), Minions: []string{"web1"}, Started: now, Ended: now}},
+			Minions: map[string]gaea.RunMinion{"web1": {Outcome: gaea.OutcomeUnreachable, JID: jid(1), At: now}},
+			Call:    &gaea.Call{Function: "test.ping"},
+		}
+		store := inspect(t, o)
+		if _, _, err := store.CreateRun(t.Context(), ended, "", ""); err != nil {
+			t.Fatal(err)
+		}
+		j := run(t, o)
+		s.accept()
+		s.sendReturn(1, "web1", map[string]any{gaea.MetadataRun: "run-1"})
+		eventually(t, "stored", func() bool { return j.metric("gaea_ingest_returns_stored_total") >= 1 })
+		if err := j.stop(); err != nil {
+			t.Fatal(err)
+		}
+		run, err := store.GetRun(t.Context(), "run-1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m := run.Minions["web1"]; !m.Late || m.Outcome != gaea.OutcomeSucceeded {
+			t.Errorf("the run says %+v", m)
+		}
+	})
 }
 
 func TestAStartThatFailsLeavesNothingBehind(t *testing.T) {
@@ -169,21 +177,23 @@ func TestAStartThatFailsLeavesNothingBehind(t *testing.T) {
 
 func TestAListenerThatFailsEndsJobdInOrder(t *testing.T) {
 	t.Parallel()
-	s := newSalt(t)
-	o := options(t, s)
-	a, err := app.New(t.Context(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := a.BreakListener(); err != nil {
-		t.Fatal(err)
-	}
-	if err := serve(t, a).wait(); gaea.CodeOf(err) != gaea.CodeUnavailable || !strings.Contains(err.Error(), a.Addr()) {
-		t.Errorf("it says: %v", err)
-	}
-	if err := run(t, o).stop(); err != nil {
-		t.Error(err)
-	}
+	onEachDatabase(t, func(t *testing.T, options optionsOf) {
+		s := newSalt(t)
+		o := options(t, s)
+		a, err := app.New(t.Context(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := a.BreakListener(); err != nil {
+			t.Fatal(err)
+		}
+		if err := serve(t, a).wait(); gaea.CodeOf(err) != gaea.CodeUnavailable || !strings.Contains(err.Error(), a.Addr()) {
+			t.Errorf("it says: %v", err)
+		}
+		if err := run(t, o).stop(); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 func TestAStartWhoseContextHasEndedStopsAtOnce(t *testing.T) {
@@ -251,23 +261,25 @@ func TestADatabaseWithoutItsKeyIsNotGivenANewOne(t *testing.T) {
 
 func TestTheMetricsTellWhatOperatorsAskFor(t *testing.T) {
 	t.Parallel()
-	s := newSalt(t)
-	s.openBus()
-	j := run(t, options(t, s))
-	s.accept()
-	s.sendReturn(1, "web1", nil)
-	eventually(t, "stored", func() bool { return j.metric("gaea_ingest_returns_stored_total") == 1 })
-	for _, name := range []string{
-		"gaea_bus_events_total", "gaea_bus_connected", "gaea_bus_unreadable_total", `gaea_ingest_events_total{kind="return"}`,
-		"gaea_ingest_lag_seconds_count", "gaea_ingest_queue_events", "gaea_ingest_queue_bytes", "gaea_ingest_gaps_total",
-		"gaea_ingest_open_gaps", "gaea_ingest_database_seconds_count", "gaea_ingest_let_go_total", "gaea_ingest_lost_events_total",
-		`gaea_ingest_errors_total{where="bus"}`, `gaea_ingest_errors_total{where="store"}`, `gaea_ingest_errors_total{where="recovery"}`,
-		`gaea_archive_rows{kind="returns"}`, "gaea_archive_bytes", "process_resident_memory_bytes", "go_goroutines",
-	} {
-		if j.metric(name) < 0 {
-			t.Errorf("there is no %s", name)
+	onEachDatabase(t, func(t *testing.T, options optionsOf) {
+		s := newSalt(t)
+		s.openBus()
+		j := run(t, options(t, s))
+		s.accept()
+		s.sendReturn(1, "web1", nil)
+		eventually(t, "stored", func() bool { return j.metric("gaea_ingest_returns_stored_total") == 1 })
+		for _, name := range []string{
+			"gaea_bus_events_total", "gaea_bus_connected", "gaea_bus_unreadable_total", `gaea_ingest_events_total{kind="return"}`,
+			"gaea_ingest_lag_seconds_count", "gaea_ingest_queue_events", "gaea_ingest_queue_bytes", "gaea_ingest_gaps_total",
+			"gaea_ingest_open_gaps", "gaea_ingest_database_seconds_count", "gaea_ingest_let_go_total", "gaea_ingest_lost_events_total",
+			`gaea_ingest_errors_total{where="bus"}`, `gaea_ingest_errors_total{where="store"}`, `gaea_ingest_errors_total{where="recovery"}`,
+			`gaea_archive_rows{kind="returns"}`, "gaea_archive_bytes", "process_resident_memory_bytes", "go_goroutines",
+		} {
+			if j.metric(name) < 0 {
+				t.Errorf("there is no %s", name)
+			}
 		}
-	}
+	})
 }
 
 func TestTheLogHoldsNoSecret(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -21,12 +22,56 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/gaea-salt/terraform-provider-gaea/internal/pglab"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/app"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive"
+	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive/postgres"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive/sqlite"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// server is the PostgreSQL of the package.
+var server *pglab.Server
+
+func TestMain(m *testing.M) { os.Exit(runTests(m)) }
+
+func runTests(m *testing.M) int {
+	var err error
+	if server, err = pglab.Start(context.Background()); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	code := m.Run()
+	if err := errors.Join(server.Stop(), goleak.Find()); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
+}
+
+// optionsOf are the options of a jobd beside a master, with an archive of its own.
+type optionsOf func(t *testing.T, s *salt) app.Options
+
+// onEachDatabase runs a test with the archive in SQLite and in PostgreSQL.
+func onEachDatabase(t *testing.T, test func(t *testing.T, options optionsOf)) {
+	t.Helper()
+	for name, of := range map[string]optionsOf{"sqlite": options, "postgres": postgresOptions} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, of)
+		})
+	}
+}
+
+func postgresOptions(t *testing.T, s *salt) app.Options {
+	t.Helper()
+	o := options(t, s)
+	var err error
+	if o.Database, err = server.Database(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	o.KeyFile = filepath.Join(t.TempDir(), "jobd.key")
+	return o
+}
 
 // salt is what jobd needs of a master to archive: its configuration, its key and its event socket. Nobody answers on the
 // request port.
@@ -285,7 +330,12 @@ func inspect(t *testing.T, o app.Options) archive.Store {
 	if err != nil {
 		t.Fatal(err)
 	}
-	store, err := sqlite.Open(t.Context(), path, key, sqlite.Options{})
+	var store archive.Store
+	if path == "" {
+		store, err = postgres.Open(t.Context(), o.Database, key, postgres.Options{})
+	} else {
+		store, err = sqlite.Open(t.Context(), path, key, sqlite.Options{})
+	}
 	if err != nil {
 		t.Fatal(err)
 	}

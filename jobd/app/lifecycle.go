@@ -51,11 +51,13 @@ func (a *App) serve(ctx context.Context, served chan<- struct{}) error {
 		close(served)
 	}()
 	a.log.Info("jobd is running", "version", a.o.Version, "listen", scheme+"://"+a.Addr(), "master", a.master,
-		"salt_config_dir", a.o.SaltConfigDir, "database", a.o.Database, "retention", gaea.Duration(a.o.Retention).String())
+		"salt_config_dir", a.o.SaltConfigDir, "database", a.database, "retention", gaea.Duration(a.o.Retention).String())
 	select {
 	case <-ctx.Done():
 		a.log.Info("stopping: storing what was read")
 		return nil
+	case err := <-a.masterLock.Lost():
+		return err
 	case err := <-failed:
 		return gaea.Wrap(err, gaea.CodeUnavailable, "jobd cannot listen on %s any more", a.Addr())
 	}
@@ -96,6 +98,7 @@ func (a *App) stop(ctx context.Context) error {
 		step(stopStoring, a.ingest.Stop),
 		step(stopWorking, a.late.stop),
 		a.queue.Close(),
+		a.masterLock.Release(),
 		a.store.Close(),
 		a.queueLock.release(),
 		a.lock.release(),

@@ -7,8 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"net/url"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -21,9 +19,9 @@ type Options struct {
 	SaltConfigDir string        // the master's config directory
 	SaltUser      string        // whose key publishes; empty: root's where it is readable, else the own user's
 	MasterName    string        // the master's name in the archive; empty: the id in its config
-	Database      string        // sqlite:///PATH
-	QueueDatabase string        // sqlite:///PATH or postgres://…; empty: a file beside the database
-	KeyFile       string        // what seals secrets in the database; empty: jobd.key beside the database
+	Database      string        // sqlite:///PATH or postgres://…
+	QueueDatabase string        // the same; empty: a file beside the database, or in the same PostgreSQL
+	KeyFile       string        // what seals secrets in the database; empty: jobd.key beside the database, or in /var/lib/jobd
 	TLSCert       string        // PEM file; with TLSKey
 	TLSKey        string        // PEM file
 	Retention     time.Duration // how long jobs, returns and events are kept; 0: for ever
@@ -31,32 +29,6 @@ type Options struct {
 	QueueBytes    int           // bytes of events that may wait for the database
 	Version       string
 	Logger        *slog.Logger
-}
-
-// SQLitePath is the file that a database address names. PostgreSQL is not taken yet, and is refused in words.
-func SQLitePath(database string) (string, error) {
-	u, err := url.Parse(database)
-	if err != nil || u.Scheme == "" {
-		return "", gaea.Invalid("database", "%q is not a database; write sqlite:///var/lib/jobd/jobd.db", database)
-	}
-	switch {
-	case u.Scheme == "sqlite" && u.Host == "" && filepath.IsAbs(u.Path):
-		return filepath.Clean(u.Path), nil
-	case u.Scheme == "sqlite":
-		return "", gaea.Invalid("database", "%q names no absolute path; write three slashes: sqlite:///var/lib/jobd/jobd.db", database)
-	case strings.HasPrefix(u.Scheme, "postgres"):
-		return "", gaea.Invalid("database", "this jobd keeps its archive in SQLite only; write sqlite:///var/lib/jobd/jobd.db")
-	default:
-		return "", gaea.Invalid("database", "%q is not a kind of database that jobd knows; write sqlite:///var/lib/jobd/jobd.db", u.Scheme)
-	}
-}
-
-// KeyPath is where the key that seals secrets is: beside the database unless it is set.
-func KeyPath(keyFile, databasePath string) string {
-	if keyFile != "" {
-		return keyFile
-	}
-	return filepath.Join(filepath.Dir(databasePath), "jobd.key")
 }
 
 // tlsConfig is nil for a listener in clear, which only loopback may have.

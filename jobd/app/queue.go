@@ -3,8 +3,6 @@ package app
 import (
 	"context"
 	"os"
-	"path/filepath"
-	"strings"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/engine"
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
@@ -12,26 +10,18 @@ import (
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/schedule"
 )
 
-// QueueAddress is where the queue is: a file beside the archive's unless it is set.
-func QueueAddress(queueDatabase, databasePath string) string {
-	if queueDatabase != "" {
-		return queueDatabase
-	}
-	return "sqlite://" + strings.TrimSuffix(databasePath, filepath.Ext(databasePath)) + "-queue.db"
-}
-
 // openQueue opens the queue for this jobd. What it works with is made already.
 func (a *App) openQueue(ctx context.Context) error {
 	database, err := SQLitePath(a.o.Database)
 	if err != nil {
 		return err
 	}
-	address := QueueAddress(a.o.QueueDatabase, database)
+	address := QueueAddress(a.o.QueueDatabase, a.o.Database, database)
 	path, err := schedule.SQLitePath(address)
 	switch {
 	case err != nil:
 		return err
-	case path == database:
+	case path != "" && path == database:
 		return gaea.Invalid("queue_database", "%s is the archive, and the queue needs a file of its own", path)
 	case path != "":
 		if err := makeDirectory(path); err != nil {
@@ -45,9 +35,14 @@ func (a *App) openQueue(ctx context.Context) error {
 	if err != nil {
 		return gaea.Wrap(err, gaea.CodeUnavailable, "the name of this machine cannot be had")
 	}
+	// The place of this process is what it has locked: the archive's file, or its master.
+	seat := host + ":" + database
+	if a.masterLock != nil {
+		seat = "master"
+	}
 	a.queue, err = schedule.Open(ctx, schedule.Options{
-		Address: address, Master: a.master, Seat: host + ":" + database, // whose lock this process has
-		Runs: a.engine, Checks: a.enforce, Store: a.store, Keep: a.o.Retention, Logger: a.log,
+		Address: address, Master: a.master, Seat: seat,
+		Runs: a.engine, Checks: a.enforce, Store: a.pruner(), Keep: a.o.Retention, Logger: a.log,
 	})
 	return err
 }

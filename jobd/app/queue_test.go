@@ -17,11 +17,14 @@ func TestTheQueueIsAFileBesideTheArchiveUnlessItIsSet(t *testing.T) {
 	for database, want := range map[string]string{
 		"/var/lib/jobd/jobd.db": "sqlite:///var/lib/jobd/jobd-queue.db", "/srv/x/archive": "sqlite:///srv/x/archive-queue.db",
 	} {
-		if got := app.QueueAddress("", database); got != want {
+		if got := app.QueueAddress("", "sqlite://"+database, database); got != want {
 			t.Errorf("%s: %s", database, got)
 		}
 	}
-	if got := app.QueueAddress("postgres://h/d", "/var/lib/jobd/jobd.db"); got != "postgres://h/d" {
+	if got := app.QueueAddress("postgres://h/d", "sqlite:///var/lib/jobd/jobd.db", "/var/lib/jobd/jobd.db"); got != "postgres://h/d" {
+		t.Errorf("%s", got)
+	}
+	if got := app.QueueAddress("", "postgres://h/d", ""); got != "postgres://h/d" {
 		t.Errorf("%s", got)
 	}
 	s := newSalt(t)

@@ -1,10 +1,10 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
-	"log/slog"
 	"os"
 	"os/user"
 	"path/filepath"
@@ -14,7 +14,6 @@ import (
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive"
-	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive/sqlite"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/authn"
 )
 
@@ -22,43 +21,51 @@ import (
 type Tokens struct {
 	store archive.Store
 	authn *authn.Authenticator
-	// Path is the database, and Made says that there was none before.
-	Path string
+	// Name is the database, as people are told of it; Made says that there was none before.
+	Name string
 	Made bool
 }
 
 // OpenTokens opens the archive, which a running jobd may use at the same time. Where there is none it is made if create says so,
 // and else CodeNotFound. Close it after use.
 func OpenTokens(ctx context.Context, database, keyFile string, create bool) (*Tokens, error) {
+	name, err := DatabaseName(database)
+	if err != nil {
+		return nil, err
+	}
+	made, err := archiveMade(ctx, database)
+	if err != nil {
+		return nil, err
+	}
+	if !made && !create {
+		return nil, gaea.Errorf(gaea.CodeNotFound, "there is no database %s; name jobd's own with --database, or jobd's config file with --config", name)
+	}
 	path, err := SQLitePath(database)
 	if err != nil {
 		return nil, err
 	}
-	dir := filepath.Dir(path)
-	_, err = os.Stat(path)
-	missing := errors.Is(err, fs.ErrNotExist)
-	if missing && !create {
-		return nil, gaea.Errorf(gaea.CodeNotFound, "there is no database %s; name jobd's own with --database, or jobd's config file with --config", path)
-	}
-	if missing && os.Geteuid() == 0 {
-		// Root can write everywhere, and would make a database that jobd's own user cannot open then.
-		if name, other := otherOwner(dir); other {
-			return nil, gaea.Errorf(gaea.CodeForbidden, "%s belongs to user %s and holds no database yet; make the first token as that user: sudo -u %s jobd token …", dir, name, name)
+	dir := filepath.Dir(cmp.Or(path, KeyPath(keyFile, path)))
+	if !made && os.Geteuid() == 0 {
+		// Root can write everywhere, and would make files that jobd's own user cannot open then.
+		if owner, other := otherOwner(dir); other {
+			return nil, gaea.Errorf(gaea.CodeForbidden, "%s belongs to user %s and there is no database yet; make the first token as that user: sudo -u %s jobd token …", dir, owner, owner)
 		}
 	}
-	if err := makeDirectory(path); err != nil {
-		return nil, err
+	if path != "" {
+		if err := makeDirectory(path); err != nil {
+			return nil, err
+		}
 	}
-	store, _, err := openArchive(ctx, database, keyFile, nil)
+	store, _, err := openStore(ctx, database, keyFile, nil)
 	if errors.Is(err, fs.ErrPermission) {
-		if name, other := otherOwner(dir); other {
-			return nil, gaea.Wrap(err, gaea.CodeForbidden, "the database %s belongs to user %s; run this as that user: sudo -u %s jobd token …", path, name, name)
+		if owner, other := otherOwner(dir); other {
+			return nil, gaea.Wrap(err, gaea.CodeForbidden, "the database %s belongs to user %s; run this as that user: sudo -u %s jobd token …", name, owner, owner)
 		}
 	}
 	if err != nil {
 		return nil, err
 	}
-	return &Tokens{store: store, authn: authn.New(store, time.Now), Path: path, Made: missing}, nil
+	return &Tokens{store: store, authn: authn.New(store, time.Now), Name: name, Made: !made}, nil
 }
 
 // Create makes a token and returns its text, which is kept nowhere. A ttl of 0 means for ever.
@@ -90,46 +97,4 @@ func otherOwner(dir string) (name string, other bool) {
 		name = u.Username
 	}
 	return name, true
-}
-
-func makeDirectory(path string) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
-		return gaea.Wrap(err, gaea.CodeUnavailable, "the directory %s for the database cannot be made; make it and give it to jobd's user", filepath.Dir(path))
-	}
-	return nil
-}
-
-// keyBelongs refuses to make a new key for a database that was written with another: what is sealed in it would be lost, and
-// what was evidence would be none any more.
-func keyBelongs(path, keyPath string) error {
-	info, err := os.Stat(path)
-	if err != nil || info.Size() == 0 {
-		return nil //nolint:nilerr // a new database, or one that cannot be read, which shows when it is opened
-	}
-	if _, err := os.Stat(keyPath); errors.Is(err, fs.ErrNotExist) {
-		return gaea.Errorf(gaea.CodeUnavailable, "the database %s is there and its key file %s is not; put it back from a backup, or name it with --key-file. "+
-			"To go on without the secrets that the database holds, make a new one: (umask 077; head -c %d /dev/urandom > %s)", path, keyPath, archive.KeySize, keyPath)
-	}
-	return nil
-}
-
-// openArchive opens the database and what seals its secrets. The directory exists. A nil logger logs nothing.
-func openArchive(ctx context.Context, database, keyFile string, logger *slog.Logger) (archive.Store, archive.Sealer, error) {
-	path, err := SQLitePath(database)
-	if err != nil {
-		return nil, nil, err
-	}
-	keyPath := KeyPath(keyFile, path)
-	if err := keyBelongs(path, keyPath); err != nil {
-		return nil, nil, err
-	}
-	sealer, err := archive.OpenKeyFile(keyPath)
-	if err != nil {
-		return nil, nil, err
-	}
-	store, err := sqlite.Open(ctx, path, sealer, sqlite.Options{Logger: logger})
-	if err != nil {
-		return nil, nil, err
-	}
-	return store, sealer, nil
 }

@@ -57,7 +57,7 @@ func (c *tokenCreateCommand) Run(w *world) error {
 		return err
 	}
 	if tokens.Made {
-		w.note("There was no database %s: it was made now. jobd serve must be given the same one.\n", tokens.Path)
+		w.note("There was no database %s: it was made now. jobd serve must be given the same one.\n", tokens.Name)
 	}
 	w.printf("%s\n", t.Secret)
 	w.note("This is the only time that the token %s (%s, role %s) is shown.\n", t.ID, t.Name, t.Role)

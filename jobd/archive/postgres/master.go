@@ -43,8 +43,13 @@ func (s *Store) LockMaster(ctx context.Context, master string) (*MasterLock, err
 	return l, nil
 }
 
-// Lost tells, once, that another jobd has taken the lock after the server was away.
-func (l *MasterLock) Lost() <-chan error { return l.lost }
+// Lost tells, once, that another jobd has taken the lock after the server was away; never of no lock.
+func (l *MasterLock) Lost() <-chan error {
+	if l == nil {
+		return nil
+	}
+	return l.lost
+}
 
 // Release lets go of the lock; nil is no lock.
 func (l *MasterLock) Release() error {

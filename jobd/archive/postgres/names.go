@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"sync"
+	"time"
 
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive/content"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive/tables"
@@ -13,11 +14,11 @@ type digest = [sha256.Size]byte
 
 // names remembers the numbers of rows that stand for texts, so that a batch looks up only what is new in it. Transactions
 // share it: what one has learnt is remembered when it is committed, and all is forgotten when the pruner, of any process, has
-// deleted something.
+// deleted something, and when the server was away: one that comes back after a crash, or that has taken another's place, may
+// have lost what it had committed last.
 type names struct {
 	mu    sync.Mutex
-	steps int64 // of the pruner, by which what is remembered is right
-	drops int64 // of partitions, by which days is right
+	epoch epoch // in which what is remembered is right
 
 	masters  *tables.Cache[string, int64]
 	minions  *tables.Cache[minionName, int64]
@@ -29,6 +30,14 @@ type names struct {
 	jobs     *tables.Cache[jobName, *tables.Job]
 	runs     *tables.Cache[string, *tables.SavedRun]
 	days     map[int64]bool // those that have partitions
+}
+
+// epoch is a time in which nothing goes that may be remembered.
+type epoch struct {
+	server time.Time // when it started
+	breaks int64     // of connections
+	steps  int64     // of the pruner
+	drops  int64     // of partitions
 }
 
 type minionName struct {
@@ -132,10 +141,10 @@ func (n *names) knowledge() knowledge {
 }
 
 // remember hands on what a committed transaction has learnt, unless the pruner has deleted something since it began.
-func (n *names) remember(k *knowledge, steps int64) {
+func (n *names) remember(k *knowledge, since epoch) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.steps != steps {
+	if n.epoch != since {
 		return
 	}
 	k.masters.remember()
@@ -153,18 +162,28 @@ func (n *names) remember(k *knowledge, steps int64) {
 	}
 }
 
-// at forgets all that is remembered where the pruner has gone on since.
-func (n *names) at(steps, drops int64) {
+// at forgets what is remembered of another epoch than what a transaction has found, which it returns.
+func (n *names) at(found epoch) epoch {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.drops != drops {
-		n.drops = drops
-		n.days = map[int64]bool{}
-	}
-	if n.steps != steps {
-		n.steps = steps
+	was := n.epoch
+	found.breaks = was.breaks
+	if n.epoch = found; found != was {
 		n.forget()
 	}
+	if was.steps = found.steps; found != was {
+		n.days = map[int64]bool{}
+	}
+	return found
+}
+
+// broke forgets all, because the server was away.
+func (n *names) broke() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.epoch.breaks++
+	n.forget()
+	n.days = map[int64]bool{}
 }
 
 // digestOf is what a name is found by: its parts, with the number of a master before it where it is a master's own.

@@ -22,8 +22,8 @@ type tx struct {
 	view
 	s     *Store
 	knows knowledge
-	steps int64 // of the pruner
-	alone bool  // has the pruner's lock
+	epoch epoch
+	alone bool // has the pruner's lock
 	// Something was deleted that others may remember, a partition among it.
 	deleted, dropped bool
 }
@@ -75,17 +75,22 @@ func (s *Store) once(ctx context.Context, alone bool, f func(*tx) error, days []
 	}
 	begun, err := conn.Begin(ctx)
 	if err != nil {
+		if conn.Conn().IsClosed() {
+			s.names.broke()
+		}
 		return err
 	}
 	t.view = view{ctx, begun}
 	// Sent together; the count is read after the lock is had.
 	b := &pgx.Batch{}
 	b.Queue(lock, s.locks.pruning)
-	var drops int64
-	b.Queue(`SELECT steps, drops FROM pruned`).QueryRow(func(row pgx.Row) error { return row.Scan(&t.steps, &drops) })
+	b.Queue(`SELECT steps, drops, pg_postmaster_start_time() FROM pruned`).QueryRow(func(row pgx.Row) error {
+		return row.Scan(&t.epoch.steps, &t.epoch.drops, &t.epoch.server)
+	})
 	err = begun.SendBatch(ctx, b).Close()
 	if err == nil {
-		s.names.at(t.steps, drops)
+		t.epoch.server = t.epoch.server.UTC()
+		t.epoch = s.names.at(t.epoch)
 		if slices.ContainsFunc(days, func(day int64) bool { return s.kept(day) != day }) {
 			err = errDays
 		} else {
@@ -103,10 +108,13 @@ func (s *Store) once(ctx context.Context, alone bool, f func(*tx) error, days []
 		rolling, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
 		defer cancel()
 		_ = begun.Rollback(rolling) // a connection that cannot even do that is closed
+		if conn.Conn().IsClosed() {
+			s.names.broke()
+		}
 		return err
 	}
 	if !t.deleted {
-		s.names.remember(&t.knows, t.steps)
+		s.names.remember(&t.knows, t.epoch)
 	}
 	return nil
 }
