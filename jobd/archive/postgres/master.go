@@ -27,13 +27,14 @@ type MasterLock struct {
 const (
 	lookAfter   = 5 * time.Second // how often it is seen to that the lock is there still
 	lookTimeout = 5 * time.Second
+	letGoWithin = 3 * time.Second
 )
 
 // LockMaster takes the lock of a master, and keeps it, in a session of its own that is made again when it breaks, until
 // Release. CodeUnavailable where another jobd has it.
 func (s *Store) LockMaster(ctx context.Context, master string) (*MasterLock, error) {
 	l := &MasterLock{s: s, master: master, config: s.pool.Config().ConnConfig, lost: make(chan error, 1)}
-	conn, err := l.take(ctx)
+	conn, err := l.wait(ctx)
 	if err != nil {
 		return nil, s.told(err)
 	}
@@ -41,6 +42,27 @@ func (s *Store) LockMaster(ctx context.Context, master string) (*MasterLock, err
 	l.cancel = cancel
 	l.ended.Go(func() { l.keep(keeping, conn) })
 	return l, nil
+}
+
+// wait takes the lock, and gives who has it a moment: the server may not have found yet that the jobd before this one is dead.
+func (l *MasterLock) wait(ctx context.Context) (*pgx.Conn, error) {
+	limit := time.NewTimer(letGoWithin)
+	defer limit.Stop()
+	tick := time.NewTicker(letGoWithin / 30)
+	defer tick.Stop()
+	for {
+		conn, err := l.take(ctx)
+		if !errors.Is(err, errTaken) && !errors.Is(err, errLetGo) {
+			return conn, err
+		}
+		select {
+		case <-tick.C:
+		case <-limit.C:
+			return nil, err
+		case <-ctx.Done():
+			return nil, err
+		}
+	}
 }
 
 // Lost tells, once, that another jobd has taken the lock after the server was away; never of no lock.
@@ -93,8 +115,11 @@ func (l *MasterLock) keep(ctx context.Context, conn *pgx.Conn) {
 	}
 }
 
-// errTaken is the cause of the error of a lock that another has.
-var errTaken = errors.New("another session has the lock")
+// errTaken is the cause of the error of a lock that another has, errLetGo of one that another had a moment ago.
+var (
+	errTaken = errors.New("another session has the lock")
+	errLetGo = errors.New("another session has let go of the lock")
+)
 
 // take makes a session that has the lock.
 func (l *MasterLock) take(ctx context.Context) (*pgx.Conn, error) {
@@ -129,7 +154,7 @@ func (l *MasterLock) refused(ctx context.Context, conn *pgx.Conn) error {
 		AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())`, int64(key>>32), int64(key&0xffffffff)).Scan(&pid, &from)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
-		return errors.New("the lock has just been let go")
+		return errLetGo
 	case err != nil:
 		return err
 	case pid == l.pid:

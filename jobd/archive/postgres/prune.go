@@ -428,8 +428,8 @@ func (p *pruner) move(j oldJob) error {
 			return err
 		}
 	}
-	p.left -= 1 + j.returns
-	p.tx.deleted = true // the number
+	p.left -= j.returns
+	p.went(1) // from its day: there may be more to do
 	return nil
 }
 
