@@ -13,13 +13,14 @@ import (
 	"time"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/jobdlab"
+	"github.com/gaea-salt/terraform-provider-gaea/internal/pglab"
 )
 
 // measureStart times jobd from its start to its first yes on /readyz, each time with an empty archive.
 func measureStart(ctx context.Context, b *bench) ([]figure, error) {
 	var times series
 	for i := range b.rounds {
-		err := b.withBus(ctx, fmt.Sprintf("start%d", i), nil, func(ctx context.Context, bus *bus, j *jobdlab.Jobd) error {
+		err := b.withBus(ctx, fmt.Sprintf("start%d", i), "", nil, func(ctx context.Context, bus *bus, j *jobdlab.Jobd) error {
 			go func() { _ = bus.send(ctx, 0, 0) }() // a master that says nothing
 			began := time.Now()
 			if err := j.Launch(ctx); err != nil {
@@ -45,7 +46,7 @@ func measureStart(ctx context.Context, b *bench) ([]figure, error) {
 func measureLag(ctx context.Context, b *bench) ([]figure, error) {
 	const perSecond, seconds = 1000, 30
 	var figures []figure
-	err := b.withBus(ctx, "lag", nil, func(ctx context.Context, bus *bus, j *jobdlab.Jobd) error {
+	err := b.withBus(ctx, "lag", "", nil, func(ctx context.Context, bus *bus, j *jobdlab.Jobd) error {
 		sent := make(chan error, 1)
 		if err := j.Launch(ctx); err != nil {
 			return err
@@ -82,12 +83,51 @@ func measureLag(ctx context.Context, b *bench) ([]figure, error) {
 
 // measureRate has a bus send without a pause, and counts what the archive has at the end.
 func measureRate(ctx context.Context, b *bench) ([]figure, error) {
+	rate, err := archived(ctx, b, "rate", func(context.Context) (string, error) { return "", nil })
+	if err != nil {
+		return nil, err
+	}
+	rate.what, rate.ok = "returns archived a second, a bus that never pauses, 1.5 kB state returns", rate.ok && rate.median >= 5000
+	rate.wanted = "at least 5,000, none lost"
+	share, err := bulkShare(ctx, "sqlite", "share of a raw bulk insert into the same schema, the store alone")
+	return []figure{rate.figure, share}, err
+}
+
+// measurePostgres measures the same with the archive in PostgreSQL, which takes part of the two cores.
+func measurePostgres(ctx context.Context, b *bench) (figures []figure, err error) {
+	server, err := pglab.Start(ctx, pglab.Durable()...)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, server.Stop()) }()
+	rate, err := archived(ctx, b, "postgres", server.Database)
+	if err != nil {
+		return nil, err
+	}
+	rate.what, rate.ok = "the same, in PostgreSQL on the same machine", rate.ok && rate.median >= 8000
+	rate.wanted = "at least 8,000, none lost"
+	share, err := bulkShare(ctx, "postgres", "share of a raw COPY into the same schema, the store alone, PostgreSQL's time included")
+	return []figure{rate.figure, share}, err
+}
+
+// rateFigure is the figure of a rate, which is all right so far where nothing is lost.
+type rateFigure struct {
+	figure
+	median float64
+}
+
+// archived sends three times to a new archive, in a database that is made for it or in a file.
+func archived(ctx context.Context, b *bench, name string, makeDatabase func(context.Context) (string, error)) (rateFigure, error) {
 	const count = 60_000
 	var rates []float64
 	lost := 0
 	for i := range 3 {
+		database, err := makeDatabase(ctx)
+		if err != nil {
+			return rateFigure{}, err
+		}
 		// The queue holds what comes faster than it can be stored, as the bus never waits.
-		err := b.withBus(ctx, fmt.Sprintf("rate%d", i), []string{"--queue", "512"}, func(ctx context.Context, bus *bus, j *jobdlab.Jobd) error {
+		err = b.withBus(ctx, fmt.Sprintf("%s%d", name, i), database, []string{"--queue", "512"}, func(ctx context.Context, bus *bus, j *jobdlab.Jobd) error {
 			sent := make(chan error, 1)
 			if err := j.Launch(ctx); err != nil {
 				return err
@@ -103,47 +143,42 @@ func measureRate(ctx context.Context, b *bench) ([]figure, error) {
 			return err
 		})
 		if err != nil {
-			return nil, err
+			return rateFigure{}, err
 		}
 	}
 	rate := medianOf(rates)
-	figures := []figure{{
-		"returns archived a second, a bus that never pauses, 1.5 kB state returns", "at least 5,000, none lost",
-		fmt.Sprintf("%.0f/s (%.0f to %.0f), %d lost", rate, minOf(rates), maxOf(rates), lost), rate >= 5000 && lost == 0,
-	}}
-	share, err := bulkShare(ctx)
-	return append(figures, share), err
+	return rateFigure{figure{got: fmt.Sprintf("%.0f/s (%.0f to %.0f), %d lost", rate, minOf(rates), maxOf(rates), lost), ok: lost == 0}, rate}, nil
 }
 
 var benchLine = regexp.MustCompile(`(?m)^(Benchmark\S+).*?\s([0-9.]+) returns/cpu-s`)
 
 // bulkShare runs the store's own benchmark, which also inserts the same rows raw, as the limit.
-func bulkShare(ctx context.Context) (figure, error) {
-	out, err := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", "^Benchmark(WriteBatch|RawInsert)$", "-benchtime", "100x", "./jobd/archive/sqlite").CombinedOutput()
+func bulkShare(ctx context.Context, store, what string) (figure, error) {
+	out, err := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", "^Benchmark(WriteBatch|RawInsert)$", "-benchtime", "100x", "./jobd/archive/"+store).CombinedOutput()
 	if err != nil {
 		return figure{}, fmt.Errorf("the store's benchmark: %w\n%s", err, out)
 	}
-	var store, raw float64
+	var own, raw float64
 	for _, m := range benchLine.FindAllStringSubmatch(string(out), -1) {
 		v, _ := strconv.ParseFloat(m[2], 64)
 		switch {
 		case strings.HasPrefix(m[1], "BenchmarkRawInsert"):
 			raw = v
 		case strings.HasPrefix(m[1], "BenchmarkWriteBatch/fresh"): // the raw rows are all fresh, too
-			store = v
+			own = v
 		}
 	}
-	if store == 0 || raw == 0 {
+	if own == 0 || raw == 0 {
 		return figure{}, fmt.Errorf("the store's benchmark prints no returns/cpu-s:\n%s", out)
 	}
 	return figure{
-		"share of a raw bulk insert into the same schema, the store alone", "stated",
-		fmt.Sprintf("%.2f (%.0f of %.0f a CPU second)", store/raw, store, raw), true,
+		what, "stated",
+		fmt.Sprintf("%.2f (%.0f of %.0f a CPU second)", own/raw, own, raw), true,
 	}, nil
 }
 
-// withBus runs f with a bus and a jobd that is not launched yet, and ends both.
-func (b *bench) withBus(ctx context.Context, name string, args []string, f func(context.Context, *bus, *jobdlab.Jobd) error) (err error) {
+// withBus runs f, in a database or, where that is empty, in a file, with a bus and a jobd that is not launched yet, and ends both.
+func (b *bench) withBus(ctx context.Context, name, database string, args []string, f func(context.Context, *bus, *jobdlab.Jobd) error) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
 	dir, err := b.dir(name)
@@ -155,7 +190,7 @@ func (b *bench) withBus(ctx context.Context, name string, args []string, f func(
 		return err
 	}
 	defer func() { err = errors.Join(err, bus.close()) }()
-	j, err := jobdlab.New(ctx, jobdlab.Config{Binary: b.jobd, SaltConfigDir: bus.configDir, Dir: dir, Args: append([]string{"--retention", "0"}, args...)})
+	j, err := jobdlab.New(ctx, jobdlab.Config{Binary: b.jobd, SaltConfigDir: bus.configDir, Dir: dir, Database: database, Args: append([]string{"--retention", "0"}, args...)})
 	if err != nil {
 		return err
 	}

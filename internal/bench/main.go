@@ -22,7 +22,7 @@ import (
 )
 
 type options struct {
-	Only   []string `help:"Only these, with commas between: ${enum}. The four after runs are its parts." enum:"start,lag,rate,ping,plan,runs,publish,slices,cancel,down,engine,direct,memory" placeholder:"NAME" xor:"table"`
+	Only   []string `help:"Only these, with commas between: ${enum}. The four after runs are its parts." enum:"start,lag,rate,postgres,ping,plan,runs,publish,slices,cancel,down,engine,direct,memory" placeholder:"NAME" xor:"table"`
 	Rounds int      `help:"Rounds of what is compared command by command." default:"9"`
 	Output string   `help:"File that is given the table instead of standard output; all figures are measured then." xor:"table" placeholder:"FILE" type:"path"`
 }
@@ -81,7 +81,7 @@ func run(ctx context.Context, o options) (err error) {
 	b := &bench{jobd: binary, work: work, rounds: o.Rounds, only: o.Only}
 	var figures []figure
 	for _, m := range []measurement{
-		{name: "start", run: measureStart}, {name: "lag", run: measureLag}, {name: "rate", run: measureRate}, {name: "ping", run: measurePing},
+		{name: "start", run: measureStart}, {name: "lag", run: measureLag}, {name: "rate", run: measureRate}, {name: "postgres", run: measurePostgres}, {name: "ping", run: measurePing},
 		{name: "plan", run: measurePlan}, {name: "runs", run: measureRuns, parts: runParts()}, {name: "engine", run: measureEngine},
 		{name: "direct", run: measureDirect}, {name: "memory", run: measureMemory},
 	} {
@@ -126,7 +126,8 @@ that a noisy machine slows both; times are medians, with the smallest and the la
 a generator on a socket that frames messages as Salt 3008 does; jobd reads it as it reads a master. Lag is told by jobd's own
 histogram, as the upper end of the bucket that the quantile falls into. For the rate jobd is given a queue of 512 MiB (` + "`--queue`" + `; 64 by
 default), because the generator is faster than any master. No two of its returns have the same content, so the archive, which stores equal
-content once, has nothing to save.
+content once, has nothing to save. PostgreSQL runs on the same machine with the settings that it has by default, and takes its
+part of the cores.
 
 `
 

@@ -21,6 +21,7 @@ type Config struct {
 	Binary        string   // the jobd binary; see Build
 	SaltConfigDir string   // the master's config directory
 	Dir           string   // for the archive and the log; must exist
+	Database      string   // postgres://…; a file in Dir when empty
 	Args          []string // more flags of jobd serve
 }
 
@@ -67,11 +68,15 @@ func New(ctx context.Context, cfg Config) (*Jobd, error) {
 		return nil, err
 	}
 	address := l.Addr().String()
-	return &Jobd{
-		cfg: cfg, address: address, Endpoint: "http://" + address,
-		Database: "sqlite://" + filepath.Join(cfg.Dir, "jobd.db"),
-	}, l.Close()
+	j := &Jobd{cfg: cfg, address: address, Endpoint: "http://" + address, Database: cfg.Database}
+	if j.Database == "" {
+		j.Database = "sqlite://" + filepath.Join(cfg.Dir, "jobd.db")
+	}
+	return j, l.Close()
 }
+
+// keyFile is where jobd keeps its key.
+func (j *Jobd) keyFile() string { return filepath.Join(j.cfg.Dir, "jobd.key") }
 
 // Launch starts the process, the first time or after [Jobd.Stop] or [Jobd.Kill], and does not wait for it.
 func (j *Jobd) Launch(ctx context.Context) error {
@@ -80,7 +85,7 @@ func (j *Jobd) Launch(ctx context.Context) error {
 		return err
 	}
 	defer log.Close()
-	args := append([]string{"serve", "--listen", j.address, "--salt-config-dir", j.cfg.SaltConfigDir, "--database", j.Database}, j.cfg.Args...)
+	args := append([]string{"serve", "--listen", j.address, "--salt-config-dir", j.cfg.SaltConfigDir, "--database", j.Database, "--key-file", j.keyFile()}, j.cfg.Args...)
 	// Not bound to ctx: jobd is stopped by Stop, so that it stores what it has read.
 	cmd := exec.CommandContext(context.WithoutCancel(ctx), j.cfg.Binary, args...)
 	cmd.Stdout, cmd.Stderr = log, log
@@ -129,7 +134,7 @@ var probe = &http.Client{Timeout: 5 * time.Second}
 
 // Token makes a token of a role under a name.
 func (j *Jobd) Token(ctx context.Context, role, name string) (string, error) {
-	out, err := exec.CommandContext(ctx, j.cfg.Binary, "token", "create", "--role", role, "--name", name, "--database", j.Database).Output()
+	out, err := exec.CommandContext(ctx, j.cfg.Binary, "token", "create", "--role", role, "--name", name, "--database", j.Database, "--key-file", j.keyFile()).Output()
 	if err != nil {
 		if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 			err = fmt.Errorf("%w: %s", err, exit.Stderr)

@@ -36,6 +36,7 @@ type Server struct {
 	owner    *syscall.Credential // nil: this process's own user
 	dir      string
 	password string
+	settings []string // more of them, as NAME=VALUE
 	port     int
 	cmd      *exec.Cmd
 	exited   chan struct{}
@@ -43,8 +44,14 @@ type Server struct {
 	made     atomic.Int64  // databases
 }
 
-// Start makes and starts a server. The error says what to install where there is no PostgreSQL.
-func Start(ctx context.Context) (*Server, error) {
+// Durable are the settings that PostgreSQL has by default where the lab's has others: for measurements.
+func Durable() []string {
+	return []string{"fsync=on", "synchronous_commit=on", "full_page_writes=on", "shared_buffers=128MB"}
+}
+
+// Start makes and starts a server, with more settings (NAME=VALUE) than the lab's own. The error says what to install where
+// there is no PostgreSQL.
+func Start(ctx context.Context, settings ...string) (*Server, error) {
 	bin, err := find()
 	if err != nil {
 		return nil, err
@@ -53,7 +60,7 @@ func Start(ctx context.Context) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{bin: bin, owner: owner, password: rand.Text()}
+	s := &Server{bin: bin, owner: owner, password: rand.Text(), settings: settings}
 	if s.dir, err = os.MkdirTemp("", "gaea-pg-"); err != nil {
 		return nil, err
 	}
@@ -137,6 +144,9 @@ func (s *Server) start(ctx context.Context) error {
 	// What a test leaves is thrown away, so nothing is forced to the disk.
 	s.cmd = exec.Command(filepath.Join(s.bin, "postgres"), "-D", s.data(), "-h", "127.0.0.1", "-p", strconv.Itoa(s.port),
 		"-k", "", "-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off", "-c", "shared_buffers=16MB", "-c", "max_connections=60")
+	for _, setting := range s.settings {
+		s.cmd.Args = append(s.cmd.Args, "-c", setting)
+	}
 	s.cmd.Dir, s.cmd.Stdout, s.cmd.Stderr, s.cmd.SysProcAttr = s.dir, s.log, s.log, own(s.owner)
 	if err := s.cmd.Start(); err != nil {
 		return err

@@ -4,96 +4,23 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"slices"
 	"strconv"
 	"syscall"
 	"testing"
 	"time"
 
-	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive/archivetest"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive/content"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive/sqlite"
 )
 
-const (
-	benchMinions = 1000
-	benchBatch   = 500
-	benchStates  = 3
-)
-
-// batches makes batches of state returns of 1.5 kB from 1,000 minions, as test runs every now and then give them. Where fresh
-// is true every body is new; otherwise bodies come again with other durations, but one in a hundred is drifted.
-type batches struct {
-	n     int
-	fresh bool
-	start time.Time
-}
-
-func (m *batches) next() archive.Batch {
-	b := archive.Batch{Returns: make([]gaea.Return, 0, benchBatch)}
-	if m.n%benchMinions == 0 {
-		j := gaea.Job{JID: m.jid(), Function: "state.apply", Target: gaea.Target{Type: gaea.TargetGlob, Expr: "*"}, User: "root", Known: true, Started: m.stamp()}
-		for i := range benchMinions {
-			j.Minions = append(j.Minions, minion(i))
-		}
-		b.Jobs = append(b.Jobs, j)
-	}
-	for range benchBatch {
-		variant := 0
-		if m.fresh || m.n%100 == 0 {
-			variant = m.n
-		}
-		r := archivetest.StateReturn(m.jid(), minion(m.n%benchMinions), benchStates, variant, m.n, m.stamp())
-		r.StateKey = "4bf5122f344554c53bde2ebb8cd2b7e3d1600ad631c385a5d7cce23c7785459a"
-		b.Returns = append(b.Returns, r)
-		m.n++
-	}
-	return b
-}
-
-func (m *batches) jid() string      { return fmt.Sprintf("20260301%012d", m.n/benchMinions) }
-func (m *batches) stamp() time.Time { return m.start.Add(time.Duration(m.n) * 100 * time.Microsecond) }
-func minion(i int) string           { return fmt.Sprintf("web%04d.example.org", i) }
-
-// BenchmarkWriteBatch tells how many returns a second are archived, and what a raw bulk insert into the same tables does with
-// rows that are ready: the limit of the database. The share of it is what is left after decoding, hashing and looking up.
+// BenchmarkWriteBatch tells how many returns a second are archived, and BenchmarkRawInsert what a raw bulk insert into the same
+// tables does with rows that are ready: the limit of the database. The share of it is what is left after decoding, hashing and
+// looking up.
 func BenchmarkWriteBatch(b *testing.B) {
-	for _, fresh := range []bool{true, false} {
-		name := "steady"
-		if fresh {
-			name = "fresh"
-		}
-		b.Run(name, func(b *testing.B) {
-			s := open(b, b.TempDir())
-			m := &batches{fresh: fresh, start: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)}
-			var busy time.Duration
-			for b.Loop() {
-				b.StopTimer()
-				batch := m.next()
-				before := cpuTime(b)
-				b.StartTimer()
-				if err := s.WriteBatch(b.Context(), "salt", batch); err != nil {
-					b.Fatal(err)
-				}
-				b.StopTimer()
-				busy += cpuTime(b) - before
-				b.StartTimer()
-			}
-			report(b, m.n, busy)
-		})
-	}
-}
-
-// report tells returns a second by the clock, and by the time that this process had a core: the second does not depend on
-// what else the machine does.
-func report(b *testing.B, returns int, busy time.Duration) {
-	b.Helper()
-	b.ReportMetric(float64(returns)/b.Elapsed().Seconds(), "returns/s")
-	b.ReportMetric(float64(returns)/busy.Seconds(), "returns/cpu-s")
-	b.ReportMetric(0, "ns/op")
+	archivetest.BenchmarkWriteBatch(b, func() time.Duration { return cpuTime(b) }, func(b *testing.B) archive.Store { return open(b, b.TempDir()) })
 }
 
 // BenchmarkRawInsert writes the same rows as BenchmarkWriteBatch does when all bodies are fresh, but rows that are ready: no
@@ -104,20 +31,8 @@ func BenchmarkRawInsert(b *testing.B) {
 		b.Fatal(err)
 	}
 	raw := newRawWriter(b, dir+"/jobd.db")
-	m := &batches{fresh: true, start: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)}
-	var busy time.Duration
-	for b.Loop() {
-		b.StopTimer()
-		first := m.n
-		rows := raw.ready(m.next(), first)
-		before := cpuTime(b)
-		b.StartTimer()
-		raw.insert(rows)
-		b.StopTimer()
-		busy += cpuTime(b) - before
-		b.StartTimer()
-	}
-	report(b, m.n, busy)
+	m := &archivetest.Batches{Fresh: true, Start: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)}
+	archivetest.BenchmarkBatches(b, m, func() time.Duration { return cpuTime(b) }, func() [][][]any { first := m.N; return raw.ready(m.Next(), first) }, raw.insert)
 }
 
 // rawWriter inserts rows that are ready.
@@ -146,10 +61,10 @@ func newRawWriter(b *testing.B, path string) *rawWriter {
 	w.exec("INSERT INTO masters (id, name) VALUES (1, 'salt')")
 	w.exec("INSERT INTO state_keys (id, master_id, state_key) VALUES (1, 1, 'key')")
 	w.exec("INSERT INTO calls (id, digest, refs, function, run_id, test) VALUES (1, x'00', 1, 'state.apply', '', 0)")
-	for i := range benchMinions {
-		w.exec("INSERT INTO minions (id, master_id, name) VALUES (?, 1, ?)", i+1, minion(i))
+	for i := range archivetest.BenchMinions {
+		w.exec("INSERT INTO minions (id, master_id, name) VALUES (?, 1, ?)", i+1, archivetest.BenchMinion(i))
 	}
-	for i := range benchStates {
+	for i := range archivetest.BenchStates {
 		w.exec("INSERT INTO states (id, state, sls) VALUES (?, ?, '')", i+1, strconv.Itoa(i))
 	}
 	for i := range 5000 {
@@ -187,11 +102,11 @@ func (w *rawWriter) ready(batch archive.Batch, first int) [][][]any {
 		r := &batch.Returns[i]
 		body := s.Split(r.Body)
 		digest := body.Digest()
-		n, job, minion, stamp := int64(first+i+1), int64((first+i)/benchMinions+1), int64((first+i)%benchMinions+1), r.Stamp.UnixMicro()
+		n, job, minion, stamp := int64(first+i+1), int64((first+i)/archivetest.BenchMinions+1), int64((first+i)%archivetest.BenchMinions+1), r.Stamp.UnixMicro()
 		rows[0] = append(rows[0], []any{n, digest[:]})
 		rows[1] = append(rows[1], []any{n, string(body.Same), slices.Clone(body.Holes)})
 		rows[2] = append(rows[2], []any{job, minion, stamp, n, string(body.Cuts)})
-		for k := range benchStates {
+		for k := range archivetest.BenchStates {
 			rows[3] = append(rows[3], []any{minion, int64(k + 1), stamp, job})
 		}
 		rows[4] = append(rows[4], []any{minion, stamp, r.JID, job})
