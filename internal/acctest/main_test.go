@@ -133,10 +133,16 @@ func newRig(t *testing.T) *rig {
 // newRigAlone returns the shared lab with a jobd of the test's own, which the test may stop and kill.
 func newRigAlone(t *testing.T, args ...string) *rig {
 	t.Helper()
+	return newRigIn(t, "", args...)
+}
+
+// newRigIn is newRigAlone with the archive in a database.
+func newRigIn(t *testing.T, database string, args ...string) *rig {
+	t.Helper()
 	newRig(t)
 	lab := saltlab.Get(t)
 	j, err := jobdlab.Start(t.Context(), jobdlab.Config{
-		Binary: shared.binary, SaltConfigDir: lab.ConfigDir(), Dir: t.TempDir(), Args: append([]string{"--log-level", "debug"}, args...),
+		Binary: shared.binary, SaltConfigDir: lab.ConfigDir(), Dir: t.TempDir(), Database: database, Args: append([]string{"--log-level", "debug"}, args...),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -41,7 +41,7 @@ type App struct {
 	master     string
 	since      time.Time
 	store      archive.Store
-	database   string               // as people are told of it
+	database   string               // its address without user and password
 	lock       *databaseLock        // nil where the archive is no file
 	masterLock *postgres.MasterLock // nil where the archive is a file
 	registry   *prometheus.Registry
@@ -64,7 +64,7 @@ func New(ctx context.Context, o Options) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
-	if a.database, err = DatabaseName(o.Database); err != nil {
+	if a.database, err = databaseAddress(o.Database); err != nil {
 		return nil, err
 	}
 	salt, err := native.New(native.Options{ConfigDir: o.SaltConfigDir, User: o.SaltUser, MaxFrame: o.MaxFrame, Logger: a.log})

@@ -48,6 +48,15 @@ func DatabaseName(database string) (string, error) {
 	return postgres.Place(database)
 }
 
+// databaseAddress is the address of a database without user and password. CodeInvalid.
+func databaseAddress(database string) (string, error) {
+	name, err := DatabaseName(database)
+	if path, _ := SQLitePath(database); path != "" {
+		return "sqlite://" + name, err
+	}
+	return "postgres://" + name, err
+}
+
 // defaultKeyFile is where the key is that seals secrets in PostgreSQL, which has no directory of jobd's.
 const defaultKeyFile = "/var/lib/jobd/jobd.key"
 

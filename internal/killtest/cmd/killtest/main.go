@@ -18,6 +18,7 @@ import (
 	"github.com/gaea-salt/terraform-provider-gaea/internal/jobdclient"
 	"github.com/gaea-salt/terraform-provider-gaea/internal/jobdlab"
 	"github.com/gaea-salt/terraform-provider-gaea/internal/killtest"
+	"github.com/gaea-salt/terraform-provider-gaea/internal/pglab"
 	"github.com/gaea-salt/terraform-provider-gaea/internal/saltlab"
 )
 
@@ -27,6 +28,7 @@ type options struct {
 	Round       int    `help:"The round to begin with, to repeat one." default:"1"`
 	SaltVersion string `env:"SALT_VERSION" default:"${version}" help:"Version of Salt, which is installed where it is not there yet."`
 	Minions     int    `help:"How many minions." default:"6"`
+	Database    string `help:"Where the archive is: sqlite or postgres." enum:"sqlite,postgres" default:"sqlite"`
 }
 
 func main() {
@@ -78,8 +80,19 @@ func run(ctx context.Context, o options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, lab.Stop()) }()
+	database := ""
+	if o.Database == "postgres" {
+		server, failed := pglab.Start(ctx)
+		if failed != nil {
+			return failed
+		}
+		defer func() { err = errors.Join(err, server.Stop()) }()
+		if database, err = server.Database(ctx); err != nil {
+			return err
+		}
+	}
 	jobd, err := jobdlab.Start(ctx, jobdlab.Config{
-		Binary: binary, SaltConfigDir: lab.ConfigDir(), Dir: work, Args: []string{"--log-level", "debug"},
+		Binary: binary, SaltConfigDir: lab.ConfigDir(), Dir: work, Database: database, Args: []string{"--log-level", "debug"},
 	})
 	if err != nil {
 		return err
