@@ -161,32 +161,65 @@ func (w *batchWriter) callOf(c *tables.Call) int64 {
 }
 
 func (w *batchWriter) writeHeads(changed []changedJob) error {
+	var fresh []*changedJob
 	for i := range changed {
 		j := &changed[i]
 		h, call := &j.head, w.callOf(&j.head.Call)
 		w.calls[call]++
-		values := []any{h.Known, h.Source, h.Started, h.Minion, call, h.Function, h.RunID, h.TargetType, h.Target, h.User, h.How}
-		var err error
-		if j.id != 0 {
-			w.calls[j.oldCall]--
-			err = w.Exec(`UPDATE jobs SET known = $2, source = $3, started = $4, head = $5, call_id = $6, function = $7, run_id = $8, target_type = $9, target = $10,
-				"user" = $11, origin = $12 WHERE id = $1`, append([]any{j.id}, values...)...)
-		} else {
-			d := digestOf(w.master, j.jid)
-			w.fresh[j.jid] = true
-			w.madeJobs++
-			err = w.Row(`INSERT INTO jobs (id, digest, master_id, jid, known, source, started, head, call_id, function, run_id, target_type, target, "user", origin)
-				VALUES ($1 + nextval('job_numbers'), $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) RETURNING id`,
-				append([]any{firstOf(w.s.kept(dayOf(h.Started))), d[:], w.master, j.jid}, values...)...).Scan(&j.id)
+		if j.id == 0 {
+			fresh = append(fresh, j)
+			continue
 		}
+		w.calls[j.oldCall]--
+		err := w.Exec(`UPDATE jobs SET known = $2, source = $3, started = $4, head = $5, call_id = $6, function = $7, run_id = $8, target_type = $9, target = $10,
+			"user" = $11, origin = $12 WHERE id = $1`,
+			j.id, h.Known, h.Source, h.Started, h.Minion, call, h.Function, h.RunID, h.TargetType, h.Target, h.User, h.How)
 		if err != nil {
 			return err
 		}
-		stored := tables.Remembered(j.id, h)
-		w.stored[j.jid] = stored
-		w.knows.jobs.learn(jobName{w.master, j.jid}, stored)
+	}
+	if err := w.insertJobs(fresh); err != nil {
+		return err
+	}
+	for i := range changed {
+		stored := tables.Remembered(changed[i].id, &changed[i].head)
+		w.stored[changed[i].jid] = stored
+		w.knows.jobs.learn(jobName{w.master, changed[i].jid}, stored)
 	}
 	return nil
+}
+
+// insertJobs inserts jobs, and numbers them.
+func (w *batchWriter) insertJobs(jobs []*changedJob) error {
+	n := len(jobs)
+	if n == 0 {
+		return nil
+	}
+	digests, firsts, starts, calls, sources, origins := make([]digest, n), make([]int64, n), make([]int64, n), make([]int64, n), make([]int64, n), make([]int64, n)
+	known, texts := make([]bool, n), [7][]string{}
+	for k := range texts {
+		texts[k] = make([]string, n)
+	}
+	for i, j := range jobs {
+		h := &j.head
+		digests[i], firsts[i], known[i] = digestOf(w.master, j.jid), firstOf(w.s.kept(dayOf(h.Started))), h.Known
+		starts[i], calls[i], sources[i], origins[i] = h.Started, w.callOf(&h.Call), h.Source, h.How
+		for k, text := range [...]string{j.jid, h.Minion, h.Function, h.RunID, h.TargetType, h.Target, h.User} {
+			texts[k][i] = written(text)
+		}
+	}
+	ids, made, err := w.tx.number("jobs", `INSERT INTO jobs (digest, id, master_id, known, source, started, call_id, origin, jid, head, function, run_id, target_type, target, "user")
+		SELECT d, first + nextval('job_numbers'), $2, known, source, started, call, origin, jid, head, function, run, type, target, "user"
+		FROM unnest($1::bytea[], $3::bigint[], $4::boolean[], $5::smallint[], $6::bigint[], $7::bigint[], $8::smallint[], $9::text[], $10::text[], $11::text[], $12::text[],
+			$13::text[], $14::text[], $15::text[]) g(d, first, known, source, started, call, origin, jid, head, function, run, type, target, "user")
+		RETURNING id, digest`,
+		digests, w.master, firsts, known, sources, starts, calls, origins, texts[0], texts[1], texts[2], texts[3], texts[4], texts[5], texts[6])
+	for i, j := range jobs {
+		j.id = ids[digests[i]]
+		w.fresh[j.jid] = true
+	}
+	w.madeJobs += int64(made)
+	return err
 }
 
 // names numbers the minions of the batch.
