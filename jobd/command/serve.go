@@ -18,9 +18,9 @@ type serveFlags struct {
 	SaltConfigDir string        `help:"The Salt master's config directory." default:"/etc/salt" type:"path" placeholder:"DIR"`
 	SaltUser      string        `help:"Whose key publishes: a user of publisher_acl. Root's key where it is readable, else the own user's, when absent." placeholder:"USER"`
 	MasterName    string        `help:"The master's name in the archive; its id when absent." placeholder:"NAME"`
-	Database      string        `help:"Where the archive is." default:"sqlite:///var/lib/jobd/jobd.db" placeholder:"URL"`
-	QueueDatabase string        `help:"Where what is done by the clock is queued: sqlite:///PATH or postgres://…. A file beside the archive when absent." placeholder:"URL"`
-	KeyFile       string        `help:"What seals secrets in the database; made when missing. jobd.key beside the database when absent." type:"path" placeholder:"FILE"`
+	Database      string        `help:"Where the archive is: sqlite:///PATH or postgres://USER@HOST/DATABASE." default:"sqlite:///var/lib/jobd/jobd.db" placeholder:"URL"`
+	QueueDatabase string        `help:"Where what is done by the clock is queued: sqlite:///PATH or postgres://…. A file beside the archive, or the same PostgreSQL, when absent." placeholder:"URL"`
+	KeyFile       string        `help:"What seals secrets in the database; made when missing. jobd.key beside the database, or in /var/lib/jobd for PostgreSQL, when absent." type:"path" placeholder:"FILE"`
 	Retention     gaea.Duration `help:"How long jobs, returns and events are kept; 0 keeps them for ever. 2160h is 90 days." default:"2160h" placeholder:"DURATION"`
 	MaxFrame      int           `help:"Largest message of the event bus, in MiB." default:"64" placeholder:"MIB"`
 	Queue         int           `help:"How much may wait for the database, in MiB." default:"64" placeholder:"MIB"`
@@ -38,9 +38,13 @@ func (*serveCommand) Help() string {
 	return `Everything else is found in the master's own configuration. jobd waits for a master that is away. Run it as a user of
 its own that the master's publisher_acl names and that may read the master's event socket (group of the master's user).
 
+In PostgreSQL jobd's user owns the database, and jobd makes its tables there. Give the password in ~/.pgpass, in PGPASSWORD or
+in the address, which is never logged. Several jobds may use one database, each for a master of its own, with the same key file.
+
 Examples:
   jobd serve --config /etc/jobd/jobd.yaml
   jobd serve --salt-config-dir /etc/salt --database sqlite:///var/lib/jobd/jobd.db
+  jobd serve --database postgres://jobd@db.example.com/jobd?sslmode=verify-full --key-file /etc/jobd/jobd.key
   jobd serve --listen 0.0.0.0:7780 --tls-cert /etc/jobd/tls.crt --tls-key /etc/jobd/tls.key
 
 SIGTERM stops it in order: what was read is stored first. A second signal ends it at once.`

@@ -17,7 +17,7 @@ type tokenCommand struct {
 // keeper is how token commands reach the archive: directly, because the first token cannot be asked for with a token.
 type keeper struct {
 	Config   configFile `help:"jobd's config file, for the database and the key file." placeholder:"FILE"`
-	Database string     `help:"Where the archive is." default:"sqlite:///var/lib/jobd/jobd.db" placeholder:"URL"`
+	Database string     `help:"Where the archive is, as for jobd serve." default:"sqlite:///var/lib/jobd/jobd.db" placeholder:"URL"`
 	KeyFile  string     `help:"As for jobd serve." type:"path" placeholder:"FILE"`
 }
 
@@ -34,7 +34,7 @@ type tokenCreateCommand struct {
 
 // Help is printed above the list of arguments.
 func (*tokenCreateCommand) Help() string {
-	return `It needs the database and the key beside it, and so jobd's user: sudo -u jobd jobd token create …
+	return `It needs the database and the key file, and so jobd's user: sudo -u jobd jobd token create …
 
 Examples:
   jobd token create --role apply --name terraform
