@@ -104,7 +104,7 @@ func TestAMasterThatIsNotThereIsNamedByItsPath(t *testing.T) {
 
 func TestADatabaseThatJobdDoesNotKnowIsRefused(t *testing.T) {
 	for database, want := range map[string]string{
-		"postgres://db/jobd": "SQLite only", "jobd.db": "sqlite:///", "sqlite://jobd.db": "three slashes", "mysql://x/y": "mysql",
+		"postgres://127.0.0.1:1/jobd": "does not answer", "jobd.db": "sqlite:///", "sqlite://jobd.db": "three slashes", "mysql://x/y": "mysql",
 	} {
 		code, _, errs := jobd(t, "token", "list", "--database", database)
 		if code != command.ExitFailed || !strings.Contains(errs, want) {

@@ -1,13 +1,13 @@
 package postgres
 
 import (
-	"context"
 	"errors"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
+	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive/tables"
 )
 
 // What PostgreSQL says, by its codes: https://www.postgresql.org/docs/current/errcodes-appendix.html
@@ -26,28 +26,21 @@ const (
 // told makes a [gaea.Error] of any error of the database, with a message that says what to do. No message has the address
 // as it was given: there may be a password in it.
 func (s *Store) told(err error) error {
-	var known *gaea.Error
-	switch {
-	case err == nil:
+	if err == nil {
 		return nil
-	case errors.As(err, &known):
-		return known
-	case s.closed.Load():
-		return gaea.Wrap(err, gaea.CodeUnavailable, "the archive is closed; jobd is stopping")
-	case errors.Is(err, context.DeadlineExceeded):
-		return gaea.Wrap(err, gaea.CodeTimeout, "the archive did not answer in the time there was; try again")
-	case errors.Is(err, context.Canceled):
-		return gaea.Wrap(err, gaea.CodeCancelled, "the caller gave up waiting for the archive")
+	}
+	if told := tables.Told(err, s.closed.Load()); told != nil {
+		return told
 	}
 	var refused *pgconn.PgError
 	if !errors.As(err, &refused) {
-		return gaea.Wrap(err, gaea.CodeUnavailable, "the database %s does not answer; see that PostgreSQL runs there and lets this machine in. jobd tries again by itself", s.place)
+		return gaea.Wrap(err, gaea.CodeUnavailable, "the database %s does not answer; see that PostgreSQL runs there and lets this machine in", s.place)
 	}
 	switch class := refused.Code[:min(2, len(refused.Code))]; {
 	case refused.Code == codeReadOnly:
 		// After a failover the connections may lead to what is the standby now: the next ones look for the primary again.
 		s.pool.Reset()
-		return gaea.Wrap(err, gaea.CodeUnavailable, "the database %s takes no changes: it is a standby, or read-only; name the primary, or all servers with target_session_attrs=read-write. jobd tries again by itself", s.place)
+		return gaea.Wrap(err, gaea.CodeUnavailable, "the database %s takes no changes: it is a standby, or read-only; name the primary, or all servers with target_session_attrs=read-write", s.place)
 	case refused.Code == codeNoDatabase:
 		return gaea.Wrap(err, gaea.CodeUnavailable, "there is no database %s; make it with: createdb --owner USER %s", s.place, s.place[strings.LastIndexByte(s.place, '/')+1:])
 	case class == "28":
@@ -59,7 +52,7 @@ func (s *Store) told(err error) error {
 	case refused.Code == codeConnections:
 		return gaea.Wrap(err, gaea.CodeUnavailable, "the database %s has no connection left; raise its max_connections, or lower pool_max_conns in the address", s.place)
 	case class == "08", class == "57", class == "53", class == "58", refused.Code == codeLockTimeout, refused.Code == codeDeadlock, refused.Code == codeSerialization:
-		return gaea.Wrap(err, gaea.CodeUnavailable, "the database %s does not answer as it should (%s); jobd tries again by itself", s.place, refused.Message)
+		return gaea.Wrap(err, gaea.CodeUnavailable, "the database %s does not answer as it should (%s)", s.place, refused.Message)
 	case class == "54":
 		return gaea.Wrap(err, gaea.CodeTooLarge, "something is larger than the database keeps in one piece")
 	default:

@@ -19,7 +19,7 @@ func (w *batchWriter) jobs() error {
 	w.stored, w.fresh = map[string]*tables.Job{}, map[string]bool{}
 	var unknown []string
 	for _, jid := range w.batch.jobs {
-		j, ok := w.knows.jobs.get(jobName{w.master, jid})
+		j, ok := w.knows.jobs.get(tables.JobName{Master: w.master, JID: jid})
 		if ok && !slices.ContainsFunc(w.batch.heads[jid], func(h tables.Head) bool { return j.Adds(&h) }) {
 			w.stored[jid] = j
 			continue
@@ -94,7 +94,7 @@ func (w *batchWriter) mergeHeads(jids []string) ([]changedJob, error) {
 		if same {
 			stored := tables.Remembered(j.id, &j.head)
 			w.stored[jid] = stored
-			w.knows.jobs.learn(jobName{w.master, jid}, stored)
+			w.knows.jobs.learn(tables.JobName{Master: w.master, JID: jid}, stored)
 			continue
 		}
 		changed = append(changed, j)
@@ -133,7 +133,7 @@ func (w *batchWriter) number(calls []tables.Call) error {
 		functions[i], runs[i], tests[i] = written(c.Function), written(c.RunID), c.Test
 		args[i], metadata[i] = orNull(c.Args), orNull(c.Metadata)
 		if c.StateKey != "" {
-			id, _ := w.knows.keys.get(minionName{w.master, c.StateKey})
+			id, _ := w.knows.keys.get(tables.MinionName{Master: w.master, Name: c.StateKey})
 			stateKeys[i] = &id
 		}
 	}
@@ -184,7 +184,7 @@ func (w *batchWriter) writeHeads(changed []changedJob) error {
 	for i := range changed {
 		stored := tables.Remembered(changed[i].id, &changed[i].head)
 		w.stored[changed[i].jid] = stored
-		w.knows.jobs.learn(jobName{w.master, changed[i].jid}, stored)
+		w.knows.jobs.learn(tables.JobName{Master: w.master, JID: changed[i].jid}, stored)
 	}
 	return nil
 }
@@ -242,7 +242,7 @@ func (w *batchWriter) names() error {
 }
 
 func (w *batchWriter) minion(name string) int64 {
-	id, _ := w.knows.minions.get(minionName{w.master, name})
+	id, _ := w.knows.minions.get(tables.MinionName{Master: w.master, Name: name})
 	return id
 }
 

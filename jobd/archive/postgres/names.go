@@ -21,13 +21,13 @@ type names struct {
 	epoch epoch // in which what is remembered is right
 
 	masters  *tables.Cache[string, int64]
-	minions  *tables.Cache[minionName, int64]
-	states   *tables.Cache[stateName, int64]
-	keys     *tables.Cache[minionName, int64] // state keys by master
+	minions  *tables.Cache[tables.MinionName, int64]
+	states   *tables.Cache[tables.StateName, int64]
+	keys     *tables.Cache[tables.MinionName, int64] // state keys by master
 	sets     *tables.Cache[digest, int64]
 	calls    *tables.Cache[digest, int64]
 	contents *tables.Cache[content.Digest, stored]
-	jobs     *tables.Cache[jobName, *tables.Job]
+	jobs     *tables.Cache[tables.JobName, *tables.Job]
 	runs     *tables.Cache[string, *tables.SavedRun]
 	days     map[int64]bool // those that have partitions
 }
@@ -40,29 +40,8 @@ type epoch struct {
 	drops  int64     // of partitions
 }
 
-type minionName struct {
-	master int64
-	name   string
-}
-
-type stateName struct{ key, sls string }
-
-type jobName struct {
-	master int64
-	jid    string
-}
-
 // stored is a content: its number, and the last day that is noted for it.
 type stored struct{ id, day int64 }
-
-// How much is remembered; an entry takes about 100 bytes. A fleet that is larger than this costs one look-up a row.
-const (
-	rememberMinions  = 20_000
-	rememberStates   = 20_000
-	rememberContents = 50_000
-	rememberJobs     = 2_000
-	rememberFew      = 500
-)
 
 func newNames() *names {
 	n := &names{days: map[int64]bool{}}
@@ -72,15 +51,15 @@ func newNames() *names {
 
 // forget forgets all.
 func (n *names) forget() {
-	n.masters = tables.NewCache[string, int64](rememberFew)
-	n.minions = tables.NewCache[minionName, int64](rememberMinions)
-	n.states = tables.NewCache[stateName, int64](rememberStates)
-	n.keys = tables.NewCache[minionName, int64](rememberFew)
-	n.sets = tables.NewCache[digest, int64](rememberJobs)
-	n.calls = tables.NewCache[digest, int64](rememberJobs)
-	n.contents = tables.NewCache[content.Digest, stored](rememberContents)
-	n.jobs = tables.NewCache[jobName, *tables.Job](rememberJobs)
-	n.runs = tables.NewCache[string, *tables.SavedRun](rememberFew)
+	n.masters = tables.NewCache[string, int64](tables.RememberFew)
+	n.minions = tables.NewCache[tables.MinionName, int64](tables.RememberMinions)
+	n.states = tables.NewCache[tables.StateName, int64](tables.RememberStates)
+	n.keys = tables.NewCache[tables.MinionName, int64](tables.RememberFew)
+	n.sets = tables.NewCache[digest, int64](tables.RememberJobs)
+	n.calls = tables.NewCache[digest, int64](tables.RememberJobs)
+	n.contents = tables.NewCache[content.Digest, stored](tables.RememberContents)
+	n.jobs = tables.NewCache[tables.JobName, *tables.Job](tables.RememberJobs)
+	n.runs = tables.NewCache[string, *tables.SavedRun](tables.RememberFew)
 }
 
 // known is what a transaction knows of one kind: what is remembered, and what it has learnt itself.
@@ -116,26 +95,26 @@ func (k *known[K, V]) remember() {
 // knowledge is what a transaction knows of every kind.
 type knowledge struct {
 	masters  known[string, int64]
-	minions  known[minionName, int64]
-	states   known[stateName, int64]
-	keys     known[minionName, int64]
+	minions  known[tables.MinionName, int64]
+	states   known[tables.StateName, int64]
+	keys     known[tables.MinionName, int64]
 	sets     known[digest, int64]
 	calls    known[digest, int64]
 	contents known[content.Digest, stored]
-	jobs     known[jobName, *tables.Job]
+	jobs     known[tables.JobName, *tables.Job]
 	runs     map[string]*tables.SavedRun // nil: forgotten
 }
 
 func (n *names) knowledge() knowledge {
 	return knowledge{
 		masters:  known[string, int64]{names: n, cache: func(n *names) *tables.Cache[string, int64] { return n.masters }},
-		minions:  known[minionName, int64]{names: n, cache: func(n *names) *tables.Cache[minionName, int64] { return n.minions }},
-		states:   known[stateName, int64]{names: n, cache: func(n *names) *tables.Cache[stateName, int64] { return n.states }},
-		keys:     known[minionName, int64]{names: n, cache: func(n *names) *tables.Cache[minionName, int64] { return n.keys }},
+		minions:  known[tables.MinionName, int64]{names: n, cache: func(n *names) *tables.Cache[tables.MinionName, int64] { return n.minions }},
+		states:   known[tables.StateName, int64]{names: n, cache: func(n *names) *tables.Cache[tables.StateName, int64] { return n.states }},
+		keys:     known[tables.MinionName, int64]{names: n, cache: func(n *names) *tables.Cache[tables.MinionName, int64] { return n.keys }},
 		sets:     known[digest, int64]{names: n, cache: func(n *names) *tables.Cache[digest, int64] { return n.sets }},
 		calls:    known[digest, int64]{names: n, cache: func(n *names) *tables.Cache[digest, int64] { return n.calls }},
 		contents: known[content.Digest, stored]{names: n, cache: func(n *names) *tables.Cache[content.Digest, stored] { return n.contents }},
-		jobs:     known[jobName, *tables.Job]{names: n, cache: func(n *names) *tables.Cache[jobName, *tables.Job] { return n.jobs }},
+		jobs:     known[tables.JobName, *tables.Job]{names: n, cache: func(n *names) *tables.Cache[tables.JobName, *tables.Job] { return n.jobs }},
 		runs:     map[string]*tables.SavedRun{},
 	}
 }
@@ -255,7 +234,7 @@ func (t *tx) Master(name string) (int64, error) {
 
 // Minion implements [tables.Tx].
 func (t *tx) Minion(master int64, name string) (int64, error) {
-	n := minionName{master, name}
+	n := tables.MinionName{Master: master, Name: name}
 	if err := t.minions(master, []string{name}); err != nil {
 		return 0, err
 	}
@@ -265,7 +244,7 @@ func (t *tx) Minion(master int64, name string) (int64, error) {
 
 // StateKey implements [tables.Tx].
 func (t *tx) StateKey(master int64, key string) (int64, error) {
-	n := minionName{master, key}
+	n := tables.MinionName{Master: master, Name: key}
 	if err := t.stateKeys(master, []string{key}); err != nil {
 		return 0, err
 	}
@@ -286,7 +265,7 @@ func (t *tx) stateKeys(master int64, list []string) error {
 			ON CONFLICT DO NOTHING RETURNING id, digest`)
 }
 
-func (t *tx) named(k *known[minionName, int64], master int64, list []string, table, insert string) error {
+func (t *tx) named(k *known[tables.MinionName, int64], master int64, list []string, table, insert string) error {
 	var digests []digest
 	var names []string
 	asked := map[string]digest{}
@@ -294,7 +273,7 @@ func (t *tx) named(k *known[minionName, int64], master int64, list []string, tab
 		if _, ok := asked[name]; ok {
 			continue
 		}
-		if _, ok := k.get(minionName{master, name}); ok {
+		if _, ok := k.get(tables.MinionName{Master: master, Name: name}); ok {
 			continue
 		}
 		d := digestOf(master, name)
@@ -303,7 +282,7 @@ func (t *tx) named(k *known[minionName, int64], master int64, list []string, tab
 	}
 	ids, _, err := t.number(table, insert, digests, master, names)
 	for name, d := range asked {
-		k.learn(minionName{master, name}, ids[d])
+		k.learn(tables.MinionName{Master: master, Name: name}, ids[d])
 	}
 	return err
 }

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive/tables"
 )
 
@@ -21,24 +20,16 @@ import (
 // a content, and would wait for each other to count. A content has the last day whose returns point at it instead, and goes
 // when that day has gone and no return is found that points at it.
 func (s *Store) Prune(ctx context.Context, before time.Time, limit int) (int, error) {
-	if limit < 1 {
-		return 0, gaea.Invalid("limit", "%d is not how many things to delete; use 1 or more", limit)
+	if err := tables.ValidatePruning(limit); err != nil {
+		return 0, err
 	}
 	var deleted int
 	err := s.write(ctx, true, func(t *tx) error {
-		p := &pruner{
-			tx: t, before: tables.Micros(before), asked: tables.Micros(before.Add(-tables.AskedEvery)),
-			keys: min(tables.Micros(before), tables.Micros(s.now().Add(-tables.KeyLife))), left: limit, gone: map[int64]*gone{},
+		p := &pruner{t, tables.NewPruning(t, before, s.now(), limit)}
+		if err := p.Parts(p.days, p.jobs, p.events, p.Runs, p.leftovers); err != nil {
+			return err
 		}
-		for _, step := range []func() error{p.days, p.jobs, p.events, p.runs, p.leftovers} {
-			if p.left <= 0 {
-				break
-			}
-			if err := step(); err != nil {
-				return err
-			}
-		}
-		deleted = p.deleted
+		deleted = p.Deleted
 		t.deleted = t.deleted || deleted > 0
 		return p.count()
 	})
@@ -51,40 +42,14 @@ func (s *Store) Prune(ctx context.Context, before time.Time, limit int) (int, er
 // pruner deletes what is old, in one transaction.
 type pruner struct {
 	*tx
-	before  int64 // what is older goes
-	asked   int64 // evidence of state keys that were asked about since stays
-	keys    int64 // before, but at least as long ago as idempotency keys live: runs and their keys that are older go
-	left    int   // how many rows may still go
-	deleted int   // how many things went
-	gone    map[int64]*gone
-}
-
-// gone is how many rows of a master went.
-type gone struct{ jobs, returns, events int64 }
-
-func (p *pruner) of(master int64) *gone {
-	g := p.gone[master]
-	if g == nil {
-		g = &gone{}
-		p.gone[master] = g
-	}
-	return g
+	*tables.Pruning
 }
 
 func (p *pruner) count() error {
-	for master, g := range p.gone {
-		err := p.Exec(`UPDATE masters SET jobs = jobs - $2, returns = returns - $3, events = events - $4 WHERE id = $1`, master, g.jobs, g.returns, g.events)
-		if err != nil {
-			return err
-		}
+	if err := p.Count(); err != nil {
+		return err
 	}
 	return p.Exec(`DELETE FROM calls WHERE refs = 0`)
-}
-
-// went counts things that were deleted.
-func (p *pruner) went(n int) {
-	p.deleted += n
-	p.left -= n
 }
 
 // oldJob is a job that may go.
@@ -119,7 +84,7 @@ func (p *pruner) oldJobs(text string, args ...any) ([]oldJob, error) {
 
 // enough cuts a list of jobs after as many as may go in this step. A job goes whole.
 func (p *pruner) enough(list []oldJob) []oldJob {
-	left := p.left
+	left := p.Left
 	for i := range list {
 		if left -= 1 + list[i].returns; left <= 0 {
 			return list[:i+1]
@@ -132,10 +97,10 @@ func (p *pruner) enough(list []oldJob) []oldJob {
 func (p *pruner) jobs() error {
 	const step = 500
 	last := oldJob{started: math.MinInt64}
-	for p.left > 0 {
+	for p.Left > 0 {
 		old, err := p.oldJobs(`SELECT `+oldJobColumns+`, FALSE FROM jobs j
 			WHERE j.started < $1 AND (j.started, j.id) > ($2, $3) AND NOT `+ofActiveRun+` AND NOT `+hasLate+` ORDER BY j.started, j.id LIMIT $4`,
-			p.before, last.started, last.id, step)
+			p.Before, last.started, last.id, step)
 		if err != nil {
 			return err
 		}
@@ -177,10 +142,10 @@ func (p *pruner) rows(jobs []oldJob) error {
 		err := row.Scan(&job, &call, &contentID)
 		calls[call]++
 		contents[contentID] = true
-		p.of(masters[job]).returns++
-		p.went(1)
+		p.Of(masters[job]).Returns++
+		p.Went(1)
 		return err
-	}, list, p.asked)
+	}, list, p.Asked)
 	if err == nil {
 		err = p.Exec(`DELETE FROM state_results s WHERE s.job_id = ANY($1)
 			AND NOT EXISTS (SELECT 1 FROM returns r WHERE r.job_id = s.job_id AND r.minion_id = s.minion_id)`, list)
@@ -213,7 +178,7 @@ func (p *pruner) rows(jobs []oldJob) error {
 func (p *pruner) told(jobs []int64, some bool) error {
 	going, args := `r.job_id = ANY($1)`, []any{jobs}
 	if some {
-		going, args = going+` AND NOT `+isKept, append(args, p.asked)
+		going, args = going+` AND NOT `+isKept, append(args, p.Asked)
 	}
 	err := p.Exec(`DELETE FROM state_latest l USING returns r WHERE `+going+` AND r.states > 0 AND l.minion_id = r.minion_id AND l.job_id = r.job_id`, args...)
 	if err != nil {
@@ -233,7 +198,7 @@ func (p *pruner) bareJobs(jobs []oldJob, calls map[int64]int64) error {
 		d := digestOf(j.master, j.jid)
 		digests[i] = d[:]
 		calls[j.call]++
-		p.of(j.master).jobs++
+		p.Of(j.master).Jobs++
 	}
 	sets := []int64{}
 	err := p.Each(`SELECT DISTINCT set_id FROM job_minions WHERE job_id = ANY($1)`, func(row tables.Scanner) error {
@@ -257,7 +222,7 @@ func (p *pruner) bareJobs(jobs []oldJob, calls map[int64]int64) error {
 	if err != nil {
 		return err
 	}
-	p.went(len(jobs))
+	p.Went(len(jobs))
 	var calledIDs, counts []int64
 	for id, n := range calls {
 		calledIDs, counts = append(calledIDs, id), append(counts, n)
@@ -283,13 +248,6 @@ func (t *tx) dropContents(candidates []int64) error {
 	return t.Exec(`UPDATE pruned SET contents = contents + $1`, n)
 }
 
-func (p *pruner) runs() error {
-	runs, rows, err := tables.PruneRuns(p.tx, p.keys, p.left)
-	p.deleted += runs
-	p.left -= rows
-	return err
-}
-
 func (p *pruner) events() error {
 	masters := map[int64]int64{}
 	err := p.Each(`WITH old AS (SELECT stamp, digest, master_id FROM events WHERE stamp < $1 ORDER BY stamp LIMIT $2)
@@ -299,10 +257,10 @@ func (p *pruner) events() error {
 			err := row.Scan(&master)
 			masters[master]++
 			return err
-		}, p.before, p.left)
+		}, p.Before, p.Left)
 	for master, n := range masters {
-		p.of(master).events += n
-		p.went(int(n))
+		p.Of(master).Events += n
+		p.Went(int(n))
 	}
 	return err
 }
@@ -313,7 +271,6 @@ func (p *pruner) leftovers() error {
 	if err := p.count(); err != nil {
 		return err
 	}
-	clear(p.gone)
 	if err := p.oldContents(); err != nil {
 		return err
 	}
@@ -322,28 +279,28 @@ func (p *pruner) leftovers() error {
 		args []any
 	}{
 		{`DELETE FROM silences WHERE (state_key_id, minion_id) IN (SELECT s.state_key_id, s.minion_id FROM state_keys k
-			JOIN silences s ON s.state_key_id = k.id WHERE k.asked < ? AND s.stamp < ? LIMIT ?)`, []any{p.asked, p.before}},
+			JOIN silences s ON s.state_key_id = k.id WHERE k.asked < ? AND s.stamp < ? LIMIT ?)`, []any{p.Asked, p.Before}},
 		{`DELETE FROM state_keys WHERE id IN (SELECT k.id FROM state_keys k WHERE k.asked < ?
 			AND NOT EXISTS (SELECT 1 FROM evidence e WHERE e.state_key_id = k.id) AND NOT EXISTS (SELECT 1 FROM silences s WHERE s.state_key_id = k.id)
-			AND NOT EXISTS (SELECT 1 FROM calls c WHERE c.state_key_id = k.id) LIMIT ?)`, []any{p.asked}},
+			AND NOT EXISTS (SELECT 1 FROM calls c WHERE c.state_key_id = k.id) LIMIT ?)`, []any{p.Asked}},
 		{`DELETE FROM states WHERE id IN (SELECT s.id FROM states s WHERE NOT EXISTS (SELECT 1 FROM state_latest l WHERE l.state_id = s.id)
 			AND NOT EXISTS (SELECT 1 FROM state_results r WHERE r.state_id = s.id) LIMIT ?)`, nil},
 		{`DELETE FROM unsettled WHERE ctid IN (SELECT u.ctid FROM unsettled u
 			WHERE u.recorded < ? AND EXISTS (SELECT 1 FROM unsettled n WHERE n.assignment = u.assignment AND n.revision <> u.revision AND n.recorded > u.recorded)
-			LIMIT ?)`, []any{p.before}},
-		{`DELETE FROM run_keys WHERE ("user", key) IN (SELECT "user", key FROM run_keys WHERE created < ? LIMIT ?)`, []any{p.keys}},
+			LIMIT ?)`, []any{p.Before}},
+		{`DELETE FROM run_keys WHERE ("user", key) IN (SELECT "user", key FROM run_keys WHERE created < ? LIMIT ?)`, []any{p.Keys}},
 		{`DELETE FROM job_notes WHERE digest IN (SELECT n.digest FROM job_notes n WHERE n.stamp < ?
-			AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.digest = n.digest) LIMIT ?)`, []any{p.before}},
-		{`DELETE FROM gaps WHERE id IN (SELECT id FROM gaps WHERE until < ? LIMIT ?)`, []any{p.before}},
+			AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.digest = n.digest) LIMIT ?)`, []any{p.Before}},
+		{`DELETE FROM gaps WHERE id IN (SELECT id FROM gaps WHERE until < ? LIMIT ?)`, []any{p.Before}},
 	} {
-		if p.left <= 0 {
+		if p.Left <= 0 {
 			return nil
 		}
-		n, err := p.Change(d.text, append(d.args, p.left)...)
+		n, err := p.Change(d.text, append(d.args, p.Left)...)
 		if err != nil {
 			return err
 		}
-		p.went(int(n))
+		p.Went(int(n))
 	}
 	return nil
 }
@@ -354,7 +311,7 @@ func (p *pruner) oldContents() error {
 	if err != nil {
 		return err
 	}
-	gone := dayOf(p.before)
+	gone := dayOf(p.Before)
 	if len(days) > 0 {
 		gone = min(gone, days[0])
 	}
@@ -364,11 +321,11 @@ func (p *pruner) oldContents() error {
 		err := row.Scan(&id)
 		candidates = append(candidates, id)
 		return err
-	}, gone, p.left)
+	}, gone, p.Left)
 	if err != nil || len(candidates) == 0 {
 		return err
 	}
-	p.went(len(candidates))
+	p.Went(len(candidates))
 	return p.dropContents(candidates)
 }
 
@@ -376,7 +333,7 @@ func (p *pruner) oldContents() error {
 func (p *pruner) days() error {
 	days, err := storedDays(p.ctx, p.view.tx)
 	for _, day := range days {
-		if err != nil || p.left <= 0 || (day+1)*microsADay > p.before {
+		if err != nil || p.Left <= 0 || (day+1)*microsADay > p.Before {
 			return err
 		}
 		err = p.day(day)
@@ -385,10 +342,10 @@ func (p *pruner) days() error {
 }
 
 func (p *pruner) day(day int64) error {
-	for p.left > 0 {
+	for p.Left > 0 {
 		const step = 500
 		jobs, err := p.oldJobs(`SELECT `+oldJobColumns+`, (j.started >= $1 OR `+ofActiveRun+` OR `+hasLate+` OR EXISTS (SELECT 1 FROM returns r WHERE r.job_id = j.id AND `+isKept+`))
-			FROM jobs j WHERE j.id >= $3 AND j.id < $4 ORDER BY j.id LIMIT $5`, p.before, p.asked, firstOf(day), firstOf(day+1), step)
+			FROM jobs j WHERE j.id >= $3 AND j.id < $4 ORDER BY j.id LIMIT $5`, p.Before, p.Asked, firstOf(day), firstOf(day+1), step)
 		if err != nil {
 			return err
 		}
@@ -428,8 +385,8 @@ func (p *pruner) move(j oldJob) error {
 			return err
 		}
 	}
-	p.left -= j.returns
-	p.went(1) // from its day: there may be more to do
+	p.Left -= j.returns
+	p.Went(1) // from its day: there may be more to do
 	return nil
 }
 
@@ -453,8 +410,8 @@ func (p *pruner) forgetJobs(jobs []oldJob) error {
 		return err
 	}
 	for i := range jobs {
-		p.of(jobs[i].master).returns += int64(jobs[i].returns)
-		p.went(jobs[i].returns)
+		p.Of(jobs[i].master).Returns += int64(jobs[i].returns)
+		p.Went(jobs[i].returns)
 	}
 	return p.bareJobs(jobs, calls)
 }
@@ -475,8 +432,8 @@ func (p *pruner) drop(day int64) error {
 		err := p.Each(`SELECT master_id, count(*) FROM `+partition("events", day)+` GROUP BY master_id`, func(row tables.Scanner) error {
 			var master, n int64
 			err := row.Scan(&master, &n)
-			p.of(master).events += n
-			p.deleted += int(n)
+			p.Of(master).Events += n
+			p.Deleted += int(n)
 			return err
 		})
 		if err != nil {
@@ -488,7 +445,7 @@ func (p *pruner) drop(day int64) error {
 			return err
 		}
 	}
-	p.went(1)
+	p.Went(1)
 	p.dropped = true
 	return p.Exec(`SET LOCAL lock_timeout = DEFAULT`)
 }

@@ -173,11 +173,11 @@ func (w *batchWriter) removeWord(job, minion int64) error {
 func (w *batchWriter) states() error {
 	var digests []digest
 	var keys, sls []string
-	asked := map[stateName]digest{}
+	asked := map[tables.StateName]digest{}
 	for i := range w.batch.returns {
 		for k := range w.batch.returns[i].States {
 			s := &w.batch.returns[i].States[k]
-			n := stateName{s.Key, s.SLS}
+			n := tables.StateName{Key: s.Key, SLS: s.SLS}
 			if _, ok := asked[n]; ok {
 				continue
 			}
@@ -293,7 +293,7 @@ func (w *batchWriter) returns() error {
 }
 
 func (w *batchWriter) state(s *gaea.StateResult) int64 {
-	id, _ := w.knows.states.get(stateName{s.Key, s.SLS})
+	id, _ := w.knows.states.get(tables.StateName{Key: s.Key, SLS: s.SLS})
 	return id
 }
 

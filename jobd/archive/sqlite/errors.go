@@ -1,29 +1,22 @@
 package sqlite
 
 import (
-	"context"
 	"errors"
 
 	"modernc.org/sqlite"
 	lib "modernc.org/sqlite/lib"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
+	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive/tables"
 )
 
 // told makes a [gaea.Error] of any error of the database, with a message that says what to do.
 func (s *Store) told(err error) error {
-	var known *gaea.Error
-	switch {
-	case err == nil:
+	if err == nil {
 		return nil
-	case errors.As(err, &known):
-		return known
-	case s.closed.Load():
-		return gaea.Wrap(err, gaea.CodeUnavailable, "the archive is closed; jobd is stopping")
-	case errors.Is(err, context.DeadlineExceeded):
-		return gaea.Wrap(err, gaea.CodeTimeout, "the archive did not answer in the time there was; try again")
-	case errors.Is(err, context.Canceled):
-		return gaea.Wrap(err, gaea.CodeCancelled, "the caller gave up waiting for the archive")
+	}
+	if told := tables.Told(err, s.closed.Load()); told != nil {
+		return told
 	}
 	var failed *sqlite.Error
 	if !errors.As(err, &failed) {

@@ -9,48 +9,27 @@ import (
 // written of active runs. Only the writer uses it, in its turn; it is forgotten whenever it could be wrong.
 type names struct {
 	masters  *tables.Cache[string, int64]
-	minions  *tables.Cache[minionName, int64]
-	states   *tables.Cache[stateName, int64]
-	keys     *tables.Cache[minionName, int64] // state keys by master
+	minions  *tables.Cache[tables.MinionName, int64]
+	states   *tables.Cache[tables.StateName, int64]
+	keys     *tables.Cache[tables.MinionName, int64] // state keys by master
 	sets     *tables.Cache[[32]byte, int64]
 	calls    *tables.Cache[[32]byte, int64]
 	contents *tables.Cache[content.Digest, int64]
-	jobs     *tables.Cache[jobName, *tables.Job]
+	jobs     *tables.Cache[tables.JobName, *tables.Job]
 	runs     *tables.Cache[string, *tables.SavedRun]
 }
 
-type minionName struct {
-	master int64
-	name   string
-}
-
-type stateName struct{ key, sls string }
-
-type jobName struct {
-	master int64
-	jid    string
-}
-
-// How much is remembered; an entry takes about 100 bytes. A fleet that is larger than this costs one look-up a row.
-const (
-	rememberMinions  = 20_000
-	rememberStates   = 20_000
-	rememberContents = 50_000
-	rememberJobs     = 2_000
-	rememberFew      = 500
-)
-
 func newNames() *names {
 	return &names{
-		masters:  tables.NewCache[string, int64](rememberFew),
-		minions:  tables.NewCache[minionName, int64](rememberMinions),
-		states:   tables.NewCache[stateName, int64](rememberStates),
-		keys:     tables.NewCache[minionName, int64](rememberFew),
-		sets:     tables.NewCache[[32]byte, int64](rememberJobs),
-		calls:    tables.NewCache[[32]byte, int64](rememberJobs),
-		contents: tables.NewCache[content.Digest, int64](rememberContents),
-		jobs:     tables.NewCache[jobName, *tables.Job](rememberJobs),
-		runs:     tables.NewCache[string, *tables.SavedRun](rememberFew),
+		masters:  tables.NewCache[string, int64](tables.RememberFew),
+		minions:  tables.NewCache[tables.MinionName, int64](tables.RememberMinions),
+		states:   tables.NewCache[tables.StateName, int64](tables.RememberStates),
+		keys:     tables.NewCache[tables.MinionName, int64](tables.RememberFew),
+		sets:     tables.NewCache[[32]byte, int64](tables.RememberJobs),
+		calls:    tables.NewCache[[32]byte, int64](tables.RememberJobs),
+		contents: tables.NewCache[content.Digest, int64](tables.RememberContents),
+		jobs:     tables.NewCache[tables.JobName, *tables.Job](tables.RememberJobs),
+		runs:     tables.NewCache[string, *tables.SavedRun](tables.RememberFew),
 	}
 }
 
@@ -90,20 +69,20 @@ func (t *tx) Master(name string) (int64, error) {
 
 // Minion implements [tables.Tx].
 func (t *tx) Minion(master int64, name string) (int64, error) {
-	return number(t, t.names.minions, minionName{master, name},
+	return number(t, t.names.minions, tables.MinionName{Master: master, Name: name},
 		`INSERT INTO minions (master_id, name) VALUES (?, ?) ON CONFLICT DO NOTHING`,
 		`SELECT id FROM minions WHERE master_id = ? AND name = ?`, master, name)
 }
 
 func (t *tx) state(key, sls string) (int64, error) {
-	return number(t, t.names.states, stateName{key, sls},
+	return number(t, t.names.states, tables.StateName{Key: key, SLS: sls},
 		`INSERT INTO states (state, sls) VALUES (?, ?) ON CONFLICT DO NOTHING`,
 		`SELECT id FROM states WHERE state = ? AND sls = ?`, key, sls)
 }
 
 // StateKey implements [tables.Tx].
 func (t *tx) StateKey(master int64, key string) (int64, error) {
-	return number(t, t.names.keys, minionName{master, key},
+	return number(t, t.names.keys, tables.MinionName{Master: master, Name: key},
 		`INSERT INTO state_keys (master_id, state_key) VALUES (?, ?) ON CONFLICT DO NOTHING`,
 		`SELECT id FROM state_keys WHERE master_id = ? AND state_key = ?`, master, key)
 }

@@ -5,33 +5,24 @@ import (
 	"math"
 	"time"
 
-	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive/tables"
 )
 
 // Prune implements [archive.Store].
 func (s *Store) Prune(ctx context.Context, before time.Time, limit int) (int, error) {
-	if limit < 1 {
-		return 0, gaea.Invalid("limit", "%d is not how many things to delete; use 1 or more", limit)
+	if err := tables.ValidatePruning(limit); err != nil {
+		return 0, err
 	}
 	var deleted int
 	err := s.write(ctx, func(tx *tx) error {
-		p := &pruner{
-			tx: tx, before: tables.Micros(before), asked: tables.Micros(before.Add(-tables.AskedEvery)), day: min(tables.Micros(before), tables.Micros(s.now().Add(-tables.KeyLife))),
-			left: limit, gone: map[int64]*gone{},
-		}
+		p := &pruner{tx, tables.NewPruning(tx, before, s.now(), limit)}
 		if err := p.protect(); err != nil {
 			return err
 		}
-		for _, step := range []func() error{p.jobs, p.events, p.runs, p.leftovers} {
-			if p.left <= 0 {
-				break
-			}
-			if err := step(); err != nil {
-				return err
-			}
+		if err := p.Parts(p.jobs, p.events, p.Runs, p.leftovers); err != nil {
+			return err
 		}
-		deleted = p.deleted
+		deleted = p.Deleted
 		return p.count()
 	})
 	if err != nil {
@@ -43,32 +34,12 @@ func (s *Store) Prune(ctx context.Context, before time.Time, limit int) (int, er
 // pruner deletes what is old, in one transaction.
 type pruner struct {
 	*tx
-	before  int64 // what is older goes
-	asked   int64 // evidence of state keys that were asked about since stays
-	day     int64 // before, but at least as long ago as idempotency keys live: runs and their keys that are older go
-	left    int   // how many rows may still go
-	deleted int   // how many things went
-	gone    map[int64]*gone
-}
-
-// gone is how many rows of a master went.
-type gone struct{ jobs, returns, events int64 }
-
-func (p *pruner) of(master int64) *gone {
-	g := p.gone[master]
-	if g == nil {
-		g = &gone{}
-		p.gone[master] = g
-	}
-	return g
+	*tables.Pruning
 }
 
 func (p *pruner) count() error {
-	for master, g := range p.gone {
-		err := p.Exec(`UPDATE masters SET jobs = jobs - ?, returns = returns - ?, events = events - ? WHERE id = ?`, g.jobs, g.returns, g.events, master)
-		if err != nil {
-			return err
-		}
+	if err := p.Count(); err != nil {
+		return err
 	}
 	return p.dropUnused()
 }
@@ -83,7 +54,7 @@ func (p *pruner) protect() error {
 		return err
 	}
 	return p.Exec(`INSERT OR IGNORE INTO kept SELECT e.job_id, e.minion_id FROM state_keys k JOIN evidence e ON e.state_key_id = k.id
-		WHERE k.asked >= ? AND e.stamp < ?`, p.asked, p.before)
+		WHERE k.asked >= ? AND e.stamp < ?`, p.Asked, p.Before)
 }
 
 // oldJob is a job that may go.
@@ -96,7 +67,7 @@ type oldJob struct {
 func (p *pruner) jobs() error {
 	const step = 100
 	last := oldJob{started: math.MinInt64}
-	for p.left > 0 {
+	for p.Left > 0 {
 		var old []oldJob
 		err := p.Each(`SELECT j.id, j.master_id, j.started, j.call_id, j.jid FROM jobs j
 			WHERE j.started < ?1 AND (j.started, j.id) > (?2, ?3)
@@ -107,12 +78,12 @@ func (p *pruner) jobs() error {
 			err := row.Scan(&j.id, &j.master, &j.started, &j.call, &j.jid)
 			old = append(old, j)
 			return err
-		}, p.before, last.started, last.id, step)
+		}, p.Before, last.started, last.id, step)
 		if err != nil {
 			return err
 		}
 		for _, j := range old {
-			if p.left <= 0 {
+			if p.Left <= 0 {
 				return nil
 			}
 			if err := p.job(j); err != nil {
@@ -149,8 +120,8 @@ func (p *pruner) job(j oldJob) error {
 	if err != nil {
 		return err
 	}
-	p.of(j.master).returns += n
-	p.went(int(n))
+	p.Of(j.master).Returns += n
+	p.Went(int(n))
 	var kept bool
 	if err := p.Row(`SELECT EXISTS (SELECT 1 FROM returns WHERE job_id = ?)`, j.id).Scan(&kept); err != nil || kept {
 		return err
@@ -179,9 +150,9 @@ func (p *pruner) bareJob(j oldJob) error {
 	if err := p.Exec(`UPDATE calls SET refs = refs - 1 WHERE id = ?`, j.call); err != nil {
 		return err
 	}
-	p.names.jobs.Drop(jobName{j.master, j.jid})
-	p.of(j.master).jobs++
-	p.went(1)
+	p.names.jobs.Drop(tables.JobName{Master: j.master, JID: j.jid})
+	p.Of(j.master).Jobs++
+	p.Went(1)
 	for _, set := range sets {
 		err := p.Each(`DELETE FROM minion_sets WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM job_minions WHERE set_id = ?1) RETURNING digest`,
 			func(row tables.Scanner) error {
@@ -197,28 +168,15 @@ func (p *pruner) bareJob(j oldJob) error {
 	return nil
 }
 
-// went counts things that were deleted.
-func (p *pruner) went(n int) {
-	p.deleted += n
-	p.left -= n
-}
-
-func (p *pruner) runs() error {
-	runs, rows, err := tables.PruneRuns(p.tx, p.day, p.left)
-	p.deleted += runs
-	p.left -= rows
-	return err
-}
-
 func (p *pruner) events() error {
 	return p.Each(`DELETE FROM events WHERE id IN (SELECT id FROM events WHERE stamp < ? ORDER BY stamp LIMIT ?) RETURNING master_id`,
 		func(row tables.Scanner) error {
 			var master int64
 			err := row.Scan(&master)
-			p.of(master).events++
-			p.went(1)
+			p.Of(master).Events++
+			p.Went(1)
 			return err
-		}, p.before, p.left)
+		}, p.Before, p.Left)
 }
 
 // leftovers deletes what only deleted things needed.
@@ -233,30 +191,30 @@ func (p *pruner) leftovers() error {
 		drop func(row tables.Scanner) error
 	}{
 		{`DELETE FROM silences WHERE (state_key_id, minion_id) IN (SELECT s.state_key_id, s.minion_id FROM state_keys k
-			JOIN silences s ON s.state_key_id = k.id WHERE k.asked < ? AND s.stamp < ? LIMIT ?) RETURNING 1`, []any{p.asked, p.before}, nil},
+			JOIN silences s ON s.state_key_id = k.id WHERE k.asked < ? AND s.stamp < ? LIMIT ?) RETURNING 1`, []any{p.Asked, p.Before}, nil},
 		{`DELETE FROM state_keys WHERE id IN (SELECT k.id FROM state_keys k WHERE k.asked < ?
 			AND NOT EXISTS (SELECT 1 FROM evidence e WHERE e.state_key_id = k.id) AND NOT EXISTS (SELECT 1 FROM silences s WHERE s.state_key_id = k.id)
-			AND NOT EXISTS (SELECT 1 FROM calls c WHERE c.state_key_id = k.id) LIMIT ?) RETURNING master_id, state_key`, []any{p.asked}, p.dropStateKey},
+			AND NOT EXISTS (SELECT 1 FROM calls c WHERE c.state_key_id = k.id) LIMIT ?) RETURNING master_id, state_key`, []any{p.Asked}, p.dropStateKey},
 		{`DELETE FROM states WHERE id IN (SELECT s.id FROM states s WHERE NOT EXISTS (SELECT 1 FROM state_latest l WHERE l.state_id = s.id)
 			AND NOT EXISTS (SELECT 1 FROM state_results r WHERE r.state_id = s.id) LIMIT ?) RETURNING state, sls`, nil, p.dropState},
 		{`DELETE FROM unsettled WHERE (assignment, revision, minion, label) IN (SELECT u.assignment, u.revision, u.minion, u.label FROM unsettled u
 			WHERE u.recorded < ? AND EXISTS (SELECT 1 FROM unsettled n WHERE n.assignment = u.assignment AND n.revision <> u.revision AND n.recorded > u.recorded)
-			LIMIT ?) RETURNING 1`, []any{p.before}, nil},
-		{`DELETE FROM run_keys WHERE (user, key) IN (SELECT user, key FROM run_keys WHERE created < ? LIMIT ?) RETURNING 1`, []any{p.day}, nil},
+			LIMIT ?) RETURNING 1`, []any{p.Before}, nil},
+		{`DELETE FROM run_keys WHERE (user, key) IN (SELECT user, key FROM run_keys WHERE created < ? LIMIT ?) RETURNING 1`, []any{p.Keys}, nil},
 		{`DELETE FROM job_notes WHERE (master_id, jid) IN (SELECT n.master_id, n.jid FROM job_notes n WHERE n.stamp < ?
-			AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.master_id = n.master_id AND j.jid = n.jid) LIMIT ?) RETURNING 1`, []any{p.before}, nil},
-		{`DELETE FROM gaps WHERE id IN (SELECT id FROM gaps WHERE until < ? LIMIT ?) RETURNING 1`, []any{p.before}, nil},
+			AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.master_id = n.master_id AND j.jid = n.jid) LIMIT ?) RETURNING 1`, []any{p.Before}, nil},
+		{`DELETE FROM gaps WHERE id IN (SELECT id FROM gaps WHERE until < ? LIMIT ?) RETURNING 1`, []any{p.Before}, nil},
 	} {
-		if p.left <= 0 {
+		if p.Left <= 0 {
 			return nil
 		}
 		err := p.Each(d.text, func(row tables.Scanner) error {
-			p.went(1)
+			p.Went(1)
 			if d.drop == nil {
 				return nil
 			}
 			return d.drop(row)
-		}, append(d.args, p.left)...)
+		}, append(d.args, p.Left)...)
 		if err != nil {
 			return err
 		}
@@ -265,15 +223,15 @@ func (p *pruner) leftovers() error {
 }
 
 func (p *pruner) dropStateKey(row tables.Scanner) error {
-	var n minionName
-	err := row.Scan(&n.master, &n.name)
+	var n tables.MinionName
+	err := row.Scan(&n.Master, &n.Name)
 	p.names.keys.Drop(n)
 	return err
 }
 
 func (p *pruner) dropState(row tables.Scanner) error {
-	var n stateName
-	err := row.Scan(&n.key, &n.sls)
+	var n tables.StateName
+	err := row.Scan(&n.Key, &n.SLS)
 	p.names.states.Drop(n)
 	return err
 }

@@ -33,7 +33,7 @@ func (w *batchWriter) publication(j *gaea.Job) error {
 
 // job stores a job's head, or what it adds to the one that is stored.
 func (w *batchWriter) job(jid string, h *tables.Head) (*tables.Job, error) {
-	name := jobName{w.master, jid}
+	name := tables.JobName{Master: w.master, JID: jid}
 	stored, ok := w.names.jobs.Get(name)
 	if ok && !stored.Adds(h) {
 		return stored, nil

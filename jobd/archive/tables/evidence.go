@@ -140,8 +140,8 @@ func (s *Store) PutSilence(ctx context.Context, master, stateKey string, minions
 // rememberKeys is of how many state keys it is remembered when somebody asked.
 const rememberKeys = 500
 
-// AskedEvery is how often it is noted that a state key is still asked about.
-const AskedEvery = 10 * time.Minute
+// askedEvery is how often it is noted that a state key is still asked about.
+const askedEvery = 10 * time.Minute
 
 // askedKeys remembers when it was noted last that somebody wants the evidence of a state key.
 type askedKeys struct {
@@ -156,7 +156,7 @@ func (a *askedKeys) due(master, key string, now time.Time) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	k := [2]string{master, key}
-	if last, ok := a.keys.Get(k); ok && now.Sub(last) < AskedEvery {
+	if last, ok := a.keys.Get(k); ok && now.Sub(last) < askedEvery {
 		return false
 	}
 	a.keys.Put(k, now)

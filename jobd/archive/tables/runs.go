@@ -10,8 +10,8 @@ import (
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
 )
 
-// KeyLife is how long an idempotency key stands for the run it made.
-const KeyLife = 24 * time.Hour
+// keyLife is how long an idempotency key stands for the run it made.
+const keyLife = 24 * time.Hour
 
 // CreateRun implements [gaea.RunStore]. The 24 hours are counted between the two runs' Created. CodeConflict also where
 // another run has the id.
@@ -79,7 +79,7 @@ func (s *Store) runOfKey(q Query, r *gaea.Run, key, digest string) (*gaea.Run, e
 		return nil, nil
 	case err != nil:
 		return nil, err
-	case r.Created.Sub(TimeOf(created)) >= KeyLife:
+	case r.Created.Sub(TimeOf(created)) >= keyLife:
 		return nil, nil
 	case was != digest:
 		return nil, gaea.Errorf(gaea.CodeConflict, "the idempotency key %q was used for run %s, which asked for something else; use another key", key, id)
