@@ -125,7 +125,7 @@ var batchTests = map[string]func(*bench){
 // HostileTexts are texts that break stores which put them together with others, cut them, or end them at a zero byte.
 func HostileTexts() []string {
 	return []string{
-		"\x00", "a\x00b", `'; DROP TABLE returns; --`, `"`, "`", `\`, "%_*?[", "é – 世界 🧂", "\u2028\ufeff", "a\nb\r\n\t", "_|-", "${x} %{y} {{z}} <b>&",
+		"\x00", "a\x00b", "\x01", "\x01\x01\x00\x02\x01\x03ff", `\u0000`, `'; DROP TABLE returns; --`, `"`, "`", `\`, "%_*?[", "é – 世界 🧂", "\u2028\ufeff", "a\nb\r\n\t", "_|-", "${x} %{y} {{z}} <b>&",
 		strings.Repeat("x", 1<<20), "\U0010FFFF",
 	}
 }

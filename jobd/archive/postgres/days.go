@@ -91,30 +91,41 @@ func (s *Store) makeDays(ctx context.Context, days []int64) error {
 
 // makePartition makes one partition. It is attached: to be made as one it would lock out who reads the table.
 func (s *Store) makePartition(ctx context.Context, table string, day, from, until int64) error {
-	name := partition(table, day)
-	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, lockAlone, s.locks.of("days", "")); err != nil {
-			return err
+	conn, tx, err := s.begin(ctx, pgx.TxOptions{})
+	if err != nil {
+		return err
+	}
+	defer conn.Release()
+	if err = s.attach(ctx, tx, table, partition(table, day), from, until); err == nil {
+		return tx.Commit(ctx)
+	}
+	rollBack(ctx, tx)
+	return err
+}
+
+func (s *Store) attach(ctx context.Context, tx pgx.Tx, table, name string, from, until int64) error {
+	if _, err := tx.Exec(ctx, lockAlone, s.locks.of("days", "")); err != nil {
+		return err
+	}
+	var there bool
+	err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM pg_inherits WHERE inhparent = $1::text::regclass AND inhrelid = to_regclass($2))`, table, name).Scan(&there)
+	if err != nil || there {
+		return err
+	}
+	column := "job_id"
+	if table == "events" {
+		column = "stamp"
+	}
+	for _, text := range []string{
+		`CREATE TABLE %[1]s (LIKE %[2]s INCLUDING DEFAULTS)`,
+		`WITH moved AS (DELETE FROM %[2]s_other WHERE %[3]s >= %[4]d AND %[3]s < %[5]d RETURNING *) INSERT INTO %[1]s SELECT * FROM moved`,
+		`ALTER TABLE %[2]s ATTACH PARTITION %[1]s FOR VALUES FROM (%[4]d) TO (%[5]d)`,
+	} {
+		if _, err := tx.Exec(ctx, fmt.Sprintf(text, name, table, column, from, until)); err != nil {
+			return fmt.Errorf("partition %s: %w", name, err)
 		}
-		var there bool
-		if err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM pg_inherits WHERE inhparent = $1::text::regclass AND inhrelid = to_regclass($2))`, table, name).Scan(&there); err != nil || there {
-			return err
-		}
-		for _, text := range []string{
-			`CREATE TABLE %[1]s (LIKE %[2]s INCLUDING DEFAULTS)`,
-			`WITH moved AS (DELETE FROM %[2]s_other WHERE %[3]s >= %[4]d AND %[3]s < %[5]d RETURNING *) INSERT INTO %[1]s SELECT * FROM moved`,
-			`ALTER TABLE %[2]s ATTACH PARTITION %[1]s FOR VALUES FROM (%[4]d) TO (%[5]d)`,
-		} {
-			column := "job_id"
-			if table == "events" {
-				column = "stamp"
-			}
-			if _, err := tx.Exec(ctx, fmt.Sprintf(text, name, table, column, from, until)); err != nil {
-				return fmt.Errorf("partition %s: %w", name, err)
-			}
-		}
-		return nil
-	})
+	}
+	return nil
 }
 
 // storedDays are the days that have partitions, oldest first.

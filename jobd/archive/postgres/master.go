@@ -90,11 +90,7 @@ func (l *MasterLock) keep(ctx context.Context, conn *pgx.Conn) {
 	for {
 		select {
 		case <-ctx.Done():
-			closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookTimeout)
-			defer cancel()
-			if conn != nil {
-				_ = conn.Close(closing) // the lock goes with it
-			}
+			closeSession(ctx, conn)
 			return
 		case <-tick.C:
 		}
@@ -113,6 +109,16 @@ func (l *MasterLock) keep(ctx context.Context, conn *pgx.Conn) {
 		}
 		cancel()
 	}
+}
+
+// closeSession ends a session, and the lock goes with it; nil is none.
+func closeSession(ctx context.Context, conn *pgx.Conn) {
+	if conn == nil {
+		return
+	}
+	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookTimeout)
+	defer cancel()
+	_ = conn.Close(closing)
 }
 
 // errTaken is the cause of the error of a lock that another has, errLetGo of one that another had a moment ago.

@@ -104,15 +104,17 @@ func (p *pruner) jobs() error {
 		if err != nil {
 			return err
 		}
-		if some := p.enough(old); len(some) > 0 {
-			if err := p.rows(some); err != nil {
-				return err
-			}
-		}
-		if len(old) < step {
+		some := p.enough(old)
+		if len(some) == 0 {
 			return nil
 		}
-		last = old[len(old)-1]
+		if err := p.rows(some); err != nil {
+			return err
+		}
+		if len(some) == len(old) && len(old) < step {
+			return nil
+		}
+		last = some[len(some)-1] // what is kept of it is not looked at again
 	}
 	return nil
 }

@@ -172,13 +172,13 @@ func (s *Store) Stats(ctx context.Context) (archive.Stats, error) {
 
 // read calls f with one snapshot of the archive. Errors come back as [gaea.Error].
 func (s *Store) read(ctx context.Context, f func(q tables.Query) error) error {
-	snapshot, err := s.pool.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
-	if err == nil {
-		err = f(view{ctx, snapshot})
-		rolling, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
-		defer cancel()
-		_ = snapshot.Rollback(rolling) // nothing was written
+	conn, snapshot, err := s.begin(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
+	if err != nil {
+		return s.told(err)
 	}
+	defer conn.Release()
+	err = f(view{ctx, snapshot})
+	rollBack(ctx, snapshot) // nothing was written
 	return s.told(err)
 }
 

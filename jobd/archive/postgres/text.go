@@ -24,11 +24,11 @@ func written(s string) string {
 	var b strings.Builder
 	b.Grow(len(s) + 8)
 	for i := 0; i < len(s); {
-		switch c := s[i]; {
-		case c == 0:
+		switch c := s[i]; c {
+		case 0:
 			b.Write([]byte{escape, escapedZero})
 			i++
-		case c == escape:
+		case escape:
 			b.Write([]byte{escape, escapedOne})
 			i++
 		default:

@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive/tables"
 )
@@ -63,24 +64,16 @@ const (
 )
 
 func (s *Store) once(ctx context.Context, alone bool, f func(*tx) error, days []int64) error {
-	conn, err := s.pool.Acquire(ctx)
+	conn, begun, err := s.begin(ctx, pgx.TxOptions{})
 	if err != nil {
 		return err
 	}
 	defer conn.Release()
-	t := &tx{s: s, knows: s.names.knowledge(), alone: alone}
 	lock := lockShared
 	if alone {
 		lock = lockAlone
 	}
-	begun, err := conn.Begin(ctx)
-	if err != nil {
-		if conn.Conn().IsClosed() {
-			s.names.broke()
-		}
-		return err
-	}
-	t.view = view{ctx, begun}
+	t := &tx{view: view{ctx, begun}, s: s, knows: s.names.knowledge(), alone: alone}
 	// Sent together; the count is read after the lock is had.
 	b := &pgx.Batch{}
 	b.Queue(lock, s.locks.pruning)
@@ -105,9 +98,7 @@ func (s *Store) once(ctx context.Context, alone bool, f func(*tx) error, days []
 		err = begun.Commit(ctx)
 	}
 	if err != nil {
-		rolling, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
-		defer cancel()
-		_ = begun.Rollback(rolling) // a connection that cannot even do that is closed
+		rollBack(ctx, begun)
 		if conn.Conn().IsClosed() {
 			s.names.broke()
 		}
@@ -117,6 +108,34 @@ func (s *Store) once(ctx context.Context, alone bool, f func(*tx) error, days []
 		s.names.remember(&t.knows, t.epoch)
 	}
 	return nil
+}
+
+// begin begins a transaction on a connection that is to be released. Connections that broke while nobody used them are made
+// again: nothing is lost with them.
+func (s *Store) begin(ctx context.Context, opts pgx.TxOptions) (conn *pgxpool.Conn, begun pgx.Tx, err error) {
+	for range 2 {
+		if conn, err = s.pool.Acquire(ctx); err != nil {
+			return nil, nil, err
+		}
+		if begun, err = conn.BeginTx(ctx, opts); err == nil {
+			return conn, begun, nil
+		}
+		broken := conn.Conn().IsClosed()
+		conn.Release()
+		if !broken || ctx.Err() != nil {
+			break
+		}
+		s.names.broke()
+		s.pool.Reset()
+	}
+	return nil, nil, err
+}
+
+// rollBack ends a transaction that is not to be. A connection that cannot even do that is closed.
+func rollBack(ctx context.Context, begun pgx.Tx) {
+	rolling, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
+	defer cancel()
+	_ = begun.Rollback(rolling)
 }
 
 // rollbackTimeout bounds what is done after a caller has given up.

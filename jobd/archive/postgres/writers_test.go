@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
+	"github.com/gaea-salt/terraform-provider-gaea/internal/pglab"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive/archivetest"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive/postgres"
@@ -95,7 +96,27 @@ func TestMastersThatShareContentsWriteBesideEachOther(t *testing.T) {
 	recount(t, where)
 }
 
-// What was deleted by another process, and what a server has lost, is not taken for stored.
+// The lab's servers do not wait for the disk, and so lose what they committed last when they end like this.
+func TestWhatAServerHasLostIsWrittenAgain(t *testing.T) {
+	server, err := pglab.Start(t.Context())
+	check(t, err)
+	t.Cleanup(func() { check(t, server.Stop()) })
+	where, err := server.Database(t.Context())
+	check(t, err)
+	s := open(t, where)
+	check(t, s.WriteBatch(t.Context(), "salt", archivetest.KillBatch(1)))
+	check(t, server.Halt())
+	if err := s.WriteBatch(t.Context(), "salt", archivetest.KillBatch(2)); gaea.CodeOf(err) != gaea.CodeUnavailable {
+		t.Errorf("without a server: %v", err)
+	}
+	check(t, server.Resume(t.Context()))
+	for n := range 3 {
+		check(t, s.WriteBatch(t.Context(), "salt", archivetest.KillBatch(n)))
+	}
+	archivetest.KillSafe(t, s, []int{0, 1, 2})
+	recount(t, where)
+}
+
 func TestWhatAnotherProcessDeletedIsWrittenAgain(t *testing.T) {
 	where := address(t)
 	daemon, command := open(t, where), open(t, where)

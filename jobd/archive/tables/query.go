@@ -95,9 +95,9 @@ func after(prefix string) (string, bool) {
 	for prefix != "" {
 		last, size := utf8.DecodeLastRuneInString(prefix)
 		prefix = prefix[:len(prefix)-size]
-		switch {
-		case last == utf8.MaxRune:
-		case last == 0xD7FF: // what follows in numbers stands for halves of characters
+		switch last {
+		case utf8.MaxRune:
+		case 0xD7FF: // what follows in numbers stands for halves of characters
 			return prefix + "\uE000", true
 		default:
 			return prefix + string(last+1), true
