@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -157,5 +158,22 @@ func TestAReaderThatEndsByItselfIsTold(t *testing.T) {
 			t.Errorf("the problems are %q", p)
 		}
 		r.stop(t)
+	})
+}
+
+func TestWhatWasDecodedAheadIsCountedWhereTheStoreDoesNotTakeIt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, newCache(), func(o *ingest.Options) { o.BatchEvents = 5 })
+		r.store.setSlow(time.Second)
+		for n := range 23 {
+			r.send(ret(n))
+		}
+		synctest.Wait() // a batch is being stored, and others wait
+		r.store.setFail(errors.New("away"))
+		err := r.stopWithin(10 * time.Second)
+		if n, _ := r.store.count(); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("last %d events", 23-n)) {
+			t.Errorf("%d of 23 are stored: %v", n, err)
+		}
 	})
 }

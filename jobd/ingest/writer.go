@@ -57,12 +57,38 @@ func (i *Ingester) write(ctx context.Context) {
 			busy = false
 			continue
 		}
-		if !i.store(ctx, i.decode(events)) {
-			i.queue.restore(events)
+		n, stored := i.storeAhead(ctx, events)
+		if !stored {
 			return
 		}
+		last, busy = i.o.Now(), n >= busyBatch
+	}
+}
+
+// storeAhead stores events, and while the archive takes them decodes those that come next, as long as there are whole batches
+// of them: a database on another core, or machine, need not wait for that. It returns how many were in the last batch. What
+// could not be stored before ctx ended is in the queue again, and it returns false.
+func (i *Ingester) storeAhead(ctx context.Context, events []gaea.Event) (last int, stored bool) {
+	r := i.decode(events)
+	for {
+		ended := make(chan bool, 1)
+		go func() { ended <- i.store(ctx, r) }()
+		var next []gaea.Event
+		var ahead *records
+		if n, _ := i.queue.depth(); n >= i.o.BatchEvents {
+			next = i.queue.take(i.o.BatchEvents)
+			ahead = i.decode(next)
+		}
+		if !<-ended {
+			i.queue.restore(next)
+			i.queue.restore(events)
+			return 0, false
+		}
 		i.relax()
-		last, busy = i.o.Now(), len(events) >= busyBatch
+		if next == nil {
+			return len(events), true
+		}
+		events, r = next, ahead
 	}
 }
 
