@@ -49,7 +49,9 @@ func (p *pruner) count() error {
 	if err := p.Count(); err != nil {
 		return err
 	}
-	return p.Exec(`DELETE FROM calls WHERE refs = 0`)
+	n, err := p.Change(`DELETE FROM calls WHERE refs = 0`)
+	p.tx.deleted = p.tx.deleted || n > 0
+	return err
 }
 
 // oldJob is a job that may go.

@@ -127,6 +127,23 @@ func TestWhatAnotherProcessDeletedIsWrittenAgain(t *testing.T) {
 	recount(t, where)
 }
 
+// A call that no job has any more may be remembered still.
+func TestACallThatWasPrunedAloneIsStoredAgain(t *testing.T) {
+	where := address(t)
+	s := open(t, where)
+	job := gaea.Job{JID: "20260301120000000000", Function: "test.ping", Known: true, Started: time.Now(), Source: gaea.SourceCache}
+	check(t, s.WriteBatch(t.Context(), "salt", archive.Batch{Jobs: []gaea.Job{job}}))
+	told := job
+	told.Source, told.Function = gaea.SourceBus, "test.version"
+	check(t, s.WriteBatch(t.Context(), "salt", archive.Batch{Jobs: []gaea.Job{told}}))
+	pruneAll(t, s, time.Now().Add(-time.Hour), 10)
+	job.JID = "20260301120000000001"
+	check(t, s.WriteBatch(t.Context(), "salt", archive.Batch{Jobs: []gaea.Job{job}}))
+	if got, err := s.Job(t.Context(), "salt", job.JID); err != nil || got.Function != "test.ping" {
+		t.Errorf("the job is %+v (%v)", got, err)
+	}
+}
+
 func TestAJobdOfAMasterWaitsForNoOther(t *testing.T) {
 	where := address(t)
 	one, two := open(t, where), open(t, where)
