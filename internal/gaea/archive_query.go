@@ -28,11 +28,12 @@ type EventFilter struct {
 	Until  time.Time
 }
 
-// JobDetail is one job with how it stands for each minion.
+// JobDetail is one job with how it stands for each minion. Stores leave Ledger out: the API adds it.
 type JobDetail struct {
 	Job
 	Returns  map[string]ReturnHead `json:"returns" doc:"each expected minion, and each that returned; pending where nothing was heard, skipped where its batch was halted before"`
 	Children []Job                 `json:"children,omitempty" doc:"the jobs that belong to this one, oldest first, at most 100; the list of jobs with parent has them all"`
+	Ledger   *JobLedger            `json:"ledger,omitempty" doc:"who was expected, and what of it the archive has"`
 }
 
 // MaxChildren is how many children a JobDetail has at most.

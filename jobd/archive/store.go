@@ -80,6 +80,12 @@ type Store interface {
 	// such job.
 	HaveReturns(ctx context.Context, master, jid string) (map[string]bool, error)
 
+	// Ledger lists jobs by the time they were published, with whom they expected and what of it is stored. A word about a
+	// return is none.
+	Ledger(ctx context.Context, f gaea.LedgerFilter, p gaea.PageRequest) (gaea.Page[gaea.JobLedger], error)
+	// LedgerTotals sums up what Ledger lists. It looks at every job that the filter chooses.
+	LedgerTotals(ctx context.Context, f gaea.LedgerFilter) (gaea.LedgerTotals, error)
+
 	// OpenGap notes that events of a master may be missing from a time on. The id is for CloseGap.
 	OpenGap(ctx context.Context, master string, from time.Time) (id int64, err error)
 	// CloseGap notes when the link was back, and how many returns were fetched from the job cache. Closing it again changes

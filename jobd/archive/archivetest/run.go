@@ -20,6 +20,7 @@ func Run(t *testing.T, open func(t *testing.T) archive.Store) {
 		{"returns", returnTests},
 		{"jobs", jobTests},
 		{"what belongs to what", relationTests},
+		{"the ledger", ledgerTests},
 		{"events", eventTests},
 		{"pages", pageTests},
 		{"evidence", evidenceTests},
