@@ -22,6 +22,10 @@ func (s ingestStore) Job(ctx context.Context, jid string) (*gaea.JobDetail, erro
 	return s.store.Job(ctx, s.master, jid)
 }
 
+func (s ingestStore) Return(ctx context.Context, jid, minion string) (*gaea.Return, error) {
+	return s.store.Return(ctx, s.master, jid, minion)
+}
+
 func (s ingestStore) LastStamp(ctx context.Context) (time.Time, error) {
 	return s.store.LastStamp(ctx, s.master)
 }

@@ -172,21 +172,11 @@ func mayPass(err error, failures int) bool {
 // candidates lists the jobs that may have returns in a gap, oldest first, and says which of them are sure to have been active
 // in it.
 func (i *Ingester) candidates(ctx context.Context, from time.Time) (touched map[string]bool, jids []string, err error) {
-	var oldest time.Time
-	if i.o.Keep > 0 {
-		oldest = i.o.Now().Add(-i.o.Keep) // what retention has taken must not come back
-	}
-	later := func(t time.Time) time.Time {
-		if t.Before(oldest) {
-			return oldest
-		}
-		return t
-	}
 	if from.IsZero() { // an empty archive is filled, perhaps in several attempts
-		jids, err = i.o.Cache.CachedJIDs(ctx, oldest)
+		jids, err = i.o.Cache.CachedJIDs(ctx, i.kept(from))
 		return nil, jids, err
 	}
-	active, err := i.o.Cache.CachedJIDs(ctx, later(from))
+	active, err := i.o.Cache.CachedJIDs(ctx, i.kept(from))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -194,8 +184,19 @@ func (i *Ingester) candidates(ctx context.Context, from time.Time) (touched map[
 	for _, jid := range active {
 		touched[jid] = true
 	}
-	jids, err = i.o.Cache.CachedJIDs(ctx, later(from.Add(-longJob)))
+	jids, err = i.o.Cache.CachedJIDs(ctx, i.kept(from.Add(-longJob)))
 	return touched, jids, err
+}
+
+// kept is a time, or a later one from which on retention has taken nothing: what it took must not come back.
+func (i *Ingester) kept(from time.Time) time.Time {
+	if i.o.Keep <= 0 {
+		return from
+	}
+	if oldest := i.o.Now().Add(-i.o.Keep); from.Before(oldest) {
+		return oldest
+	}
+	return from
 }
 
 // fetchJob stores what the cache has of one job and the archive has not, and returns how many returns that was.

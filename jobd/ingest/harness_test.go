@@ -206,6 +206,16 @@ func (s *store) Job(_ context.Context, jid string) (*gaea.JobDetail, error) {
 	return d, nil
 }
 
+func (s *store) Return(_ context.Context, jid, minion string) (*gaea.Return, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r, ok := s.returns[jid+"/"+minion]
+	if !ok {
+		return nil, gaea.Errorf(gaea.CodeNotFound, "no return of %s for job %s", minion, jid)
+	}
+	return &r, nil
+}
+
 func (s *store) LastStamp(context.Context) (time.Time, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -26,6 +26,8 @@ type Store interface {
 	Write(ctx context.Context, jobs []gaea.Job, returns []gaea.Return, events []gaea.Event) error
 	// Job returns a stored job with its returns. CodeNotFound.
 	Job(ctx context.Context, jid string) (*gaea.JobDetail, error)
+	// Return returns one stored return whole. CodeNotFound.
+	Return(ctx context.Context, jid, minion string) (*gaea.Return, error)
 	// LastStamp is the newest stamp stored; zero in an empty archive.
 	LastStamp(ctx context.Context) (time.Time, error)
 	// OpenGap records that events from a time on may be missing, CloseGap that they no longer are.
@@ -69,7 +71,8 @@ type Ingester struct {
 	trimmed *trimmed // returns that the master cut short; the job cache has them whole
 
 	connected atomic.Bool
-	looking   atomic.Bool // for what is missing
+	looking   atomic.Bool   // for what is missing
+	verifying chan struct{} // holds one value while the archive is verified
 	overflow  overflow
 	failing   atomic.Pointer[error] // the store's last error while it fails
 
@@ -101,6 +104,7 @@ func New(o Options) *Ingester {
 	}
 	i := &Ingester{
 		o: o, queue: newQueue(o.QueueBytes, o.ReserveBytes), missing: newMissing(), trimmed: newTrimmed(), drain: make(chan struct{}),
+		verifying: make(chan struct{}, 1),
 	}
 	i.metrics = newMetrics(o.Registry, i.queue, i.openGaps)
 	return i

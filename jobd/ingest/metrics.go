@@ -3,6 +3,8 @@ package ingest
 import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
 )
 
 type metrics struct {
@@ -17,6 +19,9 @@ type metrics struct {
 	letGo     prometheus.Counter
 	lost      prometheus.Counter
 	connected prometheus.Gauge
+
+	verified    prometheus.Counter
+	differences *prometheus.CounterVec
 }
 
 func newMetrics(reg prometheus.Registerer, q *queue, openGaps func() int) *metrics {
@@ -67,6 +72,12 @@ func newMetrics(reg prometheus.Registerer, q *queue, openGaps func() int) *metri
 		connected: f.NewGauge(prometheus.GaugeOpts{
 			Name: "gaea_bus_connected", Help: "1 while the master's event bus is connected.",
 		}),
+		verified: f.NewCounter(prometheus.CounterOpts{
+			Name: "gaea_archive_verify_jobs_total", Help: "Jobs that were compared with the master's job cache because somebody asked.",
+		}),
+		differences: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "gaea_archive_verify_differences_total", Help: "What was missing or different in the archive when it was verified, by what it is.",
+		}, []string{"kind"}),
 	}
 	// All values are there from the start: a rate needs the 0 before the first.
 	for _, kind := range []string{kindJob, kindPublication, kindReturn, kindEvent, kindIgnored} {
@@ -74,6 +85,9 @@ func newMetrics(reg prometheus.Registerer, q *queue, openGaps func() int) *metri
 	}
 	for _, where := range []string{"bus", "store", "refused", "recovery", "trimmed"} {
 		m.errors.WithLabelValues(where)
+	}
+	for _, kind := range gaea.DifferenceKinds() {
+		m.differences.WithLabelValues(string(kind))
 	}
 	return m
 }

@@ -1,0 +1,241 @@
+package ingest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"slices"
+	"time"
+
+	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
+)
+
+const (
+	// verifyTime is how long one call of Verify compares jobs before it leaves the others to the next.
+	verifyTime = 10 * time.Second
+	// verifyDifferences is how many differences end a call before.
+	verifyDifferences = 1000
+	// verifyPause is between two looks at a job whose last word may be on its way through the queue.
+	verifyPause = 200 * time.Millisecond
+)
+
+// Verify compares the archive with the master's job cache, job by job in the order of their ids: each job, the minions that
+// it expects, and each return, as ingest would store it now. What the archive has beyond that is fine. A return that differs
+// stays as it was first stored, also with Fix.
+//
+// It ends after some seconds, or with many differences, and says in Next where to go on. One call works at a time; others
+// wait for it. A job that the cache does not have is not compared. CodeUnavailable where the archive or the cache cannot be read.
+func (i *Ingester) Verify(ctx context.Context, req gaea.VerifyRequest) (*gaea.VerifyReport, error) {
+	select {
+	case i.verifying <- struct{}{}:
+		defer func() { <-i.verifying }()
+	case <-ctx.Done():
+		return nil, gaea.Wrap(ctx.Err(), gaea.CodeTimeout, "another verification has not ended in time; try again")
+	}
+	jids := []string{req.JID}
+	if req.JID == "" {
+		var err error
+		if jids, err = i.o.Cache.CachedJIDs(ctx, i.kept(req.Since)); err != nil {
+			return nil, err
+		}
+	}
+	v := &verification{Ingester: i, fix: req.Fix, end: i.o.Now().Add(verifyTime), report: &gaea.VerifyReport{Differences: []gaea.Difference{}}}
+	first, found := slices.BinarySearch(jids, req.After)
+	if found {
+		first++
+	}
+	for k, jid := range jids[first:] {
+		if err := v.job(ctx, jid); err != nil {
+			return nil, err
+		}
+		if more := first+k+1 < len(jids); more && (len(v.report.Differences) >= verifyDifferences || !i.o.Now().Before(v.end)) {
+			v.report.Next = jid
+			break
+		}
+	}
+	v.report.Recovering = i.openGaps() > 0
+	return v.report, nil
+}
+
+// verification is one call of Verify.
+type verification struct {
+	*Ingester
+	fix    bool
+	end    time.Time
+	report *gaea.VerifyReport
+}
+
+// comparison is what one look at a job shows.
+type comparison struct {
+	differences []gaea.Difference
+	returns     int       // of the job cache
+	beyond      int       // only in the archive
+	newest      time.Time // of what the job cache tells
+	unread      error
+}
+
+// job compares one job, and adds what it shows to the report.
+func (v *verification) job(ctx context.Context, jid string) error {
+	c, err := v.compare(ctx, jid)
+	// What has just come may be in the queue still.
+	for until := v.o.Now().Add(v.o.Settle); err == nil && c != nil && len(c.differences) > 0 && v.o.Now().Sub(c.newest) < gapMargin && v.o.Now().Before(until); {
+		if !sleep(ctx, verifyPause) {
+			break
+		}
+		c, err = v.compare(ctx, jid)
+	}
+	if err == nil {
+		err = ctx.Err()
+	}
+	if err != nil || c == nil {
+		return err
+	}
+	v.report.Jobs++
+	v.report.Returns += c.returns
+	v.report.Beyond += c.beyond
+	if c.unread != nil {
+		v.report.Unread = append(v.report.Unread, gaea.UnreadJob{JID: jid, Reason: gaea.MessageOf(c.unread)})
+	}
+	for _, d := range c.differences {
+		v.metrics.differences.WithLabelValues(string(d.Kind)).Inc()
+	}
+	v.metrics.verified.Inc()
+	if v.fix && len(c.differences) > 0 {
+		if err := v.repair(ctx, jid, c); err != nil {
+			return err
+		}
+	}
+	v.report.Differences = append(v.report.Differences, c.differences...)
+	return nil
+}
+
+// repair stores what is missing of a job, and marks the differences that are gone after that.
+func (v *verification) repair(ctx context.Context, jid string, c *comparison) error {
+	n, err := v.fetchJob(ctx, jid, true)
+	v.report.Stored += n
+	v.metrics.recovered.Add(float64(n))
+	if err != nil && c.unread == nil { // what the cache could not tell is in the report already
+		return err
+	}
+	now, err := v.compare(ctx, jid)
+	if err != nil || now == nil {
+		return err
+	}
+	for k := range c.differences {
+		c.differences[k].Fixed = !slices.Contains(now.differences, c.differences[k])
+	}
+	return nil
+}
+
+// compare looks at one job once. Nil where the cache has it no more.
+func (v *verification) compare(ctx context.Context, jid string) (*comparison, error) {
+	cached, err := v.o.Cache.CachedJob(ctx, jid)
+	switch {
+	case gaea.CodeOf(err) == gaea.CodeNotFound:
+		return nil, nil //nolint:nilnil // there is nothing to compare
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case cached == nil && err != nil:
+		return &comparison{unread: err}, nil
+	case cached == nil:
+		return &comparison{unread: gaea.Errorf(gaea.CodeSalt, "the job cache answers nothing")}, nil
+	}
+	c := &comparison{unread: err, newest: cached.Job.Started}
+	have, err := v.o.Store.Job(ctx, jid)
+	if err != nil && gaea.CodeOf(err) != gaea.CodeNotFound {
+		return nil, err
+	}
+	differ := func(minion string, kind gaea.DifferenceKind) {
+		c.differences = append(c.differences, gaea.Difference{JID: jid, Minion: minion, Kind: kind})
+	}
+	r := &records{} // what would be stored
+	v.addJob(r, cached.Job, gaea.SourceCache)
+	heard := 0
+	switch want := r.jobs[0]; {
+	case have == nil:
+		differ("", gaea.JobMissing)
+		have = &gaea.JobDetail{}
+	case want.Function == "": // the cache does not know how it was published
+	case !have.Known && want.Known:
+		differ("", gaea.HeadMissing)
+	default:
+		if have.Function != want.Function {
+			differ("", gaea.FunctionDiffers)
+		}
+		for _, m := range want.Minions {
+			if _, found := slices.BinarySearch(have.Minions, m); !found {
+				differ(m, gaea.MinionMissing)
+			}
+		}
+	}
+	for _, h := range have.Returns {
+		if h.Outcome.Heard() {
+			heard++
+		}
+	}
+	for k := range cached.Returns {
+		if cached.Returns[k].Stamp.After(c.newest) {
+			c.newest = cached.Returns[k].Stamp
+		}
+		minion := cached.Returns[k].Minion
+		c.returns++
+		if !have.Returns[minion].Outcome.Heard() {
+			differ(minion, gaea.ReturnMissing)
+			continue
+		}
+		heard--
+		r.returns, r.jobs = r.returns[:0], r.jobs[:0]
+		v.addReturn(r, cached.Returns[k], gaea.SourceCache)
+		stored, err := v.o.Store.Return(ctx, jid, minion)
+		if err != nil {
+			return nil, err
+		}
+		for _, kind := range unlike(stored, &r.returns[0]) {
+			differ(minion, kind)
+		}
+	}
+	c.beyond = max(heard, 0)
+	return c, nil
+}
+
+// unlike says in what a stored return differs from what the job cache tells. What the cache does not tell is not compared: a
+// runner tells of most returns no more than the body.
+func unlike(stored, cached *gaea.Return) (kinds []gaea.DifferenceKind) {
+	if !sameJSON(stored.Body, cached.Body) {
+		kinds = append(kinds, gaea.BodyDiffers)
+	}
+	if cached.Retcode != nil && (stored.Retcode == nil || *stored.Retcode != *cached.Retcode) {
+		kinds = append(kinds, gaea.RetcodeDiffers)
+	}
+	if cached.Success != nil && (stored.Success == nil || *stored.Success != *cached.Success) {
+		kinds = append(kinds, gaea.SuccessDiffers)
+	}
+	return kinds
+}
+
+// sameJSON compares values, for the order of keys may differ between bus and cache.
+func sameJSON(a, b json.RawMessage) bool {
+	if bytes.Equal(a, b) {
+		return true
+	}
+	x, err := canonical(a)
+	if err != nil {
+		return false
+	}
+	y, err := canonical(b)
+	return err == nil && bytes.Equal(x, y)
+}
+
+// canonical writes a value with its keys sorted and its numbers as they are.
+func canonical(raw json.RawMessage) ([]byte, error) {
+	if len(raw) == 0 {
+		return []byte("null"), nil
+	}
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	dec.UseNumber()
+	var v any
+	if err := dec.Decode(&v); err != nil {
+		return nil, err
+	}
+	return json.Marshal(v)
+}
