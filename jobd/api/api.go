@@ -27,6 +27,8 @@ type Archive interface {
 	Returns(ctx context.Context, f gaea.JobFilter, p gaea.PageRequest, bodies bool) (gaea.Page[gaea.Return], error)
 	Events(ctx context.Context, f gaea.EventFilter, p gaea.PageRequest) (gaea.Page[gaea.Event], error)
 	ForgetKey(ctx context.Context, user, runID string) error
+	Ledger(ctx context.Context, f gaea.LedgerFilter, p gaea.PageRequest) (gaea.Page[gaea.JobLedger], error)
+	LedgerTotals(ctx context.Context, f gaea.LedgerFilter) (gaea.LedgerTotals, error)
 	ListRuns(ctx context.Context, f gaea.RunFilter, p gaea.PageRequest) (gaea.Page[gaea.Run], error)
 	TargetGroups() gaea.DefinitionStore[gaea.TargetGroup]
 	JobTemplates() gaea.DefinitionStore[gaea.JobTemplate]
@@ -76,6 +78,7 @@ type Deps struct {
 	Archive       Archive
 	Runs          Runs
 	Enforcer      Enforcer
+	Verifier      Verifier
 	Feed          gaea.Feed
 	Authenticator Authenticator
 	Policy        Policy
@@ -128,6 +131,7 @@ func New(deps Deps) *API {
 	a.huma.UseMiddleware(a.admit)
 	a.probes()
 	a.jobs()
+	a.ledger()
 	a.runs()
 	a.targetGroups()
 	a.jobTemplates()

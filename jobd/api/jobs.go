@@ -77,13 +77,7 @@ func (a *API) jobs() {
 	route(a, operation{
 		id: "get-job", method: http.MethodGet, path: "/v1/jobs/{jid}", tag: tag, action: gaea.ActionRead,
 		summary: "One job, with how it stands for each minion, and the jobs that belong to it",
-	}, func(ctx context.Context, in *JobInput) (*answer[gaea.JobDetail], error) {
-		job, err := a.deps.Archive.Job(ctx, in.Master, in.JID)
-		if err != nil {
-			return nil, err
-		}
-		return &answer[gaea.JobDetail]{*job}, nil
-	})
+	}, a.jobWithLedger)
 	route(a, operation{
 		id: "list-job-returns", method: http.MethodGet, path: "/v1/jobs/{jid}/returns", tag: tag, action: gaea.ActionRead,
 		summary: "The returns of one job, whole, by minion",

@@ -136,7 +136,7 @@ func (a *App) wire(salt *native.Client, sealer archive.Sealer) {
 		archiveCollector{store: a.store}, busCollector{salt: salt})
 	tokens := authn.New(a.store, time.Now)
 	a.api = api.New(api.Deps{
-		Archive: watchedArchive{a.store, func() { a.queue.Changed() }}, Runs: runs, Enforcer: a.enforce, Feed: a.hub, Authenticator: tokens, Policy: authz.Default(), Tokens: tokens,
+		Archive: watchedArchive{a.store, func() { a.queue.Changed() }}, Runs: runs, Enforcer: a.enforce, Verifier: a.ingest, Feed: a.hub, Authenticator: tokens, Policy: authz.Default(), Tokens: tokens,
 		CompileExpect: func(expr string) error { _, err := expect.Compile(expr); return err },
 		Status:        a.status, Ready: a.problems, Metrics: promhttp.HandlerFor(a.registry, promhttp.HandlerOpts{}), Logger: a.log,
 	})

@@ -21,7 +21,7 @@ type Policy struct {
 func Default() *Policy {
 	return &Policy{rules: map[gaea.Action]rule{
 		gaea.ActionRead:   {gaea.RoleRead, "reading"},
-		gaea.ActionCheck:  {gaea.RolePlan, "checking for drift"},
+		gaea.ActionCheck:  {gaea.RolePlan, "checking for drift and verifying the archive"},
 		gaea.ActionDefine: {gaea.RoleApply, "changing definitions"},
 		gaea.ActionApply:  {gaea.RoleApply, "applying"},
 		gaea.ActionRun:    {gaea.RoleApply, "running jobs"},

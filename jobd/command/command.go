@@ -18,16 +18,16 @@ import (
 // Exit codes of jobd, as its help says.
 const (
 	ExitOK        = 0 // it was done, and nothing is wrong
-	ExitFailed    = 1 // it could not be done, as the error says; or a run failed, was halted or timed out
+	ExitFailed    = 1 // it could not be done, as the error says; or a run failed, was halted or timed out; or the archive lacks something
 	ExitUsage     = 2 // the command line is wrong
 	ExitNotOK     = 3 // an assignment drifted
 	ExitCancelled = 3 // a run was cancelled
-	ExitAway      = 4 // jobd could not be reached, or a run was left before its end: how it ends is not known
+	ExitAway      = 4 // jobd could not be reached, or a run was left before its end: how it ends is not known; or the archive could not be verified
 )
 
 // exitCodes is for the help.
-const exitCodes = "Exit codes: 0 done and well, 1 could not be done, or a run failed, was halted or timed out, 2 wrong usage, 3 a run was cancelled, or " +
-	"drift was found, 4 jobd could not be reached, or a run was left before its end."
+const exitCodes = "Exit codes: 0 done and well, 1 could not be done, or a run failed, was halted or timed out, or the archive lacks something, 2 wrong usage, 3 a run was cancelled, or " +
+	"drift was found, 4 jobd could not be reached, or a run was left before its end, or the archive could not be verified."
 
 type root struct {
 	Serve   serveCommand   `cmd:"" help:"Archive the master's event bus, and serve the API."`
@@ -41,6 +41,7 @@ type root struct {
 	Retry   retryCommand   `cmd:"" help:"Run again what went wrong in a run, on just those minions."`
 	Jobs    jobsCommand    `cmd:"" help:"List jobs, whoever started them."`
 	Job     jobCommand     `cmd:"" help:"Show a job: how each minion ended, and the jobs that belong to it."`
+	Archive archiveCommand `cmd:"" help:"Say whether the archive is complete, and verify it."`
 	Check   checkCommand   `cmd:"" help:"Make a test run of an assignment now, and show its drift."`
 	Drift   driftCommand   `cmd:"" help:"Show the drift of assignments by what the archive knows."`
 	Version versionCommand `cmd:"" help:"Print jobd's version."`

@@ -32,6 +32,8 @@ type World struct {
 	events  []gaea.Event
 	secrets map[string]json.RawMessage
 	tokens  []gaea.Token
+	reports []gaea.VerifyReport
+	asked   []gaea.VerifyRequest
 
 	Runs     *Runs
 	Enforcer *Enforcer
