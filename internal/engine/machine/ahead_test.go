@@ -213,3 +213,26 @@ func courseOf(run *gaea.Run, mode gaea.BatchMode) []string {
 	slices.Sort(others)
 	return append(course, others...)
 }
+
+func TestARunThatBeganKeepsItsOutcomesWhereTheMasterKnowsNobodyAfterACrash(t *testing.T) {
+	for name, target := range map[string]gaea.Target{"a list": list(3), "a glob": {Type: gaea.TargetGlob, Expr: "web*"}} {
+		names := minions(3)
+		d := driveRun(t, &gaea.Run{Function: "test.ping", Target: target, Batch: gaea.Batch{Size: amount(t, "1")}, AllowEmpty: true})
+		a := until[machine.Ask](d)
+		d.step(machine.Asked{Ask: a.ID, Minions: names})
+		d.step(machine.Answered{Ask: a.ID, Minion: names[0], Body: []byte("true")})
+		p := until[machine.Publish](d)
+		d.step(machine.Published{JID: p.JID, Minions: names[:1]})
+		d.step(machine.Returned{JID: p.JID, Minion: names[0], Outcome: gaea.OutcomeFailed, Message: "it failed"})
+		d.restart()
+		a = until[machine.Ask](d)
+		d.step(machine.AskFailed{Ask: a.ID, Code: gaea.CodeEmptyTarget, Message: "nothing matched"})
+		run := d.m.Run()
+		if rm := run.Minions[names[0]]; rm.Outcome != gaea.OutcomeFailed || rm.JID != p.JID || rm.Slice != 0 {
+			t.Errorf("%s: %s has become %+v", name, names[0], rm)
+		}
+		if run.Status != gaea.RunFailed || strings.Contains(run.Message, "matches no minion") || strings.Contains(run.Message, "none of these") {
+			t.Errorf("%s: %s: %s", name, run.Status, run.Message)
+		}
+	}
+}

@@ -146,6 +146,10 @@ func (m *Machine) resolveFailed(in AskFailed, now time.Time) {
 	}
 	switch in.Code {
 	case gaea.CodeEmptyTarget:
+		if len(m.run.Slices) > 0 {
+			m.resolvedToNobody(now)
+			return
+		}
 		m.resolving = nil
 		m.phase = phaseWork
 		if m.run.Target.Type == gaea.TargetList {
@@ -269,6 +273,19 @@ func (m *Machine) resolved(now time.Time) {
 	default:
 		m.decide(gaea.RunFailed, "none of the target's minions answers", now)
 	}
+}
+
+// resolvedToNobody ends the resolving of a run that has begun before a crash, where the master knows nobody of its target any
+// more: those that were told keep what they have, and nobody comes after them.
+func (m *Machine) resolvedToNobody(now time.Time) {
+	r := m.resolving
+	clear(r.silent)
+	clear(r.members)
+	r.missing = nil
+	if m.run.Target.Type == gaea.TargetList {
+		r.missing = gaea.ListTarget(m.run.Target.Minions).Minions
+	}
+	m.resolved(now)
 }
 
 // unreachable enters minions that will not be told, because they do not answer.
