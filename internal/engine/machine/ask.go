@@ -203,6 +203,12 @@ func (m *Machine) roundAnswered(a *ask, in Answered, now time.Time) {
 		m.tree(g, in.Minion, w, in.Body) // also when it comes late: what is noted can be killed
 	}
 	if r.purpose == PurposeFell {
+		if awaited {
+			if r.end.IsZero() {
+				m.startClock(g, r, now) // an answer says that the master took the question
+			}
+			m.letFell(r, now)
+		}
 		m.felled(g, r, in.Minion, w, in.Body, awaited, now) // the same
 	}
 	if r.purpose == PurposeKill || r.purpose == PurposeTerm {
@@ -221,13 +227,11 @@ func (m *Machine) roundAnswered(a *ask, in Answered, now time.Time) {
 		m.learn(g, in.Minion, w, in.Body)
 	case PurposeSweep:
 		m.swept(g, in.Minion, w, in.Body, now)
-	case PurposeFell:
-		m.letFell(r, now)
 	case PurposeKill, PurposeTerm:
 		w.gone = 0
 	case PurposeMatch:
 		m.settle(g, in.Minion, gaea.OutcomeNoReturn, "the minion answers and is in the target, but does not run the job and sent no return; it may have been down when the job was published", now)
-	case PurposeResolve, PurposePing, PurposeTree:
+	case PurposeResolve, PurposePing, PurposeTree, PurposeFell:
 	}
 }
 

@@ -2,7 +2,9 @@ package machine_test
 
 import (
 	"encoding/json"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/engine/machine"
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
@@ -76,5 +78,34 @@ func TestALateAnswerToAKillSettlesNothingWhileSomethingElseIsNoted(t *testing.T)
 	d.answer(sweep, "job gone 0\nend")
 	if rm := d.m.Run().Minions["web1"]; sweep.Purpose != machine.PurposeSweep || rm.Outcome != gaea.OutcomeKilled {
 		t.Errorf("asked for %s, it ended as %+v", sweep.Purpose, rm)
+	}
+}
+
+func TestAKillThatTakesMinionsTheirTimeIsWaitedForAsLongAsSomeAnswer(t *testing.T) {
+	names := []string{"web1", "web2", "web3"}
+	d := driveRun(t, &gaea.Run{Function: "test.ping", Target: gaea.ListTarget(names)})
+	d.step(machine.Published{JID: until[machine.Publish](d).JID, Minions: names})
+	d.step(machine.Cancel{})
+	a := until[machine.Ask](d)
+	d.step(machine.Asked{Ask: a.ID, Minions: names})
+	d.now = d.now.Add(1900 * time.Millisecond)
+	d.answer(a, "job gone 12\n12 1 100\nkilled\nend")
+	d.now = d.now.Add(300 * time.Millisecond)
+	d.step(machine.Tick{})
+	if i := slices.IndexFunc(d.effects, func(e machine.Effect) bool { _, ok := e.(machine.Ask); return ok }); i >= 0 {
+		t.Errorf("asked %T while answers come in", d.effects[i])
+	}
+	if asked := until[machine.Ask](d); asked.Purpose != machine.PurposeTree || !slices.Equal(asked.Target.Minions, names[1:]) {
+		t.Errorf("then asked for %s of %v", asked.Purpose, asked.Target.Minions)
+	}
+}
+
+func TestAMinionThatSaysLateThatTheJobIsInItsDaemonIsNotSignalled(t *testing.T) {
+	d, a := felling(t)
+	tree := until[machine.Ask](d) // it was silent
+	d.step(machine.Asked{Ask: tree.ID, Minions: []string{"web1"}})
+	d.answer(a, "job thread 12\nend")
+	if asked := until[machine.Ask](d); asked.Purpose == machine.PurposeKill {
+		t.Errorf("asked for %s: the minion's daemon would be killed", asked.Purpose)
 	}
 }

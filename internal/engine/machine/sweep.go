@@ -161,8 +161,8 @@ func (m *Machine) felled(g *group, r *round, name string, w *wait, body json.Raw
 	whole := !slices.ContainsFunc(w.stop.noted, func(p process) bool { return !slices.Contains(l.processes, p) })
 	m.keep(g, name, w, l.processes)
 	w.signalled = w.signalled || l.killed
+	w.stop.thread = w.stop.thread || l.job == jobThread // a minion stays of that kind: a kill would end its daemon
 	if awaited {
-		w.stop.thread = l.job == jobThread
 		w.running = l.job == jobRunning || l.job == jobThread
 		w.stop.asked = l.job != jobRunning || len(l.processes) > 0 // else it waits for its turn on the minion
 	}
