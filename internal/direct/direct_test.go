@@ -285,3 +285,76 @@ func TestADefinitionThatIsNotCarriedCannotBeUsed(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+func TestAKeyThatIsForgottenStartsARunAnew(t *testing.T) {
+	inWorld(t, []string{"web1"}, func(t *testing.T, w *world) {
+		req := gaea.RunRequest{Function: "test.arg", Target: gaea.Target{Type: gaea.TargetGlob, Expr: "*"}}
+		start := func() *gaea.Run {
+			run, err := w.CreateRun(t.Context(), req, "k")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return w.end(run.ID)
+		}
+		first := start()
+		if err := w.ForgetKey(t.Context(), first.ID); err != nil {
+			t.Fatal(err)
+		}
+		second := start()
+		if second.ID == first.ID || w.master.count("test.arg") != 2 {
+			t.Errorf("after the key was forgotten %s was taken for an answer", second.ID)
+		}
+		w.restart() // whoever comes now means the newest
+		if run := start(); run.ID != second.ID {
+			t.Errorf("a later process found %s, not %s", run.ID, second.ID)
+		}
+		if err := w.ForgetKey(t.Context(), second.ID); err != nil {
+			t.Fatal(err)
+		}
+		third := start()
+		if n := w.master.count("test.arg"); third.ID == second.ID || third.ID == first.ID || n != 3 {
+			t.Errorf("found %s after %s was forgotten, %d were published", third.ID, second.ID, n)
+		}
+	})
+}
+
+func TestAKeyOfAnEarlierProcessCanBeForgotten(t *testing.T) {
+	inWorld(t, []string{"web1"}, func(t *testing.T, w *world) {
+		req := gaea.RunRequest{Function: "test.arg", Target: gaea.Target{Type: gaea.TargetGlob, Expr: "*"}}
+		first, err := w.CreateRun(t.Context(), req, "k")
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.end(first.ID)
+		w.restart()
+		if err := w.ForgetKey(t.Context(), first.ID); err != nil {
+			t.Fatal(err)
+		}
+		if again, err := w.CreateRun(t.Context(), req, "k"); err != nil || again.ID == first.ID {
+			t.Errorf("found %+v (%v)", again, err)
+		}
+	})
+}
+
+func TestAJoinedRunHasTheReturnsOfAllMinions(t *testing.T) {
+	inWorld(t, []string{"web1", "web2", "web3"}, func(t *testing.T, w *world) {
+		slow := quick
+		slow.Takes = 30 * time.Second
+		w.master.Set("web1", slow)
+		req := gaea.RunRequest{Function: "test.arg", Target: gaea.Target{Type: gaea.TargetGlob, Expr: "*"}}
+		if _, err := w.CreateRun(t.Context(), req, "k"); err != nil {
+			t.Fatal(err)
+		}
+		pass(5 * time.Second) // the others have returned
+		w.restart()
+		run, err := w.CreateRun(t.Context(), req, "k")
+		if err != nil {
+			t.Fatal(err)
+		}
+		run = w.end(run.ID)
+		page, err := w.JobReturns(t.Context(), run.Minions["web1"].JID, gaea.PageRequest{})
+		if err != nil || len(page.Items) != 3 {
+			t.Errorf("%d returns: %v", len(page.Items), err)
+		}
+	})
+}

@@ -24,12 +24,15 @@ const maxLeft = 1000
 // settleTime is how long a run of an earlier process is given to have its silent minions asked.
 const settleTime = 20 * time.Second
 
-// left finds what an earlier process has told of the run with a key; nil where that is nothing. The run is as the new one, r, would
-// be, and stands where the master's job cache says.
+// left finds what an earlier process has told of the run with a key, the newest where there are several; nil where that is nothing.
+// The run is as the new one, r, would be, and stands where the master's job cache says.
 func (b *Backend) left(ctx context.Context, r *gaea.Run, key string) (*gaea.Run, error) {
 	jobs, err := b.published(ctx, MetadataKey, key)
-	if err != nil || len(jobs) == 0 {
+	if err != nil {
 		return nil, err
+	}
+	if jobs = b.newest(jobs); len(jobs) == 0 {
+		return nil, nil
 	}
 	found := engine.Clone(r)
 	found.ID, found.Target = jobs[0].Job.RunID, r.Target
@@ -39,6 +42,18 @@ func (b *Backend) left(ctx context.Context, r *gaea.Run, key string) (*gaea.Run,
 	}
 	b.log.Warn("found a run that an earlier process has left", "run", found.ID, "jobs", len(jobs), "status", found.Status)
 	return found, nil
+}
+
+// newest are the jobs of the run that was begun last; none where its key was freed.
+func (b *Backend) newest(jobs []*gaea.CachedJob) []*gaea.CachedJob {
+	last, begun := "", map[string]bool{}
+	for _, job := range jobs {
+		if id := job.Job.RunID; !begun[id] {
+			last, begun[id] = id, true
+		}
+	}
+	freed := b.runs.isFreed(last)
+	return slices.DeleteFunc(jobs, func(job *gaea.CachedJob) bool { return freed || job.Job.RunID != last })
 }
 
 // regain puts a run together that an earlier process has made. CodeNotFound.

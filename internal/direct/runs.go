@@ -27,12 +27,13 @@ type runs struct {
 	keys  map[string]keyed  // by the text of the key in metadata
 	keyOf map[string]string // the same by run
 	jobs  map[string]string // jid to run
+	freed map[string]bool   // runs that their key finds no more
 }
 
 type keyed struct{ id, digest string }
 
 func newRuns() *runs {
-	return &runs{runs: map[string]*gaea.Run{}, keys: map[string]keyed{}, keyOf: map[string]string{}, jobs: map[string]string{}}
+	return &runs{runs: map[string]*gaea.Run{}, keys: map[string]keyed{}, keyOf: map[string]string{}, jobs: map[string]string{}, freed: map[string]bool{}}
 }
 
 // keyText is what stands for a user's idempotency key in the metadata of jobs, which everybody can read.
@@ -122,7 +123,9 @@ func (s *runs) forget() {
 		for k := range r.Slices {
 			delete(s.jobs, r.Slices[k].JID)
 		}
-		delete(s.keys, s.keyOf[id])
+		if s.keys[s.keyOf[id]].id == id { // it may be a newer run's by now
+			delete(s.keys, s.keyOf[id])
+		}
 		delete(s.keyOf, id)
 		delete(s.runs, id)
 		s.order = slices.Delete(s.order, i, i+1)
@@ -166,6 +169,22 @@ func (s *runs) GetRun(_ context.Context, id string) (*gaea.Run, error) {
 		return nil, gaea.Errorf(gaea.CodeNotFound, "there is no run %s", id)
 	}
 	return engine.Clone(r), nil
+}
+
+// free has a run's key find it no more, in this process.
+func (s *runs) free(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.freed[id] = true
+	if text := s.keyOf[id]; s.keys[text].id == id {
+		delete(s.keys, text)
+	}
+}
+
+func (s *runs) isFreed(id string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.freed[id]
 }
 
 // of is the run that a job belongs to; empty where it is none of this process's.

@@ -104,6 +104,9 @@ func (b *Backend) LeaveRun(ctx context.Context, id string) (*gaea.Run, error) {
 	return run, err
 }
 
-// ForgetKey is told that a run's idempotency key may be used anew. What the job cache has under the key cannot be taken out of it:
-// for as long as it is there, the key finds that run.
-func (b *Backend) ForgetKey(context.Context, string) error { return nil }
+// ForgetKey has the key of a run find it no more, for as long as this process lives. What the job cache has under the key cannot be
+// taken out of it: a later process finds the run, unless a newer one has the key.
+func (b *Backend) ForgetKey(_ context.Context, runID string) error {
+	b.runs.free(runID)
+	return nil
+}
