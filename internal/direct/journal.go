@@ -35,9 +35,9 @@ type journal struct {
 
 // jobReturns is what is kept of one job.
 type jobReturns struct {
-	returns map[string]gaea.Return
+	returns map[string]gaea.Return // nil where all were let go
 	bytes   int
-	partial bool // some bodies were not kept
+	partial bool // some returns or bodies were not kept
 }
 
 // take takes returns of jobs of this process, each minion's once.
@@ -83,17 +83,22 @@ func (j *journal) prepare(ret *gaea.Return) {
 func (j *journal) keep(ret *gaea.Return) bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	job := j.jobs[ret.JID]
-	if job == nil {
-		job = &jobReturns{returns: map[string]gaea.Return{}}
-		j.jobs[ret.JID] = job
-		j.order = append(j.order, ret.JID)
-	}
-	if _, ok := job.returns[ret.Minion]; ok {
-		return false
+	if job := j.jobs[ret.JID]; job != nil {
+		if _, ok := job.returns[ret.Minion]; ok {
+			return false
+		}
 	}
 	kept := *ret
-	j.makeRoom(sizeOf(&kept))
+	j.makeRoom(sizeOf(&kept)) // which may let go of what is kept of this job, too
+	job := j.jobs[ret.JID]
+	if job == nil {
+		job = &jobReturns{}
+		j.jobs[ret.JID] = job
+	}
+	if job.returns == nil {
+		job.returns = map[string]gaea.Return{}
+		j.order = append(j.order, ret.JID)
+	}
 	if j.bytes+sizeOf(&kept) > keptBytes {
 		kept.Body, job.partial = nil, true
 	}
@@ -120,7 +125,7 @@ func (j *journal) makeRoom(size int) {
 			continue
 		}
 		j.bytes -= j.jobs[jid].bytes
-		delete(j.jobs, jid)
+		j.jobs[jid] = &jobReturns{partial: true}
 		j.order = slices.Delete(j.order, i, i+1)
 	}
 }
