@@ -69,6 +69,10 @@ func (a *jobApplication) join(ctx context.Context, id string) bool {
 }
 
 func (a *jobApplication) unknownRun() string {
+	if a.session.direct {
+		return fmt.Sprintf("The master's job cache does not have the run %s, which an apply has started and did not see the end of: either it is another master than "+
+			"that one, or its cache no longer goes back so far. To run the job once more change one of its triggers.", a.state.RunID.ValueString())
+	}
 	return fmt.Sprintf("jobd does not know the run %s, which an apply has started and did not see the end of: either it is another jobd than that one, or "+
 		"what it keeps no longer goes back so far. To run the job once more change one of its triggers.", a.state.RunID.ValueString())
 }
@@ -114,8 +118,8 @@ func (a *jobApplication) addRefused(err error) {
 	summary := "Cannot run the job " + a.name()
 	if gaea.CodeOf(err) == gaea.CodeConflict && strings.Contains(words(err), "idempotency key") {
 		a.diags.AddError(summary, "An apply that was cut off has started a run of it, and what its target group or its job template mean has changed "+
-			"since. That run is not this one, so it was not joined, and nothing was started. See what came of it with `jobd runs`, and change one of "+
-			"the job's triggers to run it as it is now. jobd says: "+sentence(words(err)))
+			"since. That run is not this one, so it was not joined, and nothing was started."+a.session.hint(" See what came of it with `jobd runs`.")+
+			" Change one of the job's triggers to run it as it is now. The answer was: "+sentence(words(err)))
 		return
 	}
 	addError(a.diags, summary, err)

@@ -152,7 +152,7 @@ func TestAKeyThatStandsForSomethingElseIsSaidInTheUsersWords(t *testing.T) {
 	f.createErr = gaea.Errorf(gaea.CodeConflict, "the idempotency key %q was used for run run-7, which asked for something else", "k")
 	tf := newTerraform(t, provider.WithBackend(f))
 	tf.write(migrate)
-	wantText(t, mustFail(t, tf), "Error: Cannot run the job migrate", "it was not joined, and nothing was started", "run-7", "change one of the job's triggers")
+	wantText(t, mustFail(t, tf), "Error: Cannot run the job migrate", "it was not joined, and nothing was started", "run-7", "Change one of the job's triggers")
 }
 
 func TestARunThatJobdHasLetGoOfChangesNothing(t *testing.T) {
@@ -172,6 +172,22 @@ func TestARunThatJobdHasLetGoOfChangesNothing(t *testing.T) {
 	tf.write(job("3"))
 	mustApply(t, tf)
 	wantPlan(t, tf, 0)
+}
+
+func TestWithoutAJobdALostRunIsSaidToBeMissingInTheJobCache(t *testing.T) {
+	f := newFakeJobd("db1")
+	tf := newTerraform(t, provider.WithBackend(directFake{f}))
+	tf.write(migrate)
+	mustApply(t, tf)
+	tf.write(job("2", `timeouts = { update = "50ms" }`))
+	lost(f)
+	mustFail(t, tf)
+	f.do(func() { clear(f.runs) })
+	out := mustFail(t, tf)
+	wantText(t, out, "Error: How the job migrate ended is not known", "The master's job cache does not have the run run-2")
+	if strings.Contains(out, "jobd") {
+		t.Errorf("speaks of a jobd:\n%s", out)
+	}
 }
 
 func TestAnInterruptedJobIsCancelledOrGoesOnAsItSays(t *testing.T) {

@@ -147,7 +147,7 @@ func (r *jobResource) Read(ctx context.Context, req resource.ReadRequest, resp *
 	run, err := r.session.backend.GetRun(ctx, state.RunID.ValueString())
 	switch {
 	case gaea.CodeOf(err) == gaea.CodeNotFound:
-		tflog.Warn(ctx, "jobd does not know the run any more", map[string]any{"run_id": state.RunID.ValueString()})
+		tflog.Warn(ctx, "the run is not known any more", map[string]any{"run_id": state.RunID.ValueString()})
 		if state.Wait.ValueBool() {
 			resp.Diagnostics.AddWarning("How the job "+a.name()+" ended is not known", a.unknownRun())
 		}

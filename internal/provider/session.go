@@ -52,7 +52,7 @@ func (s *session) visible(diags *diag.Diagnostics) bool {
 		return true
 	}
 	diags.AddWarning("Not refreshed", fmt.Sprintf("The argument %q of the provider gaea is not known before something else is "+
-		"applied, so jobd was not asked: this plan rests on what the last apply saw.", s.unknown))
+		"applied, so nobody was asked: this plan rests on what the last apply saw.", s.unknown))
 	return false
 }
 
