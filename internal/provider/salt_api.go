@@ -108,7 +108,7 @@ func (p *gaeaProvider) connectSaltAPI(m providerModel, diags *diag.Diagnostics, 
 	c := restapi.Config{
 		URL: orEnv(m.saltAPI("url"), EnvSaltAPIURL), Username: orEnv(m.saltAPI("username"), EnvSaltAPIUser),
 		Password: orEnv(m.saltAPI("password"), EnvSaltAPIPassword), Eauth: orEnv(m.saltAPI("eauth"), EnvSaltAPIEauth),
-		CAFile: m.saltAPI("ca_file").ValueString(), UserAgent: userAgent, Logger: newLogger(), AllowHTTP: true,
+		CAFile: m.saltAPI("ca_file").ValueString(), UserAgent: userAgent, Logger: newLogger(),
 	}
 	if c.URL == "" {
 		diags.AddAttributeError(path.Root("salt_api").AtName("url"), "No url", "Say where salt-api listens: set url in salt_api, for example "+
@@ -122,9 +122,6 @@ func (p *gaeaProvider) connectSaltAPI(m providerModel, diags *diag.Diagnostics, 
 	if err != nil {
 		addInvalid(diags, path.Root("salt_api"), err)
 		return nil
-	}
-	if w := client.Warning(); w != "" {
-		diags.AddAttributeWarning(path.Root("salt_api").AtName("url"), "The password goes over the network in clear", sentence(w))
 	}
 	b := direct.New(direct.Options{Salt: client, User: c.Username, Logger: c.Logger, Login: client.Login})
 	p.life.add(func(ctx context.Context) error {

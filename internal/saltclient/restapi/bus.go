@@ -27,14 +27,11 @@ type pace struct {
 	idle time.Duration
 	// trial is how long the event of a runner may take to come when a stream is tried.
 	trial time.Duration
-	// firstLook and lastLook are the pauses between two looks of Poll while nothing is new.
-	firstLook, lastLook time.Duration
 }
 
 var defaultPace = pace{
 	firstPause: 200 * time.Millisecond, lastPause: 10 * time.Second, refusedPause: time.Minute,
 	opening: 10 * time.Second, idle: time.Minute, trial: 15 * time.Second,
-	firstLook: time.Second, lastLook: 10 * time.Second,
 }
 
 // refusedError is the cause of the errors of an event stream that is not to be had.
@@ -44,7 +41,7 @@ type refusedError struct{ error }
 func (e refusedError) Unwrap() error { return e.error }
 
 // EventsRefused says whether an error of [Client.Read] means that there is no event stream to be had here: salt-api or a proxy
-// refuses /events, or a proxy keeps back what comes. [Client.Poll] does without.
+// refuses /events, or a proxy keeps back what comes. The job cache does without.
 func EventsRefused(err error) bool {
 	_, refused := errors.AsType[refusedError](err)
 	return refused

@@ -2,7 +2,6 @@ package restapi
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -34,8 +33,6 @@ type Config struct {
 	Username, Password, Eauth string
 	// CAFile is a file of PEM certificates that are trusted beside the system's own; may be empty.
 	CAFile string
-	// AllowHTTP lets the password go over http:// to another machine. [Client.Warning] then has something to say.
-	AllowHTTP bool
 	// Timeout bounds one call with its repetitions and a login, where its context does not end earlier. RunnerTimeout bounds a
 	// runner whose context has no deadline, and the runners that Gaea itself needs. 0 means DefaultTimeout and DefaultRunnerTimeout.
 	Timeout, RunnerTimeout time.Duration
@@ -65,7 +62,6 @@ type Client struct {
 	logger      *slog.Logger
 	http        *http.Client
 	retry       *retryablehttp.Client
-	warning     string
 	runners     chan struct{} // a slot for each runner that may run
 	userRunners chan struct{} // and for each that users asked for
 	session     session
@@ -101,12 +97,8 @@ func New(cfg Config) (*Client, error) {
 			return nil, gaea.Invalid("salt_api."+f.name, "%s is not a timeout; give a positive duration, for example \"30s\"", f.value)
 		}
 	}
-	warning := ""
 	if base.Scheme == "http" && !httpclient.IsLoopback(base.Hostname()) {
-		if !cfg.AllowHTTP {
-			return nil, gaea.Invalid("salt_api.url", "%s would send the password in clear over the network; use https:// (rest_cherrypy's ssl_crt and ssl_key), or a tunnel to 127.0.0.1", base)
-		}
-		warning = fmt.Sprintf("salt-api at %s is reached over http://: user %s's password and all that Salt returns go over the network in clear; use https://", base, cfg.Username)
+		return nil, gaea.Invalid("salt_api.url", "%s would send the password in clear over the network; use https:// (rest_cherrypy's ssl_crt and ssl_key), or a tunnel to 127.0.0.1", base)
 	}
 	cfg = cfg.withDefaults()
 	transport := cfg.Transport
@@ -116,7 +108,7 @@ func New(cfg Config) (*Client, error) {
 		}
 	}
 	c := &Client{
-		cfg: cfg, base: strings.TrimSuffix(base.String(), "/"), logger: cfg.Logger, warning: warning,
+		cfg: cfg, base: strings.TrimSuffix(base.String(), "/"), logger: cfg.Logger,
 		http:    &http.Client{Transport: transport, CheckRedirect: httpclient.SameOrigin},
 		runners: make(chan struct{}, cfg.Runners), userRunners: make(chan struct{}, cfg.UserRunners), pace: defaultPace,
 	}
@@ -188,9 +180,6 @@ func withoutUser(s string) string {
 
 // URL is salt-api's base URL as the client uses it.
 func (c *Client) URL() string { return c.base }
-
-// Warning is what users should know about the configuration though it works; empty where there is nothing.
-func (c *Client) Warning() string { return c.warning }
 
 // Close lets go of idle connections. What is under way goes on.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
