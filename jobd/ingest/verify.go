@@ -136,7 +136,7 @@ func (v *verification) compare(ctx context.Context, jid string) (*comparison, er
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	case cached == nil && err != nil:
-		return &comparison{unread: err}, nil
+		return &comparison{unread: err}, nil //nolint:nilerr // it is told in the report
 	case cached == nil:
 		return &comparison{unread: gaea.Errorf(gaea.CodeSalt, "the job cache answers nothing")}, nil
 	}
@@ -150,24 +150,13 @@ func (v *verification) compare(ctx context.Context, jid string) (*comparison, er
 	}
 	r := &records{} // what would be stored
 	v.addJob(r, cached.Job, gaea.SourceCache)
-	heard := 0
-	switch want := r.jobs[0]; {
-	case have == nil:
+	if have == nil {
 		differ("", gaea.JobMissing)
 		have = &gaea.JobDetail{}
-	case want.Function == "": // the cache does not know how it was published
-	case !have.Known && want.Known:
-		differ("", gaea.HeadMissing)
-	default:
-		if have.Function != want.Function {
-			differ("", gaea.FunctionDiffers)
-		}
-		for _, m := range want.Minions {
-			if _, found := slices.BinarySearch(have.Minions, m); !found {
-				differ(m, gaea.MinionMissing)
-			}
-		}
+	} else {
+		compareHeads(have, &r.jobs[0], differ)
 	}
+	heard := 0
 	for _, h := range have.Returns {
 		if h.Outcome.Heard() {
 			heard++
@@ -196,6 +185,24 @@ func (v *verification) compare(ctx context.Context, jid string) (*comparison, er
 	}
 	c.beyond = max(heard, 0)
 	return c, nil
+}
+
+// compareHeads tells in what a stored job differs from how the cache says that it was published, which it may not know.
+func compareHeads(have *gaea.JobDetail, want *gaea.Job, differ func(minion string, kind gaea.DifferenceKind)) {
+	switch {
+	case want.Function == "":
+		return
+	case !have.Known && want.Known:
+		differ("", gaea.HeadMissing)
+		return
+	case have.Function != want.Function:
+		differ("", gaea.FunctionDiffers)
+	}
+	for _, m := range want.Minions {
+		if _, found := slices.BinarySearch(have.Minions, m); !found {
+			differ(m, gaea.MinionMissing)
+		}
+	}
 }
 
 // unlike says in what a stored return differs from what the job cache tells. What the cache does not tell is not compared: a

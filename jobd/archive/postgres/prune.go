@@ -50,7 +50,7 @@ func (p *pruner) count() error {
 		return err
 	}
 	n, err := p.Change(`DELETE FROM calls WHERE refs = 0`)
-	p.tx.deleted = p.tx.deleted || n > 0
+	p.deleted = p.deleted || n > 0
 	return err
 }
 
