@@ -33,6 +33,7 @@ func TestTheClientSpeaksEveryRouteOfTheAPI(t *testing.T) {
 	t.Run("assignments", func(t *testing.T) { assignmentsConform(t, j, c) })
 	t.Run("runs", func(t *testing.T) { runsConform(t, j, c) })
 	t.Run("archive", func(t *testing.T) { archiveConforms(t, j, c) })
+	t.Run("ledger", func(t *testing.T) { ledgerConforms(t, j, c) })
 	t.Run("tokens", func(t *testing.T) { tokensConform(t, c) })
 
 	var doc struct {
@@ -319,5 +320,30 @@ func TestAProblemComesBackAsItWas(t *testing.T) {
 	}
 	if j.agents[0] != "terraform-provider-gaea/1.0" {
 		t.Errorf("agent %q", j.agents[0])
+	}
+}
+
+// ledgerConforms follows archiveConforms, whose job has two returns.
+func ledgerConforms(t *testing.T, j *jobd, c *jobdclient.Client) {
+	t.Helper()
+	ctx := t.Context()
+	if totals := must[gaea.LedgerTotals](t)(c.LedgerTotals(ctx, gaea.LedgerFilter{})); totals.Jobs != 1 || totals.Expected != 2 || totals.Missing != 0 {
+		t.Errorf("totals %+v", totals)
+	}
+	if page := must[gaea.Page[gaea.JobLedger]](t)(c.Ledger(ctx, gaea.LedgerFilter{}, gaea.PageRequest{})); len(page.Items) != 1 || page.Items[0].JID != jid {
+		t.Errorf("ledger %+v", page)
+	}
+	if page := must[gaea.Page[gaea.JobLedger]](t)(c.Ledger(ctx, gaea.LedgerFilter{Incomplete: true}, gaea.PageRequest{})); len(page.Items) != 0 {
+		t.Errorf("incomplete %+v", page)
+	}
+	found := gaea.Difference{JID: jid, Minion: "web1", Kind: gaea.ReturnMissing, Fixed: true}
+	j.Verified(gaea.VerifyReport{Jobs: 1, Returns: 2, Stored: 1, Differences: []gaea.Difference{found}, Next: jid})
+	request := gaea.VerifyRequest{Since: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), After: "20251231", Fix: true}
+	report := must[*gaea.VerifyReport](t)(c.VerifyArchive(ctx, request))
+	if report.Stored != 1 || report.Next != jid || !slices.Equal(report.Differences, []gaea.Difference{found}) {
+		t.Errorf("report %+v", report)
+	}
+	if asked := j.VerifyRequests(); len(asked) != 1 || asked[0] != request {
+		t.Errorf("asked %+v", asked)
 	}
 }
