@@ -57,7 +57,9 @@ func newLayout(cfg Config) (l layout, temporary bool, err error) {
 	if err != nil {
 		return l, false, err
 	}
-	dirs := []string{l.masterConfig(), filepath.Join(l.dir, "logs"), l.output("")}
+	// Master and salt-api start together, and each ends where the other makes the directory of their pid files just then.
+	run := filepath.Join(l.masterRoot(), "var", "run")
+	dirs := []string{l.masterConfig(), run, filepath.Join(l.dir, "logs"), l.output("")}
 	for _, id := range cfg.MinionIDs {
 		dirs = append(dirs, l.minionConfig(id), l.minionFiles(id))
 	}
@@ -72,8 +74,10 @@ func newLayout(cfg Config) (l layout, temporary bool, err error) {
 	}
 	if len(cfg.PublisherACL) > 0 {
 		// Another user has to get to the master's configuration, sockets and keys. Salt makes the rest like this itself.
-		for dir := l.masterConfig(); len(dir) >= len(l.dir); dir = filepath.Dir(dir) {
-			err = errors.Join(err, os.Chmod(dir, 0o755))
+		for _, dir := range []string{l.masterConfig(), run} {
+			for ; len(dir) >= len(l.dir); dir = filepath.Dir(dir) {
+				err = errors.Join(err, os.Chmod(dir, 0o755))
+			}
 		}
 	}
 	if err != nil {
