@@ -213,7 +213,7 @@ func (s *runs) ListRuns(_ context.Context, f gaea.RunFilter, p gaea.PageRequest)
 	}
 	for i := from - 1; i >= 0; i-- {
 		r := s.runs[s.order[i]]
-		if !fits(r, f) {
+		if !f.Matches(r) {
 			continue
 		}
 		if len(page.Items) == limit {
@@ -226,18 +226,6 @@ func (s *runs) ListRuns(_ context.Context, f gaea.RunFilter, p gaea.PageRequest)
 		page.Items = append(page.Items, head)
 	}
 	return page, nil
-}
-
-func fits(r *gaea.Run, f gaea.RunFilter) bool {
-	switch {
-	case f.Status != "" && r.Status != f.Status, f.Kind != "" && r.Kind != f.Kind, f.Assignment != "" && r.Assignment != f.Assignment,
-		f.User != "" && r.User != f.User, f.Parent != "" && r.Parent != f.Parent, f.RetryOf != "" && r.RetryOf != f.RetryOf:
-		return false
-	case f.NoActions && r.Kind == gaea.RunForAction, f.Active && r.Complete():
-		return false
-	default:
-		return (f.Since.IsZero() || !r.Created.Before(f.Since)) && (f.Until.IsZero() || r.Created.Before(f.Until))
-	}
 }
 
 // metadata is what a run's jobs carry so that a later process finds them, and knows whether there are more to come.

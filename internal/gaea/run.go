@@ -232,6 +232,25 @@ type RunFilter struct {
 	NoActions  bool // no runs of kind action
 }
 
+// Matches says whether the filter chooses the run.
+func (f RunFilter) Matches(r *Run) bool {
+	switch {
+	case f.Status != "" && r.Status != f.Status,
+		f.Kind != "" && r.Kind != f.Kind,
+		f.Assignment != "" && r.Assignment != f.Assignment,
+		f.User != "" && r.User != f.User,
+		f.Parent != "" && r.Parent != f.Parent,
+		f.RetryOf != "" && r.RetryOf != f.RetryOf,
+		f.NoActions && r.Kind == RunForAction,
+		!f.Since.IsZero() && r.Created.Before(f.Since),
+		!f.Until.IsZero() && !r.Created.Before(f.Until),
+		f.Active && r.Complete():
+		return false
+	default:
+		return true
+	}
+}
+
 // PageRequest asks for one page of a list, newest first.
 type PageRequest struct {
 	Cursor string // from the page before; empty for the first
