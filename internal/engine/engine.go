@@ -46,6 +46,9 @@ type Deps struct {
 	// AbsentFor is how long a minion that a run found unreachable counts as unreachable for checks, which then do not wait for
 	// it; until somebody hears it. 0: each run finds out for itself.
 	AbsentFor time.Duration
+	// RosterFor is how long the master's word is believed on whom a target of minion ids means, unless KeysChanged is called;
+	// 0: it is asked each time.
+	RosterFor time.Duration
 	// OnEnd is told of every run that has ended and is stored, before Stop returns. The run is the callee's own. It may
 	// call the engine's methods. May be nil.
 	OnEnd func(*gaea.Run)
@@ -58,6 +61,7 @@ type Engine struct {
 	claims *claimTable
 
 	resolutions *resolutions
+	roster      *roster
 	witness     *witness
 	functions   *functions
 
@@ -101,7 +105,7 @@ func New(deps Deps) *Engine {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	return &Engine{
-		deps: deps, locks: newLockTable(), claims: newClaimTable(), resolutions: newResolutions(), witness: newWitness(), functions: newFunctions(), ctx: ctx, cancel: cancel,
+		deps: deps, locks: newLockTable(), claims: newClaimTable(), resolutions: newResolutions(), roster: newRoster(), witness: newWitness(), functions: newFunctions(), ctx: ctx, cancel: cancel,
 		publishing: make(chan struct{}, publishAtOnce), lookingUp: make(chan struct{}, lookUpAtOnce),
 		active: map[string]*runner{}, watchers: map[string][]*watcher{},
 	}

@@ -93,9 +93,17 @@ func (r *runner) ask(a machine.Ask) {
 			timer := time.AfterFunc(resolveSettle, release) // those that are silent do not hold up other runs
 			defer timer.Stop()
 		}
+		whom := a.Purpose == machine.PurposeResolve
+		if whom && r.answerKnown(ctx, a) {
+			return
+		}
+		began := r.e.roster.began()
 		sub := r.e.deps.Feed.Follow(publication.JID)
 		defer sub.Close()
 		if answer, ok := r.publishQuestion(ctx, a, publication); ok {
+			if whom {
+				r.e.roster.note(a.Target, answer, began, r.e.now())
+			}
 			r.answers(ctx, publication.JID, sub, a.Listen, answer.Minions, func(ret *gaea.Return) {
 				r.send(machine.Answered{Ask: a.ID, Minion: ret.Minion, Body: ret.Body})
 			})

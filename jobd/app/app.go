@@ -57,6 +57,10 @@ type App struct {
 	server     *http.Server
 }
 
+// rosterFor is how long the engine believes the master on whom a target of minion ids means. The bus tells when keys change;
+// this is for the key files that somebody changes by hand.
+const rosterFor = time.Minute
+
 // New opens everything that jobd needs, and says in words what is missing. The master itself may be down: jobd waits for it.
 func New(ctx context.Context, o Options) (*App, error) {
 	a := &App{o: o, log: o.Logger, since: time.Now(), registry: prometheus.NewRegistry(), hub: feed.NewHub()}
@@ -116,14 +120,15 @@ func (a *App) wire(salt *native.Client, sealer archive.Sealer) {
 	}
 	a.engine = engine.New(engine.Deps{
 		Master: a.master, Salt: salt, Cache: salt, Feed: a.hub, Returns: a.store, Runs: a.store, Clock: clock, Logger: a.log,
-		Digest: sealer.Digest,
-		Redact: func(_ string, args []any, kwargs map[string]any) json.RawMessage { return redact.Call(args, kwargs) },
-		Runner: salt, Expect: compileExpectation, HTTP: engine.ActionClient(), Keep: ingestStore{store: a.store, master: a.master}.keepEvent,
+		Digest:    sealer.Digest,
+		Redact:    func(_ string, args []any, kwargs map[string]any) json.RawMessage { return redact.Call(args, kwargs) },
+		RosterFor: rosterFor,
+		Runner:    salt, Expect: compileExpectation, HTTP: engine.ActionClient(), Keep: ingestStore{store: a.store, master: a.master}.keepEvent,
 	})
 	a.late = newLateReturns(a.noteLate, a.log)
 	a.ingest = ingest.New(ingest.Options{
 		Master: a.master, MasterID: salt.Master(), Bus: salt, Cache: salt, Store: ingestStore{store: a.store, master: a.master}, Hub: a.hub,
-		Fingerprint: fingerprinter.Job, OnStored: a.late.take,
+		Fingerprint: fingerprinter.Job, OnStored: a.stored, Keys: a.engine,
 		Registry: a.registry, Logger: a.log, QueueBytes: a.o.QueueBytes, Keep: a.o.Retention,
 	})
 	runs := queuedRuns{a.engine, func(run string) { a.queue.Accepted(run) }} // the queue is made after those that use it
@@ -161,6 +166,12 @@ func (a *App) status(context.Context) gaea.ServerStatus {
 	return gaea.ServerStatus{
 		Version: a.o.Version, Master: a.master, Connected: a.ingest.Connected(), Database: kind, Since: a.since,
 	}
+}
+
+// stored is told of returns that were stored. It must not wait.
+func (a *App) stored(returns []gaea.Return) {
+	a.engine.Heard(returns)
+	a.late.take(returns)
 }
 
 // noteLate hands a return to the engine; one that does not name its run is looked up by its job.

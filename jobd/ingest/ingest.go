@@ -50,6 +50,7 @@ type Options struct {
 	Hub         *feed.Hub
 	Fingerprint Fingerprint
 	OnStored    func([]gaea.Return) // called after the hub, from the writer; must not block; may be nil
+	Keys        KeyWatcher          // told from the reader; may be nil
 	Registry    prometheus.Registerer
 	Logger      *slog.Logger
 	Now         gaea.Clock
@@ -200,8 +201,10 @@ func (i *Ingester) read(ctx context.Context, from time.Time) {
 			if m.Event.Stamp.After(heard) {
 				heard = m.Event.Stamp
 			}
+			i.watchKeys(*m.Event)
 			i.take(*m.Event)
 		case m.Connected:
+			i.keysUnknown() // while the bus was away, if not since
 			i.connected.Store(true)
 			i.metrics.connected.Set(1)
 			log.Info("connected to the master's event bus; fetching what was missed from its job cache", "since", sinceWhen(from))
@@ -209,6 +212,7 @@ func (i *Ingester) read(ctx context.Context, from time.Time) {
 			i.missing.look()
 			heard = i.o.Now()
 		case m.Err != nil:
+			i.keysUnknown()
 			if i.connected.Swap(false) {
 				// The link may have been dead for longer than it shows, for example where the whole machine slept.
 				from = earlier(heard, i.o.Now()).Add(-gapMargin)
