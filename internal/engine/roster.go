@@ -20,7 +20,8 @@ const (
 type roster struct {
 	mu    sync.Mutex
 	named map[string]naming
-	turn  int // how often the keys may have changed
+	turn  int       // how often the keys may have changed
+	since time.Time // when they last did
 }
 
 type naming struct {
@@ -39,7 +40,7 @@ func (r *roster) began() int {
 
 // note remembers the master's answer, unless the keys may have changed since began.
 func (r *roster) note(t gaea.Target, answer gaea.Published, began int, now time.Time) {
-	if !ofIDs(t) {
+	if !t.OfIDs() {
 		return
 	}
 	r.mu.Lock()
@@ -61,27 +62,31 @@ func (r *roster) find(t gaea.Target, life time.Duration, now time.Time) (naming,
 	return known, ok && now.Sub(known.at) < life && len(known.minions) > 0
 }
 
-func (r *roster) forget() {
+// forget is for keys that may have changed at a time.
+func (r *roster) forget(now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.turn++
+	r.since = now
 	clear(r.named)
 }
 
-// ofIDs says whether a target is matched by minion ids alone, so that master and minions agree on whom it means.
-func ofIDs(t gaea.Target) bool {
-	return t.Type == gaea.TargetGlob || t.Type == gaea.TargetList || t.Type == gaea.TargetPCRE
+// changed is when the keys last may have changed.
+func (r *roster) changed() time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.since
 }
 
 // KeysChanged tells that the master may know other minions than before: a key was accepted, rejected or deleted, or nobody
 // knows because its events were not heard for a while. It never waits.
-func (e *Engine) KeysChanged() { e.roster.forget() }
+func (e *Engine) KeysChanged() { e.roster.forget(e.now()) }
 
 // Authenticated tells that the master let a minion in, as it does each time one starts: a change of keys, unless the minion was
-// heard before. It never waits.
+// heard since the last one. It never waits.
 func (e *Engine) Authenticated(minion string) {
-	if e.witness.last(minion).IsZero() {
-		e.roster.forget()
+	if !e.witness.last(minion).After(e.roster.changed()) {
+		e.roster.forget(e.now())
 	}
 }
 
@@ -136,7 +141,7 @@ func (r *runner) answerKnown(ctx context.Context, a machine.Ask) bool {
 	defer sub.Close()
 	answer, err := r.e.publish(ctx, publication)
 	if err != nil || len(answer.Missing) > 0 {
-		r.e.roster.forget() // the keys are not those that they were
+		r.e.roster.forget(r.e.now()) // the keys are not those that they were
 		r.log.Debug("asking the whole target", "target", a.Target, "missing", answer.Missing, "err", err)
 		return false
 	}

@@ -78,8 +78,15 @@ func TestAMinionHeardInAnyJobOfTheBusIsThere(t *testing.T) {
 
 func TestTheWholeTargetIsAskedAgain(t *testing.T) {
 	for name, then := range map[string]func(*world){
-		"once the keys may have changed": func(w *world) { w.engine.KeysChanged() },
+		"once the keys may have changed":              func(w *world) { w.engine.KeysChanged() },
 		"once a minion came in that nobody had heard": func(w *world) { w.engine.Authenticated("web3") },
+		"once a minion came in that was heard only before its key was deleted": func(w *world) {
+			w.engine.Heard([]gaea.Return{{Minion: "web3", Source: gaea.SourceBus, Outcome: gaea.OutcomeSucceeded}})
+			w.pass(time.Second)
+			w.engine.KeysChanged()
+			w.run(inSlices(ping(glob("*")), "1"))
+			w.engine.Authenticated("web3")
+		},
 		"after a minute": func(w *world) {
 			w.pass(time.Minute)
 			w.run(ping(glob("*")))

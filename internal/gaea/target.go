@@ -57,6 +57,24 @@ func (t Target) String() string {
 	return t.Expr
 }
 
+// OfIDs says whether minion ids alone tell who is meant, so that the master, which knows them all, and the minions agree. Of
+// compound targets that is so where they have no other matchers than globs, E@ and L@.
+func (t Target) OfIDs() bool {
+	switch t.Type {
+	case TargetGlob, TargetList, TargetPCRE:
+		return true
+	case TargetCompound:
+		for word := range strings.FieldsSeq(t.Expr) {
+			if kind, _, found := strings.Cut(strings.TrimLeft(word, "("), "@"); found && kind != "E" && kind != "L" {
+				return false
+			}
+		}
+		return true
+	default:
+		return false
+	}
+}
+
 // Validate checks what can be told without a parser: a known type, and an expression or minions but not both. The syntax
 // of expressions is checked by package target.
 func (t Target) Validate() error {

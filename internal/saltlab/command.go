@@ -36,6 +36,11 @@ func (l *Lab) SaltRun(ctx context.Context, args ...string) ([]byte, error) {
 	return l.command(ctx, "salt-run", l.ConfigDir(), args)
 }
 
+// SaltKey runs salt-key, as Salt does for salt: lab.SaltKey(ctx, "-d", "web1", "-y").
+func (l *Lab) SaltKey(ctx context.Context, args ...string) ([]byte, error) {
+	return l.command(ctx, "salt-key", l.ConfigDir(), args)
+}
+
 // SaltCall runs salt-call on a minion, as Salt does for salt. The minion need not be running.
 func (l *Lab) SaltCall(ctx context.Context, minion string, args ...string) ([]byte, error) {
 	if err := l.known(minion); err != nil {
