@@ -41,6 +41,9 @@ type Salt interface {
 	gaea.Bus
 	// FindJIDs lists the jobs from a time on of which the job cache has one of the pairs of metadata, oldest first.
 	FindJIDs(ctx context.Context, metadata map[string]any, since time.Time) ([]string, error)
+	// LastJob is the newest job of which the job cache has one of the pairs of metadata. CodeNotFound where there is none; else
+	// as [gaea.JobCache].CachedJob.
+	LastJob(ctx context.Context, metadata map[string]any) (*gaea.CachedJob, error)
 }
 
 // Options say what a [Backend] works with.

@@ -3,6 +3,7 @@ package direct_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -136,6 +137,23 @@ func TestARunOfAKilledProcessIsFoundByItsKeyAndJoined(t *testing.T) {
 			if ran := w.master.Ran(name); len(ran) != 2 {
 				t.Errorf("%s ran %v, not the run once and the look after it", name, ran)
 			}
+		}
+	})
+}
+
+func TestWhatWasAppliedBeforeIsAppliedAnewAfterOneQuestion(t *testing.T) {
+	inWorld(t, []string{"web1", "web2"}, func(t *testing.T, w *world) {
+		var before []string
+		for range 3 {
+			w.restart()
+			run, report := w.apply(web(), "k")
+			if slices.Contains(before, run.ID) || run.Status != gaea.RunSucceeded || report.Summary.InSync != 2 {
+				t.Errorf("the run is %+v after %v, the report %+v", run, before, report.Summary)
+			}
+			before = append(before, run.ID)
+		}
+		if want := []string{"the last job", "the last job", "the last job"}; !slices.Equal(w.master.asked, want) {
+			t.Errorf("the job cache was asked for %v", w.master.asked)
 		}
 	})
 }

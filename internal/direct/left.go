@@ -24,36 +24,44 @@ const maxLeft = 1000
 // settleTime is how long a run of an earlier process is given to have its silent minions asked.
 const settleTime = 20 * time.Second
 
-// left finds what an earlier process has told of the run with a key, the newest where there are several; nil where that is nothing.
-// The run is as the new one, r, would be, and stands where the master's job cache says.
+// left finds what an earlier process has told of the run with a key, the newest where there are several; nil where that is nothing,
+// or where the run only made true what may have changed since and is over. The run is as the new one, r, would be, and stands where
+// the master's job cache says.
 func (b *Backend) left(ctx context.Context, r *gaea.Run, key string) (*gaea.Run, error) {
-	jobs, err := b.published(ctx, MetadataKey, key)
-	if err != nil {
+	jobs, err := b.jobsWith(ctx, r, key)
+	if err != nil || len(jobs) == 0 {
 		return nil, err
-	}
-	if jobs = b.newest(jobs); len(jobs) == 0 {
-		return nil, nil
 	}
 	found := engine.Clone(r)
 	found.ID, found.Target = jobs[0].Job.RunID, r.Target
 	resume(found, jobs)
-	if found.Kind == gaea.RunEnforce && found.Status.Final() {
-		found.CheckState = gaea.CheckDone // it is over, and nobody looked: whoever asks makes another
+	if found.Kind == gaea.RunEnforce && found.Status.Final() { // nobody looked after it, and how the minions stand now it does not tell
+		return nil, nil
 	}
 	b.log.Warn("found a run that an earlier process has left", "run", found.ID, "jobs", len(jobs), "status", found.Status)
 	return found, nil
 }
 
-// newest are the jobs of the run that was begun last; none where its key was freed.
-func (b *Backend) newest(jobs []*gaea.CachedJob) []*gaea.CachedJob {
-	last, begun := "", map[string]bool{}
-	for _, job := range jobs {
-		if id := job.Job.RunID; !begun[id] {
-			last, begun[id] = id, true
-		}
+// jobsWith are the jobs of the newest run with a key, oldest first; none where its key was freed. For most runs this is one
+// question: a job that has the target of the run has told all of it.
+func (b *Backend) jobsWith(ctx context.Context, r *gaea.Run, key string) ([]*gaea.CachedJob, error) {
+	last, err := b.o.Salt.LastJob(ctx, map[string]any{MetadataKey: key})
+	switch {
+	case gaea.CodeOf(err) == gaea.CodeNotFound:
+		return nil, nil
+	case last == nil:
+		return nil, err
+	case !carries(&last.Job, MetadataKey, key) || last.Job.RunID == "" || b.runs.isFreed(last.Job.RunID):
+		return nil, nil
+	case sameTarget(last.Job.Target, r.Target):
+		return []*gaea.CachedJob{last}, nil
+	default:
+		return b.published(ctx, gaea.MetadataRun, last.Job.RunID)
 	}
-	freed := b.runs.isFreed(last)
-	return slices.DeleteFunc(jobs, func(job *gaea.CachedJob) bool { return freed || job.Job.RunID != last })
+}
+
+func sameTarget(x, y gaea.Target) bool {
+	return x.Type == y.Type && x.Expr == y.Expr && slices.Equal(x.Minions, y.Minions)
 }
 
 // regain puts a run together that an earlier process has made. CodeNotFound.
