@@ -43,6 +43,8 @@ type Deps struct {
 	// Metadata is what else the publication of a slice carries, beside the run's id: a few short texts, for they come back in
 	// every return. May be nil.
 	Metadata func(run *gaea.Run, jid string) map[string]any
+	// Process is what carries runs out, for errors: "jobd" where it is empty.
+	Process string
 	// AbsentFor is how long a minion that a run found unreachable counts as unreachable for checks, which then do not wait for
 	// it; until somebody hears it. 0: each run finds out for itself.
 	AbsentFor time.Duration
@@ -90,6 +92,9 @@ const maxActive = 5000
 
 // New returns an engine that does nothing before Start.
 func New(deps Deps) *Engine {
+	if deps.Process == "" {
+		deps.Process = "jobd"
+	}
 	if deps.JIDs == nil {
 		deps.JIDs = &gaea.JIDs{}
 	}
