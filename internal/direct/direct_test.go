@@ -1,6 +1,7 @@
 package direct_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -357,6 +358,51 @@ func TestAJobIsReadFromTheJobCache(t *testing.T) {
 		enough := errors.New("enough")
 		if err := w.FollowJob(t.Context(), jid, func(gaea.Return) error { return enough }); !errors.Is(err, enough) {
 			t.Errorf("the caller's error became %v", err)
+		}
+	})
+}
+
+func TestAJobWhoseReturnsTheMasterCutsSaysWhichSettingIsTooSmall(t *testing.T) {
+	inWorld(t, []string{"web1", "web2"}, func(t *testing.T, w *world) {
+		const jid = "20261126110000000000"
+		if _, err := w.master.Publish(t.Context(), gaea.Publication{JID: jid, Function: "test.arg", Target: gaea.Target{Type: gaea.TargetGlob, Expr: "*"}}); err != nil {
+			t.Fatal(err)
+		}
+		pass(time.Second)
+		w.master.cut = []string{"web2"}
+		if err := w.FollowJob(t.Context(), jid, func(gaea.Return) error { return nil }); err != nil {
+			t.Errorf("what has returned is waited for: %v", err)
+		}
+		job, err := w.Job(t.Context(), jid)
+		if err != nil || job.Returns["web1"].Outcome != gaea.OutcomeSucceeded || job.Returns["web2"].Outcome != gaea.OutcomeNoReturn || !strings.Contains(job.Returns["web2"].Message, "max_event_size") {
+			t.Errorf("the job is %+v (%v)", job, err)
+		}
+	})
+}
+
+func TestALookThatComesToNothingDoesNotEndTheWaitForAJob(t *testing.T) {
+	inWorld(t, []string{"web1"}, func(t *testing.T, w *world) {
+		slow := quick
+		slow.Takes = time.Minute
+		w.master.Set("web1", slow)
+		const jid = "20261126110000000000"
+		if _, err := w.master.Publish(t.Context(), gaea.Publication{JID: jid, Function: "test.arg", Target: gaea.Target{Type: gaea.TargetGlob, Expr: "*"}}); err != nil {
+			t.Fatal(err)
+		}
+		for _, code := range []gaea.Code{gaea.CodeTimeout, gaea.CodeUnavailable} {
+			over := make(chan error, 1)
+			short, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			go func() { over <- w.FollowJob(short, jid, func(gaea.Return) error { return nil }) }()
+			pass(time.Second)
+			w.master.FailCache(gaea.Errorf(code, "the runner has not ended"))
+			if err := <-over; gaea.CodeOf(err) != gaea.CodeTimeout || !strings.Contains(gaea.MessageOf(err), "the runner has not ended") {
+				t.Errorf("%s: %v", code, err)
+			}
+			w.master.FailCache(nil)
+			cancel()
+		}
+		if err := w.FollowJob(t.Context(), jid, func(gaea.Return) error { return nil }); err != nil {
+			t.Errorf("when it has ended: %v", err)
 		}
 	})
 }

@@ -34,6 +34,7 @@ type master struct {
 	findErr  error
 	silent   map[string]bool // no return of these minions comes by the stream
 	asked    []string        // what the job cache was asked for
+	cut      []string        // minions whose returns the job cache cannot tell
 }
 
 // machine is what a minion's states find.
@@ -154,6 +155,10 @@ func (m *master) cached(ctx context.Context, jid string) (*gaea.CachedJob, error
 	defer m.mu.Unlock()
 	job.Job.Metadata = json.RawMessage(mustJSON(m.metadata[jid]))
 	job.Job.RunID, _ = m.metadata[jid][gaea.MetadataRun].(string)
+	if job.Cut = m.cut; len(m.cut) > 0 {
+		job.Returns = slices.DeleteFunc(job.Returns, func(r gaea.Return) bool { return slices.Contains(m.cut, r.Minion) })
+		return job, gaea.Errorf(gaea.CodeTooLarge, "the returns are larger than max_event_size")
+	}
 	return job, err
 }
 

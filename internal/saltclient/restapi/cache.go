@@ -30,7 +30,7 @@ func (c *Client) listedJob(jid string, listed json.RawMessage) (*gaea.CachedJob,
 		return nil, gaea.Errorf(gaea.CodeNotFound, "the Salt master has no job %s in its job cache", jid)
 	}
 	if job != nil {
-		job.Job.JID = jid
+		job.Job.JID, job.Cut = jid, trimmed
 		job.Job.Started = gaea.JIDTime(jid, c.cfg.Zone).UTC()
 		for i := range job.Returns {
 			job.Returns[i].JID, job.Returns[i].Stamp = jid, job.Job.Started

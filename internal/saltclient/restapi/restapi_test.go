@@ -205,7 +205,7 @@ func TestReturnsThatTheMasterCutAreNamed(t *testing.T) {
 			"Result": map[string]any{"web1": map[string]any{"return": "VALUE_TRIMMED"}, "web2": map[string]any{"return": 1}}})
 	}
 	job, err := f.client(t, nil).CachedJob(t.Context(), jid)
-	if gaea.CodeOf(err) != gaea.CodeTooLarge || !strings.Contains(err.Error(), "(web1); raise max_event_size") || len(job.Returns) != 1 {
+	if gaea.CodeOf(err) != gaea.CodeTooLarge || !strings.Contains(err.Error(), "(web1); raise max_event_size") || len(job.Returns) != 1 || !slices.Equal(job.Cut, []string{"web1"}) {
 		t.Errorf("%+v, %v", job, err)
 	}
 }
