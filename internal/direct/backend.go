@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -25,6 +26,8 @@ import (
 const (
 	// master stands for the master in what is kept here: there is only one.
 	master = "master"
+	// process is what carries runs out, for errors.
+	process = "the provider"
 	// streamPatience is how long the event stream is waited for before anything is published.
 	streamPatience = 15 * time.Second
 	// absentFor is how long checks believe each other that a minion is away: long enough for all resources of a plan.
@@ -41,6 +44,9 @@ type Salt interface {
 	gaea.Bus
 	// FindJIDs lists the jobs from a time on of which the job cache has one of the pairs of metadata, oldest first.
 	FindJIDs(ctx context.Context, metadata map[string]any, since time.Time) ([]string, error)
+	// LastJob is the newest job of which the job cache has one of the pairs of metadata. CodeNotFound where there is none; else
+	// as [gaea.JobCache].CachedJob.
+	LastJob(ctx context.Context, metadata map[string]any) (*gaea.CachedJob, error)
 }
 
 // Options say what a [Backend] works with.
@@ -78,9 +84,10 @@ type Backend struct {
 	cancel context.CancelFunc
 	going  sync.WaitGroup
 
-	mu      sync.Mutex
-	started bool
-	stopped bool
+	mu            sync.Mutex
+	engineStarted bool
+	started       bool
+	stopped       bool
 }
 
 // New returns a backend that does nothing before it is used.
@@ -108,10 +115,11 @@ func New(o Options) *Backend {
 		Master: master, Salt: b.salt, Cache: b.journal, Feed: b.journal.hub, Returns: b.journal, Runs: b.runs, Clock: o.Clock, Logger: b.log,
 		Redact: func(_ string, args []any, kwargs map[string]any) json.RawMessage { return redact.Call(args, kwargs) },
 		Runner: o.Salt, Expect: compile, HTTP: engine.ActionClient(), Metadata: b.runs.metadata, AbsentFor: absentFor,
+		Process: process,
 	})
 	b.enforce = enforce.New(enforce.Deps{
 		Master: master, Engine: taker{b.engine}, Assignments: b.assignments, Groups: b.groups, Templates: b.templates, Secrets: b.secrets,
-		Evidence: b.evidence, Returns: b.journal, Runs: b.runs, Fingerprinter: b.keys, Clock: o.Clock, Logger: b.log, Forgetful: true,
+		Evidence: b.evidence, Returns: b.journal, Runs: b.runs, Fingerprinter: b.keys, Clock: o.Clock, Logger: b.log, Forgetful: true, Process: process,
 	})
 	return b
 }
@@ -171,8 +179,11 @@ func (b *Backend) startOnce(ctx context.Context) error {
 	case b.started:
 		return nil
 	}
-	if err := b.engine.Start(ctx); err != nil {
-		return err
+	if !b.engineStarted { // an engine can be started once, and what comes after it may fail
+		if err := b.engine.Start(ctx); err != nil {
+			return err
+		}
+		b.engineStarted = true
 	}
 	if err := b.enforce.Start(ctx); err != nil {
 		return err
@@ -191,10 +202,7 @@ func (b *Backend) Stop(ctx context.Context) error {
 	b.stopped = true
 	b.mu.Unlock()
 	b.cancel()
-	if err := b.enforce.Stop(ctx); err != nil {
-		return err
-	}
-	if err := b.engine.Stop(ctx); err != nil {
+	if err := errors.Join(b.enforce.Stop(ctx), b.engine.Stop(ctx)); err != nil {
 		return err
 	}
 	b.journal.close()

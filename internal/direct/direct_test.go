@@ -1,8 +1,10 @@
 package direct_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -140,38 +142,155 @@ func TestARunOfAKilledProcessIsFoundByItsKeyAndJoined(t *testing.T) {
 	})
 }
 
-func TestOfASlicedRunWhoseProcessWasKilledTheRestIsNotTold(t *testing.T) {
-	inWorld(t, []string{"web1", "web2", "web3"}, func(t *testing.T, w *world) {
-		slow := quick
-		slow.Takes = 30 * time.Second
-		for _, name := range []string{"web1", "web2", "web3"} {
-			w.master.Set(name, slow)
+func TestWhatWasAppliedBeforeIsAppliedAnewAfterOneQuestion(t *testing.T) {
+	inWorld(t, []string{"web1", "web2"}, func(t *testing.T, w *world) {
+		var before []string
+		for range 3 {
+			w.restart()
+			run, report := w.apply(web(), "k")
+			if slices.Contains(before, run.ID) || run.Status != gaea.RunSucceeded || report.Summary.InSync != 2 {
+				t.Errorf("the run is %+v after %v, the report %+v", run, before, report.Summary)
+			}
+			before = append(before, run.ID)
 		}
-		size, err := gaea.ParseAmount("1")
+		if want := []string{"the last job", "the last job", "the last job"}; !slices.Equal(w.master.asked, want) {
+			t.Errorf("the job cache was asked for %v", w.master.asked)
+		}
+	})
+}
+
+// cutOff starts a run in slices on slow minions, and ends the process while the first slice is at work.
+func (w *world) cutOff(change func(*gaea.RunRequest)) (first *gaea.Run, req gaea.RunRequest) {
+	w.t.Helper()
+	slow := quick
+	slow.Takes = 30 * time.Second
+	for _, name := range []string{"web1", "web2", "web3"} {
+		w.master.Set(name, slow)
+	}
+	req = gaea.RunRequest{Function: "test.sleep", Target: gaea.Target{Type: gaea.TargetGlob, Expr: "*"}, Batch: gaea.Batch{Size: amount(w.t, "1")}}
+	if change != nil {
+		change(&req)
+	}
+	first, err := w.CreateRun(w.t.Context(), req, "k")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	pass(10 * time.Second)
+	w.restart()
+	return first, req
+}
+
+func amount(t *testing.T, text string) gaea.Amount {
+	t.Helper()
+	a, err := gaea.ParseAmount(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+func allowance(t *testing.T, text string) gaea.Allowance {
+	t.Helper()
+	a, err := gaea.ParseAllowance(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+func TestASlicedRunWhoseProcessWasKilledIsGoneOnWith(t *testing.T) {
+	for name, change := range map[string]func(*gaea.RunRequest){
+		"in steps":      nil,
+		"rolling":       func(req *gaea.RunRequest) { req.Batch.Mode = gaea.BatchRolling },
+		"with a canary": func(req *gaea.RunRequest) { req.Batch.Canary, req.Batch.Size = amount(t, "1"), amount(t, "2") },
+		"with a number of failures that are allowed": func(req *gaea.RunRequest) { req.Batch.MaxFailures = allowance(t, "0") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, []string{"web1", "web2", "web3"}, func(t *testing.T, w *world) {
+				first, req := w.cutOff(change)
+				again, err := w.CreateRun(t.Context(), req, "k")
+				if err != nil || again.ID != first.ID {
+					t.Fatalf("joined %+v (%v)", again, err)
+				}
+				if run := w.end(again.ID); run.Status != gaea.RunSucceeded || run.Counts[gaea.OutcomeSucceeded] != 3 {
+					t.Errorf("the run ended as %s: %s", run.Status, run.Message)
+				}
+				for _, name := range []string{"web1", "web2", "web3"} {
+					if ran := w.master.Ran(name); len(ran) != 1 {
+						t.Errorf("%s ran %v", name, ran)
+					}
+				}
+			})
+		})
+	}
+}
+
+func TestOfASlicedRunTheRestIsNotToldWhereItIsNotClearWhatComesNext(t *testing.T) {
+	for why, change := range map[string]func(*gaea.RunRequest){
+		"the job timeout of 20s has passed":      func(req *gaea.RunRequest) { req.Timeouts.Job = gaea.Duration(20 * time.Second) },
+		"max_failures is a share":                func(req *gaea.RunRequest) { req.Batch.MaxFailures = allowance(t, "10%") },
+		"not all of its canary had been told":    func(req *gaea.RunRequest) { req.Batch.Canary = amount(t, "2") },
+		"the lock \"db\" was not held meanwhile": func(req *gaea.RunRequest) { req.Concurrency.Lock = "db" },
+	} {
+		t.Run(why, func(t *testing.T) {
+			inWorld(t, []string{"web1", "web2", "web3"}, func(t *testing.T, w *world) {
+				first, req := w.cutOff(change)
+				pass(15 * time.Second) // the job timeout of one of them
+				again, err := w.CreateRun(t.Context(), req, "k")
+				if err != nil || again.ID != first.ID {
+					t.Fatalf("joined %+v (%v)", again, err)
+				}
+				run := w.end(again.ID)
+				if run.Status != gaea.RunHalted || !strings.Contains(run.Reason, "1 of 3 minions") || !strings.Contains(run.Reason, why) || run.Minions["web1"].Outcome != gaea.OutcomeSucceeded {
+					t.Errorf("the run ended as %s: %s", run.Status, run.Message)
+				}
+				w.restart()
+				if run, err := w.GetRun(t.Context(), first.ID); err != nil || run.Status != gaea.RunHalted || !run.Complete() {
+					t.Errorf("a later process sees %+v (%v)", run, err)
+				}
+			})
+		})
+	}
+}
+
+func TestARunThatAnEarlierProcessStoppedIsNotTakenForOneThatGoesOn(t *testing.T) {
+	inWorld(t, []string{"web1", "web2"}, func(t *testing.T, w *world) {
+		w.master.Set("web1", enginetest.Minion{Hangs: true, Answers: 100 * time.Millisecond})
+		stop := func(id string) {
+			t.Helper()
+			pass(5 * time.Second)
+			if _, err := w.CancelRun(t.Context(), id, gaea.CancelRequest{}); err != nil {
+				t.Fatal(err)
+			}
+			if run := w.end(id); run.Status != gaea.RunCancelled || run.Minions["web1"].Outcome != gaea.OutcomeKilled {
+				t.Fatalf("the run is %+v", run)
+			}
+		}
+		if _, err := w.PutAssignment(t.Context(), gaea.AssignmentInput{Assignment: web()}); err != nil {
+			t.Fatal(err)
+		}
+		enforced, err := w.Enforce(t.Context(), "web", gaea.EnforceRequest{Ref: gaea.RefOf(web())}, "k")
 		if err != nil {
 			t.Fatal(err)
 		}
-		req := gaea.RunRequest{Function: "test.sleep", Target: gaea.Target{Type: gaea.TargetGlob, Expr: "*"}, Batch: gaea.Batch{Size: size}}
-		first, err := w.CreateRun(t.Context(), req, "k")
+		stop(enforced.ID)
+		req := gaea.RunRequest{Function: "test.sleep", Target: gaea.Target{Type: gaea.TargetGlob, Expr: "*"}}
+		ran, err := w.CreateRun(t.Context(), req, "j")
 		if err != nil {
 			t.Fatal(err)
 		}
-		pass(10 * time.Second) // web1 is at work
+		stop(ran.ID)
 		w.restart()
-		again, err := w.CreateRun(t.Context(), req, "k")
-		if err != nil || again.ID != first.ID {
-			t.Fatalf("joined %+v (%v)", again, err)
+		w.master.Set("web1", quick)
+		if run, _ := w.apply(web(), "k"); run.ID == enforced.ID || run.Status != gaea.RunSucceeded {
+			t.Errorf("the states' run is %+v", run)
 		}
-		if run := w.end(again.ID); run.Status != gaea.RunHalted || !strings.Contains(run.Reason, "1 of 3 minions") || run.Minions["web1"].Outcome != gaea.OutcomeSucceeded {
-			t.Errorf("the run ended as %s: %s", run.Status, run.Message)
+		again, err := w.CreateRun(t.Context(), req, "j")
+		if err != nil || again.ID != ran.ID {
+			t.Fatalf("%+v (%v)", again, err)
 		}
-		w.restart()
-		if run, err := w.GetRun(t.Context(), first.ID); err != nil || run.Status != gaea.RunHalted || !run.Complete() {
-			t.Errorf("a later process sees %+v (%v)", run, err)
-		}
-		_, err = w.GetRun(t.Context(), "run-20200101T000000-nobody")
-		if gaea.CodeOf(err) != gaea.CodeNotFound {
-			t.Errorf("a run of nobody: %v", err)
+		if run := w.end(again.ID); run.Status != gaea.RunCancelled {
+			t.Errorf("the job's run is %+v", run)
 		}
 	})
 }
@@ -239,6 +358,51 @@ func TestAJobIsReadFromTheJobCache(t *testing.T) {
 		enough := errors.New("enough")
 		if err := w.FollowJob(t.Context(), jid, func(gaea.Return) error { return enough }); !errors.Is(err, enough) {
 			t.Errorf("the caller's error became %v", err)
+		}
+	})
+}
+
+func TestAJobWhoseReturnsTheMasterCutsSaysWhichSettingIsTooSmall(t *testing.T) {
+	inWorld(t, []string{"web1", "web2"}, func(t *testing.T, w *world) {
+		const jid = "20261126110000000000"
+		if _, err := w.master.Publish(t.Context(), gaea.Publication{JID: jid, Function: "test.arg", Target: gaea.Target{Type: gaea.TargetGlob, Expr: "*"}}); err != nil {
+			t.Fatal(err)
+		}
+		pass(time.Second)
+		w.master.cut = []string{"web2"}
+		if err := w.FollowJob(t.Context(), jid, func(gaea.Return) error { return nil }); err != nil {
+			t.Errorf("what has returned is waited for: %v", err)
+		}
+		job, err := w.Job(t.Context(), jid)
+		if err != nil || job.Returns["web1"].Outcome != gaea.OutcomeSucceeded || job.Returns["web2"].Outcome != gaea.OutcomeNoReturn || !strings.Contains(job.Returns["web2"].Message, "max_event_size") {
+			t.Errorf("the job is %+v (%v)", job, err)
+		}
+	})
+}
+
+func TestALookThatComesToNothingDoesNotEndTheWaitForAJob(t *testing.T) {
+	inWorld(t, []string{"web1"}, func(t *testing.T, w *world) {
+		slow := quick
+		slow.Takes = time.Minute
+		w.master.Set("web1", slow)
+		const jid = "20261126110000000000"
+		if _, err := w.master.Publish(t.Context(), gaea.Publication{JID: jid, Function: "test.arg", Target: gaea.Target{Type: gaea.TargetGlob, Expr: "*"}}); err != nil {
+			t.Fatal(err)
+		}
+		for _, code := range []gaea.Code{gaea.CodeTimeout, gaea.CodeUnavailable} {
+			over := make(chan error, 1)
+			short, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			go func() { over <- w.FollowJob(short, jid, func(gaea.Return) error { return nil }) }()
+			pass(time.Second)
+			w.master.FailCache(gaea.Errorf(code, "the runner has not ended"))
+			if err := <-over; gaea.CodeOf(err) != gaea.CodeTimeout || !strings.Contains(gaea.MessageOf(err), "the runner has not ended") {
+				t.Errorf("%s: %v", code, err)
+			}
+			w.master.FailCache(nil)
+			cancel()
+		}
+		if err := w.FollowJob(t.Context(), jid, func(gaea.Return) error { return nil }); err != nil {
+			t.Errorf("when it has ended: %v", err)
 		}
 	})
 }

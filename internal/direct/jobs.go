@@ -18,6 +18,9 @@ const (
 	recentFor  = 10 * time.Second
 	// followGap is the pause between looks at a job that nobody here runs, while the event stream tells of it.
 	followGap = 5 * time.Second
+	// cutReturn is said of a minion that has returned more than the job cache tells.
+	cutReturn = "it has returned, and what is not known: the job's returns are together larger than the Salt master's max_event_size (1 MiB by default), so its job cache " +
+		"cannot be read whole; raise max_event_size in the master's configuration, and restart it"
 )
 
 // recent keeps the jobs that were read last.
@@ -88,6 +91,9 @@ func (b *Backend) Job(ctx context.Context, jid string) (*gaea.JobDetail, error) 
 		r := &job.Returns[i]
 		detail.Returns[r.Minion] = gaea.ReturnHead{Outcome: r.Outcome, Retcode: r.Retcode, Message: r.Message, Stamp: r.Stamp}
 	}
+	for _, name := range job.Cut {
+		detail.Returns[name] = gaea.ReturnHead{Outcome: gaea.OutcomeNoReturn, Message: cutReturn}
+	}
 	return detail, nil
 }
 
@@ -148,12 +154,19 @@ func (b *Backend) FollowJob(ctx context.Context, jid string, f func(gaea.Return)
 		return f(r)
 	}
 	var minions []string
+	var trouble error // of the last look
 	look := func() error {
 		job, err := b.journal.CachedJob(ctx, jid)
 		if job == nil {
+			if ctx.Err() == nil {
+				trouble = err
+			}
 			return err
 		}
-		minions = job.Job.Minions
+		minions, trouble = job.Job.Minions, nil
+		for _, name := range job.Cut {
+			told[name] = true // it has returned, and nobody can tell what
+		}
 		for _, r := range job.Returns {
 			redact.Return(&r)
 			if err := tell(r); err != nil {
@@ -163,6 +176,13 @@ func (b *Backend) FollowJob(ctx context.Context, jid string, f func(gaea.Return)
 		return nil
 	}
 	if err := look(); err != nil {
+		return err
+	}
+	lookAgain := func() error { // one that comes to nothing is made again
+		err := look()
+		if code := gaea.CodeOf(err); code == gaea.CodeUnavailable || code == gaea.CodeTimeout || code == gaea.CodeCancelled {
+			return nil
+		}
 		return err
 	}
 	again := time.NewTicker(followGap)
@@ -177,15 +197,19 @@ func (b *Backend) FollowJob(ctx context.Context, jid string, f func(gaea.Return)
 				return err
 			}
 		case <-sub.Lost():
-			if err := look(); err != nil {
+			if err := lookAgain(); err != nil {
 				return err
 			}
 		case <-again.C:
-			if err := look(); err != nil && gaea.CodeOf(err) != gaea.CodeUnavailable {
+			if err := lookAgain(); err != nil {
 				return err
 			}
 		case <-ctx.Done():
-			return gaea.Wrap(ctx.Err(), gaea.CodeTimeout, "the time ran out while waiting for the job %s", jid)
+			err := gaea.Wrap(ctx.Err(), gaea.CodeTimeout, "the time ran out while waiting for the job %s", jid)
+			if trouble != nil {
+				err = gaea.Wrap(trouble, gaea.CodeTimeout, "the time ran out while waiting for the job %s, and its last look-up failed: %s", jid, gaea.MessageOf(trouble))
+			}
+			return err
 		}
 	}
 	return nil

@@ -1,10 +1,8 @@
 package direct
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
-	"fmt"
 	"slices"
 	"time"
 
@@ -15,8 +13,12 @@ import (
 // MetadataKey is the key of the metadata of a job that names the idempotency key of its run, as a digest.
 const MetadataKey = "gaea_key"
 
-// metadataPlanned is the same for how many minions the run has, where that is known before they are told.
-const metadataPlanned = "gaea_planned"
+// metadataPlanned is the same for how many minions the run has, where that is known before they are told, and metadataCanary for
+// whether these are its canary.
+const (
+	metadataPlanned = "gaea_planned"
+	metadataCanary  = "gaea_canary"
+)
 
 // maxLeft bounds the jobs of one run that are read from the job cache.
 const maxLeft = 1000
@@ -24,36 +26,63 @@ const maxLeft = 1000
 // settleTime is how long a run of an earlier process is given to have its silent minions asked.
 const settleTime = 20 * time.Second
 
-// left finds what an earlier process has told of the run with a key, the newest where there are several; nil where that is nothing.
-// The run is as the new one, r, would be, and stands where the master's job cache says.
+// left finds what an earlier process has told of the run with a key, the newest where there are several; nil where that is nothing,
+// or where the run only made true what may have changed since and is over. The run is as the new one, r, would be, and stands where
+// the master's job cache says.
 func (b *Backend) left(ctx context.Context, r *gaea.Run, key string) (*gaea.Run, error) {
-	jobs, err := b.published(ctx, MetadataKey, key)
-	if err != nil {
+	jobs, err := b.jobsWith(ctx, r, key)
+	if err != nil || len(jobs) == 0 {
 		return nil, err
 	}
-	if jobs = b.newest(jobs); len(jobs) == 0 {
-		return nil, nil
-	}
+	now := b.o.Clock()
 	found := engine.Clone(r)
 	found.ID, found.Target = jobs[0].Job.RunID, r.Target
-	resume(found, jobs)
-	if found.Kind == gaea.RunEnforce && found.Status.Final() {
-		found.CheckState = gaea.CheckDone // it is over, and nobody looked: whoever asks makes another
+	if untold := resume(found, jobs, now); untold > 0 {
+		if why := obstacle(found, untold, now); why != "" {
+			halt(found, untold, why)
+		} else {
+			found.Resolved = false // the engine asks who else there is, and goes on with those
+		}
+	}
+	conclude(found)
+	if found.Kind == gaea.RunEnforce && found.Status.Final() { // nobody looked after it, and how the minions stand now it does not tell
+		return nil, nil
+	}
+	if !found.Status.Final() {
+		stopped, err := b.wasStopped(ctx, found.ID)
+		switch {
+		case err != nil:
+			return nil, err
+		case stopped && found.Kind == gaea.RunEnforce:
+			return nil, nil
+		case stopped: // the engine sees to it that nothing is left of it
+			found.Resolved, found.Status, found.Verdict, found.Reason = true, gaea.RunCancelling, gaea.RunCancelled, "cancelled by an earlier process"
+		}
 	}
 	b.log.Warn("found a run that an earlier process has left", "run", found.ID, "jobs", len(jobs), "status", found.Status)
 	return found, nil
 }
 
-// newest are the jobs of the run that was begun last; none where its key was freed.
-func (b *Backend) newest(jobs []*gaea.CachedJob) []*gaea.CachedJob {
-	last, begun := "", map[string]bool{}
-	for _, job := range jobs {
-		if id := job.Job.RunID; !begun[id] {
-			last, begun[id] = id, true
-		}
+// jobsWith are the jobs of the newest run with a key, oldest first; none where its key was freed. For most runs this is one
+// question: a job that has the target of the run has told all of it.
+func (b *Backend) jobsWith(ctx context.Context, r *gaea.Run, key string) ([]*gaea.CachedJob, error) {
+	last, err := b.o.Salt.LastJob(ctx, map[string]any{MetadataKey: key})
+	switch {
+	case gaea.CodeOf(err) == gaea.CodeNotFound:
+		return nil, nil
+	case last == nil:
+		return nil, err
+	case !carries(&last.Job, MetadataKey, key) || last.Job.RunID == "" || b.runs.isFreed(last.Job.RunID):
+		return nil, nil
+	case sameTarget(last.Job.Target, r.Target):
+		return []*gaea.CachedJob{last}, nil
+	default:
+		return b.published(ctx, gaea.MetadataRun, last.Job.RunID)
 	}
-	freed := b.runs.isFreed(last)
-	return slices.DeleteFunc(jobs, func(job *gaea.CachedJob) bool { return freed || job.Job.RunID != last })
+}
+
+func sameTarget(x, y gaea.Target) bool {
+	return x.Type == y.Type && x.Expr == y.Expr && slices.Equal(x.Minions, y.Minions)
 }
 
 // regain puts a run together that an earlier process has made. CodeNotFound.
@@ -70,7 +99,10 @@ func (b *Backend) regain(ctx context.Context, id string) (*gaea.Run, error) {
 		ID: id, Master: master, Kind: gaea.RunJob, Function: first.Function, Args: first.Args, Target: first.Target, User: first.User, Created: first.Started,
 		Timeouts: gaea.Timeouts{}.WithDefaults(), Minions: map[string]gaea.RunMinion{}, Counts: map[gaea.Outcome]int{},
 	}
-	resume(run, jobs)
+	if untold := resume(run, jobs, b.o.Clock()); untold > 0 {
+		halt(run, untold, "")
+	}
+	conclude(run)
 	if _, _, err := b.runs.put(run, "", ""); err != nil {
 		return nil, err
 	}
@@ -108,70 +140,14 @@ func (b *Backend) published(ctx context.Context, key, value string) ([]*gaea.Cac
 	return jobs, nil
 }
 
+// wasStopped says whether somebody has told minions to stop a run's jobs.
+func (b *Backend) wasStopped(ctx context.Context, id string) (bool, error) {
+	jids, err := b.o.Salt.FindJIDs(ctx, map[string]any{engine.MetadataStops: id}, time.Time{})
+	return len(jids) > 0, err
+}
+
 // carries says whether a job's metadata has a value.
 func carries(job *gaea.Job, key, value string) bool {
 	var metadata map[string]any
 	return json.Unmarshal(job.Metadata, &metadata) == nil && metadata[key] == value
-}
-
-// resume has a run stand where its jobs stand. What is silent is the engine's to ask.
-func resume(run *gaea.Run, jobs []*gaea.CachedJob) {
-	run.Minions, run.Slices = map[string]gaea.RunMinion{}, nil
-	run.Started, run.Status = jobs[0].Job.Started, gaea.RunRunning
-	planned, whole := 0, true
-	var last time.Time
-	for i, job := range jobs {
-		minions := slices.Clone(job.Job.Minions)
-		for k := range job.Returns {
-			minions = append(minions, job.Returns[k].Minion)
-		}
-		slices.Sort(minions)
-		minions = slices.Compact(minions)
-		slice := gaea.Slice{Index: i, JID: job.Job.JID, Minions: minions}
-		if len(minions) > 0 {
-			slice.Started = cmp.Or(job.Job.Started, run.Started)
-		}
-		whole = whole && len(minions) > 0
-		run.Slices = append(run.Slices, slice)
-		for _, name := range minions {
-			run.Minions[name] = gaea.RunMinion{Outcome: gaea.OutcomePending, JID: job.Job.JID, Slice: i}
-		}
-		for k := range job.Returns {
-			r := &job.Returns[k]
-			if r.Busy() {
-				continue // told again, or to be
-			}
-			run.Minions[r.Minion] = gaea.RunMinion{Outcome: r.Outcome, JID: r.JID, Slice: i, Retcode: r.Retcode, Message: r.Message, At: r.Stamp}
-			if r.Stamp.After(last) {
-				last = r.Stamp
-			}
-		}
-		planned = max(planned, plannedOf(&job.Job))
-	}
-	run.Counts = run.Tally()
-	run.Resolved = true
-	if missing := planned - len(run.Minions); missing > 0 {
-		run.Verdict = gaea.RunHalted
-		run.Reason = fmt.Sprintf("halted: the process that carried the run out ended when %d of %d minions had been told; the others were not", len(run.Minions), planned)
-	}
-	if !whole || run.Counts[gaea.OutcomePending] > 0 {
-		return
-	}
-	run.Ended = last
-	run.Status = cmp.Or(run.Verdict, gaea.RunSucceeded)
-	for o, n := range run.Counts {
-		if n > 0 && !o.OK() && run.Verdict == "" {
-			run.Status = gaea.RunFailed
-		}
-	}
-	run.Verdict, run.Message = run.Status, run.Reason
-}
-
-func plannedOf(job *gaea.Job) int {
-	var metadata map[string]json.RawMessage
-	n := 0
-	if json.Unmarshal(job.Metadata, &metadata) != nil || json.Unmarshal(metadata[metadataPlanned], &n) != nil {
-		return 0
-	}
-	return n
 }

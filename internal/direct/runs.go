@@ -228,8 +228,8 @@ func (s *runs) ListRuns(_ context.Context, f gaea.RunFilter, p gaea.PageRequest)
 	return page, nil
 }
 
-// metadata is what a run's jobs carry so that a later process finds them, and knows whether there are more to come.
-func (s *runs) metadata(r *gaea.Run) map[string]any {
+// metadata is what a job of a run carries so that a later process finds the run, knows whether there are more to come, and can go on.
+func (s *runs) metadata(r *gaea.Run, jid string) map[string]any {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	metadata := map[string]any{}
@@ -238,6 +238,9 @@ func (s *runs) metadata(r *gaea.Run) map[string]any {
 	}
 	if r.Planned() {
 		metadata[metadataPlanned] = len(r.Minions)
+	}
+	if slices.ContainsFunc(r.Slices, func(slice gaea.Slice) bool { return slice.JID == jid && slice.Canary }) {
+		metadata[metadataCanary] = true
 	}
 	return metadata
 }

@@ -33,6 +33,8 @@ type master struct {
 	returns  map[string][]gaea.Return  // by jid: as the job cache has them
 	findErr  error
 	silent   map[string]bool // no return of these minions comes by the stream
+	asked    []string        // what the job cache was asked for
+	cut      []string        // minions whose returns the job cache cannot tell
 }
 
 // machine is what a minion's states find.
@@ -134,6 +136,17 @@ func (m *master) apply(minion string, test bool) string {
 
 // CachedJob is the scripted one's, with the job's metadata.
 func (m *master) CachedJob(ctx context.Context, jid string) (*gaea.CachedJob, error) {
+	m.ask("a job")
+	return m.cached(ctx, jid)
+}
+
+func (m *master) ask(what string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.asked = append(m.asked, what)
+}
+
+func (m *master) cached(ctx context.Context, jid string) (*gaea.CachedJob, error) {
 	job, err := m.Salt.CachedJob(ctx, jid)
 	if job == nil {
 		return nil, err
@@ -142,6 +155,10 @@ func (m *master) CachedJob(ctx context.Context, jid string) (*gaea.CachedJob, er
 	defer m.mu.Unlock()
 	job.Job.Metadata = json.RawMessage(mustJSON(m.metadata[jid]))
 	job.Job.RunID, _ = m.metadata[jid][gaea.MetadataRun].(string)
+	if job.Cut = m.cut; len(m.cut) > 0 {
+		job.Returns = slices.DeleteFunc(job.Returns, func(r gaea.Return) bool { return slices.Contains(m.cut, r.Minion) })
+		return job, gaea.Errorf(gaea.CodeTooLarge, "the returns are larger than max_event_size")
+	}
 	return job, err
 }
 
@@ -152,6 +169,11 @@ func (m *master) Run(context.Context, string, []any, map[string]any) (gaea.Runne
 
 // FindJIDs looks into the job cache.
 func (m *master) FindJIDs(_ context.Context, want map[string]any, _ time.Time) ([]string, error) {
+	m.ask("a list")
+	return m.find(want)
+}
+
+func (m *master) find(want map[string]any) ([]string, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var found []string
@@ -164,6 +186,19 @@ func (m *master) FindJIDs(_ context.Context, want map[string]any, _ time.Time) (
 	}
 	slices.Sort(found)
 	return found, m.findErr
+}
+
+// LastJob looks into the job cache.
+func (m *master) LastJob(ctx context.Context, want map[string]any) (*gaea.CachedJob, error) {
+	m.ask("the last job")
+	found, err := m.find(want)
+	if err != nil {
+		return nil, err
+	}
+	if len(found) == 0 {
+		return nil, gaea.Errorf(gaea.CodeNotFound, "no such job")
+	}
+	return m.cached(ctx, found[len(found)-1])
 }
 
 // Read is the event stream.

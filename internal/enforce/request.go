@@ -52,7 +52,7 @@ func (s *Service) stale(ctx context.Context, sub *subject, req gaea.CheckRequest
 	if !st.known { // the run over the whole target tells its minions
 		return &sub.target, nil
 	}
-	if err := st.named(sub, req.Minions); err != nil {
+	if err := s.named(st, sub, req.Minions); err != nil {
 		return nil, err
 	}
 	oldest := s.now().Add(-req.MaxAge.Std())
@@ -150,7 +150,7 @@ func (s *Service) part(ctx context.Context, sub *subject, minions []string) (gae
 	default:
 		return gaea.Target{}, gaea.Invalid("minions", "which minions the assignment %q has is not known yet; check it first (jobd check %s), or enforce all of it", sub.name, sub.name)
 	}
-	if err := st.named(sub, minions); err != nil {
+	if err := s.named(st, sub, minions); err != nil {
 		return gaea.Target{}, err
 	}
 	return gaea.ListTarget(minions), nil

@@ -35,6 +35,7 @@ type Deps struct {
 	// run over the whole target: minions that a request names are taken to be its, and the check after a run over some of them is
 	// one of the whole target, so that the report after it is whole.
 	Forgetful bool
+	Process   string       // what carries runs out, for errors; "jobd" where it is empty
 	Clock     gaea.Clock   // nil: time.Now
 	Logger    *slog.Logger // nil: nothing is logged
 }
@@ -67,6 +68,9 @@ const (
 
 // New returns a service that does nothing before Start.
 func New(deps Deps) *Service {
+	if deps.Process == "" {
+		deps.Process = "jobd"
+	}
 	if deps.Clock == nil {
 		deps.Clock = time.Now
 	}
@@ -155,9 +159,9 @@ func (s *Service) ready() error {
 	defer s.mu.Unlock()
 	switch s.state {
 	case serviceNew:
-		return gaea.Errorf(gaea.CodeUnavailable, "jobd is starting; try again in a moment")
+		return gaea.Errorf(gaea.CodeUnavailable, "%s is starting; try again in a moment", s.deps.Process)
 	case serviceStopped:
-		return gaea.Errorf(gaea.CodeUnavailable, "jobd is stopping; try again when it is back")
+		return gaea.Errorf(gaea.CodeUnavailable, "%s is stopping; try again when it is back", s.deps.Process)
 	default:
 		return nil
 	}

@@ -145,13 +145,17 @@ func (s *Service) joinable(ctx context.Context, sub *subject, kind gaea.RunKind,
 }
 
 // named checks the minions that a request names: each must be one of the assignment's.
-func (st *standing) named(sub *subject, minions []string) error {
+func (s *Service) named(st *standing, sub *subject, minions []string) error {
 	for _, m := range minions {
 		if err := gaea.ValidateMinionID(m); err != nil {
 			return err
 		}
 		if !st.has(m) {
-			return gaea.Invalid("minions", "%q is not one of the minions of the assignment %q by its newest check; if it is new, check the whole assignment first (jobd check %s)", m, sub.name, sub.name)
+			how := "check the whole assignment first (jobd check " + sub.name + ")"
+			if s.deps.Forgetful {
+				how = "plan again"
+			}
+			return gaea.Invalid("minions", "%q is not one of the minions of the assignment %q by its newest check; if it is new, %s", m, sub.name, how)
 		}
 	}
 	return nil

@@ -40,9 +40,11 @@ type Deps struct {
 	// Keep archives what the runner or the request of an action answered, as an event (see [gaea.ActionTag]). Nil: only the
 	// run's own words about it are kept.
 	Keep func(ctx context.Context, ev gaea.Event) error
-	// Metadata is what else a run's own publications carry, beside the run's id: a few short texts, for they come back in every
-	// return. May be nil.
-	Metadata func(run *gaea.Run) map[string]any
+	// Metadata is what else the publication of a slice carries, beside the run's id: a few short texts, for they come back in
+	// every return. May be nil.
+	Metadata func(run *gaea.Run, jid string) map[string]any
+	// Process is what carries runs out, for errors: "jobd" where it is empty.
+	Process string
 	// AbsentFor is how long a minion that a run found unreachable counts as unreachable for checks, which then do not wait for
 	// it; until somebody hears it. 0: each run finds out for itself.
 	AbsentFor time.Duration
@@ -94,6 +96,9 @@ const maxActive = 5000
 
 // New returns an engine that does nothing before Start.
 func New(deps Deps) *Engine {
+	if deps.Process == "" {
+		deps.Process = "jobd"
+	}
 	if deps.JIDs == nil {
 		deps.JIDs = &gaea.JIDs{}
 	}

@@ -45,7 +45,7 @@ func (e *Engine) takeUp(run *gaea.Run, before int) (taken bool, err error) {
 	defer e.mu.Unlock()
 	switch {
 	case e.state != engineStarted:
-		return false, gaea.Errorf(gaea.CodeUnavailable, "jobd is starting or stopping; its next start takes up the run %s", run.ID)
+		return false, gaea.Errorf(gaea.CodeUnavailable, "%s is starting or stopping; its next start takes up the run %s", e.deps.Process, run.ID)
 	case e.active[run.ID] != nil:
 		return true, nil
 	case e.left != before:

@@ -186,9 +186,9 @@ func (e *Engine) ready(forAction bool) error {
 	defer e.mu.Unlock()
 	switch {
 	case e.state == engineNew:
-		return gaea.Errorf(gaea.CodeUnavailable, "jobd is starting; try again in a moment")
+		return gaea.Errorf(gaea.CodeUnavailable, "%s is starting; try again in a moment", e.deps.Process)
 	case e.state == engineStopped:
-		return gaea.Errorf(gaea.CodeUnavailable, "jobd is stopping; try again when it is back")
+		return gaea.Errorf(gaea.CodeUnavailable, "%s is stopping; try again when it is back", e.deps.Process)
 	case len(e.active) >= maxActive && !forAction:
 		return gaea.Errorf(gaea.CodeUnavailable, "%d runs are going on, which is the most at once; wait for some to end or cancel them", maxActive)
 	}

@@ -22,6 +22,7 @@ const (
 const (
 	MetadataFor     = "gaea_for"     // the run that a small job was published for
 	MetadataPurpose = "gaea_purpose" // what it is for: resolve, ping, probe, match, tree, fell, term, kill, sweep
+	MetadataStops   = "gaea_stops"   // the same run where the job is to stop it, so that this can be searched for
 )
 
 // publish publishes a slice. Its returns are listened to from before.
@@ -35,7 +36,7 @@ func (r *runner) publish(p machine.Publish) {
 		return
 	}
 	publication := gaea.Publication{
-		JID: p.JID, Target: p.Target, Metadata: r.e.metadata(run),
+		JID: p.JID, Target: p.Target, Metadata: r.e.metadata(run, p.JID),
 		Function: run.Call.Function, Args: run.Call.Args, Kwargs: run.Call.Kwargs,
 	}
 	r.start(func(ctx context.Context) {
@@ -50,11 +51,11 @@ func (r *runner) publish(p machine.Publish) {
 	})
 }
 
-// metadata is what a run's own publications carry.
-func (e *Engine) metadata(run *gaea.Run) map[string]any {
+// metadata is what the publication of a run's slice carries.
+func (e *Engine) metadata(run *gaea.Run, jid string) map[string]any {
 	metadata := map[string]any{gaea.MetadataRun: run.ID}
 	if e.deps.Metadata != nil {
-		maps.Copy(metadata, e.deps.Metadata(run))
+		maps.Copy(metadata, e.deps.Metadata(run, jid))
 	}
 	return metadata
 }
@@ -112,9 +113,12 @@ func (r *runner) ask(a machine.Ask) {
 }
 
 func (r *runner) question(a machine.Ask) gaea.Publication {
+	metadata := map[string]any{MetadataFor: r.id, MetadataPurpose: string(a.Purpose)}
+	if a.Purpose.Stops() {
+		metadata[MetadataStops] = r.id
+	}
 	return gaea.Publication{
-		JID: r.e.deps.JIDs.Next(r.e.now()), Function: a.Function, Args: a.Args, Target: a.Target,
-		Kwargs: a.Kwargs, Metadata: map[string]any{MetadataFor: r.id, MetadataPurpose: string(a.Purpose)},
+		JID: r.e.deps.JIDs.Next(r.e.now()), Function: a.Function, Args: a.Args, Target: a.Target, Kwargs: a.Kwargs, Metadata: metadata,
 	}
 }
 

@@ -105,7 +105,7 @@ func (e *Engine) waitFor(ctx context.Context, id string, ready func(*gaea.Run) b
 		select {
 		case run, ok := <-snapshots:
 			if !ok {
-				return last, gaea.Errorf(gaea.CodeUnavailable, "jobd is stopping; run %s goes on when it is started again", id)
+				return last, gaea.Errorf(gaea.CodeUnavailable, "%s is stopping; run %s goes on when it is started again", e.deps.Process, id)
 			}
 			last = run
 			if ready(run) {

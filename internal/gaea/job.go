@@ -119,4 +119,5 @@ type StateResult struct {
 type CachedJob struct {
 	Job     Job
 	Returns []Return
+	Cut     []string // minions that have returned, and whose returns are more than the cache can tell; sorted
 }

@@ -20,8 +20,8 @@ const (
 )
 
 const (
-	textLeftOut = "differs; too much text to show here, `jobd drift` has it"
-	textUnnamed = "differs; jobd gives no details"
+	textLeftOut = "differs; too much text to show here (with a jobd, `jobd drift` has it)"
+	textUnnamed = "differs; no details are known"
 	textUntold  = "Salt could not run it and did not say why"
 	cutMark     = "\n… (cut)\n"
 )

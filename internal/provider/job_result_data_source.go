@@ -163,8 +163,8 @@ func (d *jobResultDataSource) Read(ctx context.Context, req datasource.ReadReque
 	}
 	if err != nil {
 		if ctx.Err() != nil && m.Wait.ValueBool() {
-			err = gaea.Errorf(gaea.CodeTimeout, "it is not complete after %s; raise timeout, or leave out wait to take it as it stands. "+
-				"What is missing is shown by `jobd show`", gaea.Duration(limit))
+			err = gaea.Errorf(gaea.CodeTimeout, "it is not complete after %s; raise timeout, or leave out wait to take it as it stands%s",
+				gaea.Duration(limit), d.session.hint(". What is missing is shown by `jobd show`"))
 		}
 		addError(&resp.Diagnostics, "Cannot read the "+what+" "+id, err)
 		return

@@ -197,7 +197,7 @@ func warnUnable(diags *diag.Diagnostics, report *gaea.DriftReport) {
 // warnEmpty says that nothing is looked at, where that is new: a target that matches nothing is never out of order.
 func (m *stateAssignmentModel) warnEmpty(diags *diag.Diagnostics, before types.Object) {
 	if none := types.StringValue("0"); field(m.DriftSummary, "minions").Equal(none) && !field(before, "minions").Equal(none) {
-		diags.AddWarning("No minion belongs to "+m.Name.ValueString(), "As far as jobd knows its target group matches no minion, so there is "+
+		diags.AddWarning("No minion belongs to "+m.Name.ValueString(), "As far as is known its target group matches no minion, so there is "+
 			"nothing that could drift. If that is not meant, look at the group's match.")
 	}
 }

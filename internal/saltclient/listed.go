@@ -81,6 +81,15 @@ func listedRunner(j *gaea.Job, result []byte) {
 	}
 }
 
+// ParseLastJob reads what the runner jobs.last_run answers: the id of a job, and what [ParseListedJob] reads of it. No id where
+// there is no such job.
+func ParseLastJob(listed json.RawMessage) (jid string, job json.RawMessage) {
+	for key, val := range members(listed) {
+		return string(key), val
+	}
+	return "", nil
+}
+
 // ParseListedJIDs reads what the runner jobs.list_jobs answers: the ids of the jobs that minions were told, and of runners, in no
 // order. Wheels, and the runners that read the job cache itself, are not among them.
 func ParseListedJIDs(listed json.RawMessage) []string {

@@ -91,6 +91,7 @@ func FuzzNetapi(f *testing.F) {
 				}
 				saltclient.ParseListedJob(r.Return)
 				saltclient.ParseListedJIDs(r.Return)
+				saltclient.ParseLastJob(r.Return)
 			}
 		}
 	})

@@ -244,6 +244,16 @@ const (
 	PurposeSweep   Purpose = "sweep"   // kill what is left of the job's processes, and tell what still is
 )
 
+// Stops says whether a job of this purpose is there to stop the run's.
+func (p Purpose) Stops() bool {
+	switch p {
+	case PurposeKill, PurposeTree, PurposeFell, PurposeTerm, PurposeSweep:
+		return true
+	default:
+		return false
+	}
+}
+
 // LookUp reads a job from the master's job cache. It is answered with [Cached] or [CacheFailed].
 type LookUp struct {
 	ID  int

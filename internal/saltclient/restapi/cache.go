@@ -2,6 +2,7 @@ package restapi
 
 import (
 	"context"
+	"encoding/json"
 	"slices"
 	"strings"
 	"time"
@@ -19,12 +20,17 @@ func (c *Client) CachedJob(ctx context.Context, jid string) (*gaea.CachedJob, er
 	if err != nil {
 		return nil, err
 	}
+	return c.listedJob(jid, listed)
+}
+
+// listedJob is a job as a runner listed it.
+func (c *Client) listedJob(jid string, listed json.RawMessage) (*gaea.CachedJob, error) {
 	job, trimmed := saltclient.ParseListedJob(listed)
 	if job == nil && len(trimmed) == 0 {
 		return nil, gaea.Errorf(gaea.CodeNotFound, "the Salt master has no job %s in its job cache", jid)
 	}
 	if job != nil {
-		job.Job.JID = jid
+		job.Job.JID, job.Cut = jid, trimmed
 		job.Job.Started = gaea.JIDTime(jid, c.cfg.Zone).UTC()
 		for i := range job.Returns {
 			job.Returns[i].JID, job.Returns[i].Stamp = jid, job.Job.Started
@@ -61,6 +67,20 @@ func (c *Client) FindJIDs(ctx context.Context, metadata map[string]any, since ti
 	})
 	slices.Sort(jids)
 	return jids, nil
+}
+
+// LastJob is the newest job whose metadata has one of these values at its place, with its returns, as [Client.CachedJob] tells
+// them. CodeNotFound where there is none. It is one question where to list the jobs and then to read one would be two.
+func (c *Client) LastJob(ctx context.Context, metadata map[string]any) (*gaea.CachedJob, error) {
+	listed, err := c.readRunner(ctx, "jobs.last_run", nil, map[string]any{"metadata": metadata})
+	if err != nil {
+		return nil, err
+	}
+	jid, job := saltclient.ParseLastJob(listed)
+	if jid == "" {
+		return nil, gaea.Errorf(gaea.CodeNotFound, "the Salt master has no such job in its job cache")
+	}
+	return c.listedJob(jid, job)
 }
 
 // firstFew lists a few names for an error.

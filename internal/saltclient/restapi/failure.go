@@ -101,6 +101,11 @@ func (c *Client) returned(a *answer, what string) (json.RawMessage, error) {
 	return nil, c.unexpected(a, what)
 }
 
+// grant is what the master's configuration needs so that the user may do all that Gaea does, in one line of YAML.
+func (c *Client) grant() string {
+	return fmt.Sprintf("external_auth: {%s: {%s: ['.*', '@runner', '@jobs']}}", c.cfg.Eauth, c.cfg.Username)
+}
+
 // denied is the error for what the user may not do.
 func (c *Client) denied(a *answer, what string) *gaea.Error {
 	perms := "nothing that salt-api tells"
@@ -111,7 +116,7 @@ func (c *Client) denied(a *answer, what string) *gaea.Error {
 			perms = strings.ToValidUTF8(perms[:most], "") + " …"
 		}
 	}
-	return gaea.Wrap(a.cause(), gaea.CodeForbidden, "the Salt master does not allow user %q (eauth %s) %s: %s; external_auth in its configuration allows this user %s", c.cfg.Username, c.cfg.Eauth, what, a.words(), perms)
+	return gaea.Wrap(a.cause(), gaea.CodeForbidden, "the Salt master does not allow user %q (eauth %s) %s (%s). Its configuration allows this user %s, and has to have: %s", c.cfg.Username, c.cfg.Eauth, what, a.words(), perms, c.grant())
 }
 
 // unexpected is the error for an answer that is not salt-api's.

@@ -72,7 +72,7 @@ func TestAWrongPasswordIsToldAtOnceAndNotTriedAgain(t *testing.T) {
 	c := f.client(t, nil)
 	for range 3 {
 		err := c.Login(t.Context())
-		if gaea.CodeOf(err) != gaea.CodeUnauthenticated || !strings.Contains(gaea.MessageOf(err), `user "ops" in by eauth "pam"; check`) || strings.Contains(err.Error(), password) {
+		if gaea.CodeOf(err) != gaea.CodeUnauthenticated || !strings.Contains(gaea.MessageOf(err), "external_auth: {pam: {ops: ['.*', '@runner', '@jobs']}}") || strings.Contains(err.Error(), password) {
 			t.Errorf("got %v", err)
 		}
 	}
@@ -91,7 +91,7 @@ func TestAnAnswerThatIsNoSuccessBecomesAnErrorThatSaysWhatToDo(t *testing.T) {
 		"nothing matched": {func(w http.ResponseWriter, _ int, _ map[string]any) { answer(w, map[string]any{}) }, gaea.CodeEmptyTarget, `"web1" (list) matches no minion`, 1},
 		"not allowed": {func(w http.ResponseWriter, _ int, _ map[string]any) {
 			page(w, http.StatusUnauthorized, "Authorization error occurred.")
-		}, gaea.CodeForbidden, `does not allow user "ops" (eauth pam) job test.ping (` + jid + `) on web1 (list): Authorization error occurred.; external_auth in its configuration allows this user .*, @runner`, 1},
+		}, gaea.CodeForbidden, `does not allow user "ops" (eauth pam) job test.ping (` + jid + `) on web1 (list) (Authorization error occurred.). Its configuration allows this user .*, @runner, {"web*":["test.*"]}, and has to have: external_auth: {pam: {ops: ['.*', '@runner', '@jobs']}}`, 1},
 		"a token that never works": {func(w http.ResponseWriter, _ int, _ map[string]any) {
 			page(w, http.StatusUnauthorized, "Authentication error occurred.")
 		}, gaea.CodeForbidden, "Authentication error occurred.", 2},
@@ -205,7 +205,7 @@ func TestReturnsThatTheMasterCutAreNamed(t *testing.T) {
 			"Result": map[string]any{"web1": map[string]any{"return": "VALUE_TRIMMED"}, "web2": map[string]any{"return": 1}}})
 	}
 	job, err := f.client(t, nil).CachedJob(t.Context(), jid)
-	if gaea.CodeOf(err) != gaea.CodeTooLarge || !strings.Contains(err.Error(), "(web1); raise max_event_size") || len(job.Returns) != 1 {
+	if gaea.CodeOf(err) != gaea.CodeTooLarge || !strings.Contains(err.Error(), "(web1); raise max_event_size") || len(job.Returns) != 1 || !slices.Equal(job.Cut, []string{"web1"}) {
 		t.Errorf("%+v, %v", job, err)
 	}
 }

@@ -72,6 +72,13 @@ func TestAJobIsPublishedFollowedAndFoundInTheJobCache(t *testing.T) {
 	if found, err := c.FindJIDs(t.Context(), map[string]any{gaea.MetadataRun: "none"}, before); err != nil || len(found) > 0 {
 		t.Errorf("%q, %v", found, err)
 	}
+	last, err := c.LastJob(t.Context(), map[string]any{gaea.MetadataRun: "run-1"})
+	if err != nil || last.Job.JID != p.JID || last.Job.RunID != "run-1" || last.Job.Target.Expr != p.Target.Expr || len(last.Returns) != 2 {
+		t.Errorf("the last job is %+v, %v", last, err)
+	}
+	if _, err := c.LastJob(t.Context(), map[string]any{gaea.MetadataRun: "none"}); gaea.CodeOf(err) != gaea.CodeNotFound {
+		t.Errorf("got %v", err)
+	}
 	if _, err := c.CachedJob(t.Context(), "20200131120000000001"); gaea.CodeOf(err) != gaea.CodeNotFound {
 		t.Errorf("got %v", err)
 	}
