@@ -1,15 +1,7 @@
 package app
 
 import (
-	"cmp"
 	"context"
-	"errors"
-	"io/fs"
-	"os"
-	"os/user"
-	"path/filepath"
-	"strconv"
-	"syscall"
 	"time"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
@@ -29,43 +21,11 @@ type Tokens struct {
 // OpenTokens opens the archive, which a running jobd may use at the same time. Where there is none it is made if create says so,
 // and else CodeNotFound. Close it after use.
 func OpenTokens(ctx context.Context, database, keyFile string, create bool) (*Tokens, error) {
-	name, err := DatabaseName(database)
+	o, err := openOffline(ctx, database, keyFile, create, "token")
 	if err != nil {
 		return nil, err
 	}
-	made, err := archiveMade(ctx, database)
-	if err != nil {
-		return nil, err
-	}
-	if !made && !create {
-		return nil, gaea.Errorf(gaea.CodeNotFound, "there is no database %s; name jobd's own with --database, or jobd's config file with --config", name)
-	}
-	path, err := SQLitePath(database)
-	if err != nil {
-		return nil, err
-	}
-	dir := filepath.Dir(cmp.Or(path, KeyPath(keyFile, path)))
-	if !made && os.Geteuid() == 0 {
-		// Root can write everywhere, and would make files that jobd's own user cannot open then.
-		if owner, other := otherOwner(dir); other {
-			return nil, gaea.Errorf(gaea.CodeForbidden, "%s belongs to user %s and there is no database yet; make the first token as that user: sudo -u %s jobd token …", dir, owner, owner)
-		}
-	}
-	if path != "" {
-		if err := makeDirectory(path); err != nil {
-			return nil, err
-		}
-	}
-	store, _, err := openStore(ctx, database, keyFile, nil)
-	if errors.Is(err, fs.ErrPermission) {
-		if owner, other := otherOwner(dir); other {
-			return nil, gaea.Wrap(err, gaea.CodeForbidden, "the database %s belongs to user %s; run this as that user: sudo -u %s jobd token …", name, owner, owner)
-		}
-	}
-	if err != nil {
-		return nil, err
-	}
-	return &Tokens{store: store, authn: authn.New(store, time.Now), Name: name, Made: !made}, nil
+	return &Tokens{store: o.store, authn: authn.New(o.store, time.Now), Name: o.name, Made: o.made}, nil
 }
 
 // Create makes a token and returns its text, which is kept nowhere. A ttl of 0 means for ever.
@@ -81,20 +41,3 @@ func (t *Tokens) Revoke(ctx context.Context, id string) error { return t.authn.R
 
 // Close closes the archive.
 func (t *Tokens) Close() error { return t.store.Close() }
-
-// otherOwner is the name of the user that a directory belongs to, where that is neither this process's user nor root.
-func otherOwner(dir string) (name string, other bool) {
-	info, err := os.Stat(dir)
-	if err != nil {
-		return "", false
-	}
-	owner, ok := info.Sys().(*syscall.Stat_t)
-	if !ok || owner.Uid == 0 || int(owner.Uid) == os.Geteuid() {
-		return "", false
-	}
-	name = strconv.FormatUint(uint64(owner.Uid), 10)
-	if u, err := user.LookupId(name); err == nil {
-		name = u.Username
-	}
-	return name, true
-}

@@ -60,7 +60,17 @@ func (d *diskCache) dir(jid string) string {
 
 // job reads a job with its returns. A return that cannot be decoded is logged and left out.
 func (d *diskCache) job(jid string, logger *slog.Logger) (*gaea.CachedJob, error) {
-	dir := d.dir(jid)
+	return d.jobIn(d.dir(jid), jid, func(path string, err error) error {
+		if errors.Is(err, fs.ErrPermission) {
+			return err
+		}
+		logger.Warn("a return in the job cache cannot be read", "path", path, "error", err)
+		return nil
+	})
+}
+
+// jobIn reads the job that lies in a directory. unread is told of each return that cannot be read, and ends it with an error.
+func (d *diskCache) jobIn(dir, jid string, unread func(path string, err error) error) (*gaea.CachedJob, error) {
 	load, modified, err := d.file(filepath.Join(dir, ".load.p"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, notCached(jid, d.config)
@@ -98,10 +108,10 @@ func (d *diskCache) job(jid string, logger *slog.Logger) (*gaea.CachedJob, error
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			continue
-		case errors.Is(err, fs.ErrPermission):
-			return nil, err
 		case err != nil:
-			logger.Warn("a return in the job cache cannot be read", "path", path, "error", err)
+			if err := unread(path, err); err != nil {
+				return nil, err
+			}
 			continue
 		}
 		r := saltclient.ParseCachedReturn(job, entry.Name(), data)
