@@ -85,7 +85,7 @@ func (j *Jobd) Launch(ctx context.Context) error {
 		return err
 	}
 	defer log.Close()
-	args := append([]string{"serve", "--listen", j.address, "--salt-config-dir", j.cfg.SaltConfigDir, "--database", j.Database, "--key-file", j.KeyFile()}, j.cfg.Args...)
+	args := append([]string{"serve", "--listen", j.address, "--salt-config-dir", j.cfg.SaltConfigDir, "--database", j.Database, "--key-file", j.KeyFile(), "--spill-dir", j.cfg.Dir}, j.cfg.Args...)
 	// Not bound to ctx: jobd is stopped by Stop, so that it stores what it has read.
 	cmd := exec.CommandContext(context.WithoutCancel(ctx), j.cfg.Binary, args...)
 	cmd.Stdout, cmd.Stderr = log, log

@@ -31,6 +31,7 @@ import (
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/authn"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/authz"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/ingest"
+	"github.com/gaea-salt/terraform-provider-gaea/jobd/ingest/spill"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/schedule"
 )
 
@@ -46,6 +47,7 @@ type App struct {
 	masterLock *postgres.MasterLock // nil where the archive is a file
 	registry   *prometheus.Registry
 	hub        *feed.Hub
+	spill      *spill.Spill // nil where events wait in memory alone
 	ingest     *ingest.Ingester
 	engine     *engine.Engine
 	enforce    *enforce.Service
@@ -86,9 +88,12 @@ func New(ctx context.Context, o Options) (*App, error) {
 	if err != nil {
 		return nil, errors.Join(err, a.listener.Close())
 	}
+	if err := a.openSpill(ctx); err != nil {
+		return nil, errors.Join(err, a.masterLock.Release(), a.store.Close(), a.lock.release(), a.listener.Close())
+	}
 	a.wire(salt, sealer)
 	if err := a.openQueue(ctx); err != nil {
-		return nil, errors.Join(err, a.queueLock.release(), a.masterLock.Release(), a.store.Close(), a.lock.release(), a.listener.Close())
+		return nil, errors.Join(err, a.queueLock.release(), a.closeSpill(), a.masterLock.Release(), a.store.Close(), a.lock.release(), a.listener.Close())
 	}
 	a.server = &http.Server{
 		Handler: a.api, TLSConfig: tlsConfig, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
@@ -127,11 +132,15 @@ func (a *App) wire(salt *native.Client, sealer archive.Sealer) {
 		OnEnd: countRuns(a.registry),
 	})
 	a.late = newLateReturns(a.noteLate, a.log)
-	a.ingest = ingest.New(ingest.Options{
+	reading := ingest.Options{
 		Master: a.master, MasterID: salt.Master(), Bus: salt, Cache: salt, Store: ingestStore{store: a.store, master: a.master}, Hub: a.hub,
 		Fingerprint: fingerprinter.Job, OnStored: a.stored, Keys: a.engine,
 		Registry: a.registry, Logger: a.log, QueueBytes: a.o.QueueBytes, Keep: a.o.Retention,
-	})
+	}
+	if a.spill != nil {
+		reading.Spill = a.spill
+	}
+	a.ingest = ingest.New(reading)
 	runs := queuedRuns{a.engine, func(run string) { a.queue.Accepted(run) }} // the queue is made after those that use it
 	a.enforce = enforce.New(enforce.Deps{
 		Master: a.master, Engine: runs, Assignments: a.store.Assignments(), Groups: a.store.TargetGroups(),
@@ -148,14 +157,26 @@ func (a *App) wire(salt *native.Client, sealer archive.Sealer) {
 	a.api = api.New(api.Deps{
 		Archive: watchedArchive{a.store, func() { a.queue.Changed() }}, Runs: runs, Enforcer: a.enforce, Verifier: a.ingest, Feed: a.hub, Authenticator: tokens, Policy: authz.Default(), Tokens: tokens,
 		CompileExpect: func(expr string) error { _, err := expect.Compile(expr); return err },
-		Status:        a.status, Ready: a.problems, Metrics: promhttp.HandlerFor(a.registry, promhttp.HandlerOpts{}), Logger: a.log,
+		Status:        a.status, Ready: a.problems, Metrics: promhttp.HandlerFor(a.registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError}), Logger: a.log,
 	})
+}
+
+func (a *App) closeSpill() error {
+	if a.spill == nil {
+		return nil
+	}
+	return a.spill.Close()
 }
 
 // Addr is where jobd listens.
 func (a *App) Addr() string { return a.listener.Addr().String() }
 
+// probeLimit bounds what /readyz waits for: a database that hangs is one that is not ready.
+const probeLimit = 3 * time.Second
+
 func (a *App) problems(ctx context.Context) []string {
+	ctx, cancel := context.WithTimeout(ctx, probeLimit)
+	defer cancel()
 	p := a.ingest.Problems()
 	if err := a.store.Check(ctx); err != nil {
 		p = append(p, "the archive does not answer: "+gaea.MessageOf(err))

@@ -15,6 +15,7 @@ import (
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive/postgres"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive/sqlite"
+	"github.com/gaea-salt/terraform-provider-gaea/jobd/ingest/spill"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/schedule"
 )
 
@@ -83,6 +84,38 @@ func QueueAddress(queueDatabase, database, databasePath string) string {
 	default:
 		return "sqlite://" + strings.TrimSuffix(databasePath, filepath.Ext(databasePath)) + "-queue.db"
 	}
+}
+
+// SpillPath is the file in which events wait while the archive is away: in the directory that is set, or beside a database that
+// is a file, or in the state directory that systemd gives jobd, or beside the key.
+func SpillPath(spillDir, keyFile, databasePath, master string) string {
+	name := "jobd-spill-" + url.PathEscape(master) + ".db" // jobds of several masters may share a directory
+	if databasePath != "" {
+		name = strings.TrimSuffix(filepath.Base(databasePath), filepath.Ext(databasePath)) + "-spill.db"
+	}
+	state, _, _ := strings.Cut(os.Getenv("STATE_DIRECTORY"), ":")
+	switch {
+	case spillDir != "":
+		return filepath.Join(spillDir, name)
+	case databasePath != "":
+		return filepath.Join(filepath.Dir(databasePath), name)
+	case state != "":
+		return filepath.Join(state, name)
+	default:
+		return filepath.Join(filepath.Dir(KeyPath(keyFile, databasePath)), name)
+	}
+}
+
+// openSpill opens the file in which events wait while the archive is away; nil where none may.
+func (a *App) openSpill(ctx context.Context) error {
+	if a.o.SpillBytes == 0 {
+		return nil
+	}
+	database, err := SQLitePath(a.o.Database)
+	if err == nil {
+		a.spill, err = spill.Open(ctx, spill.Options{Path: SpillPath(a.o.SpillDir, a.o.KeyFile, database, a.master), MaxBytes: a.o.SpillBytes})
+	}
+	return err
 }
 
 func makeDirectory(path string) error {

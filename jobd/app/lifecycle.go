@@ -96,6 +96,7 @@ func (a *App) stop(ctx context.Context) error {
 			return nil
 		}),
 		step(stopStoring, a.ingest.Stop),
+		a.closeSpill(),
 		step(stopWorking, a.late.stop),
 		a.queue.Close(),
 		a.masterLock.Release(),

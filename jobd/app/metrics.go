@@ -33,7 +33,7 @@ func (archiveCollector) Describe(c chan<- *prometheus.Desc) {
 }
 
 func (a archiveCollector) Collect(c chan<- prometheus.Metric) {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), probeLimit)
 	defer cancel()
 	s, err := a.store.Stats(ctx)
 	if err != nil {

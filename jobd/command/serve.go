@@ -23,13 +23,18 @@ type serveFlags struct {
 	KeyFile       string        `help:"What seals secrets in the database; made when missing. jobd.key beside the database, or in /var/lib/jobd for PostgreSQL, when absent." type:"path" placeholder:"FILE"`
 	Retention     gaea.Duration `help:"How long jobs, returns and events are kept; 0 keeps them for ever. 2160h is 90 days." default:"2160h" placeholder:"DURATION"`
 	MaxFrame      int           `help:"Largest message of the event bus, in MiB." default:"64" placeholder:"MIB"`
-	Queue         int           `help:"How much may wait for the database, in MiB." default:"64" placeholder:"MIB"`
+	Queue         int           `help:"How much may wait for the database in memory, in MiB." default:"64" placeholder:"MIB"`
+	SpillMax      int           `help:"How much may wait on disk while the database is away or slow, in MiB; 0 keeps nothing there. A quarter is for what is in no job cache: beacons and custom events." default:"1024" placeholder:"MIB"`
+	SpillDir      string        `help:"Directory for that, on a disk of this machine. The database's, or for PostgreSQL systemd's state directory or else the key file's, when absent." type:"path" placeholder:"DIR"`
 	LogFormat     string        `help:"text or json." enum:"text,json" default:"text"`
 	LogLevel      string        `help:"debug, info, warn or error." enum:"debug,info,warn,error" default:"info"`
 }
 
 // maxMiB bounds sizes: 64 GiB.
 const maxMiB = 64 << 10
+
+// minSpill is the least that a spill may hold, in MiB: a quarter of it is to hold more than one message of the bus (1 MiB by default).
+const minSpill = 8
 
 type serveCommand struct{ serveFlags }
 
@@ -46,6 +51,9 @@ Examples:
   jobd serve --salt-config-dir /etc/salt --database sqlite:///var/lib/jobd/jobd.db
   jobd serve --database postgres://jobd@db.example.com/jobd?sslmode=verify-full --key-file /etc/jobd/jobd.key
   jobd serve --listen 0.0.0.0:7780 --tls-cert /etc/jobd/tls.crt --tls-key /etc/jobd/tls.key
+
+While the database is away or slow, what the bus tells waits on disk (--spill-max, --spill-dir) and is forwarded in order when it
+is back; /readyz says how much. When that is full, too, returns are left to be fetched from the master's job cache.
 
 SIGTERM stops it in order: what was read is stored first. A second signal ends it at once.`
 }
@@ -65,10 +73,14 @@ func (c *serveCommand) Run(w *world) error {
 			return usageError(fmt.Sprintf("%s: %d is not a size in MiB; give a number from 1 to %d", name, mib, maxMiB))
 		}
 	}
+	if c.SpillMax != 0 && (c.SpillMax < minSpill || c.SpillMax > maxMiB) {
+		return usageError(fmt.Sprintf("--spill-max: %d is not a size in MiB; give a number from %d to %d, or 0 to keep nothing on disk", c.SpillMax, minSpill, maxMiB))
+	}
 	jobd, err := app.New(w.ctx, app.Options{
 		Listen: c.Listen, SaltConfigDir: c.SaltConfigDir, SaltUser: c.SaltUser, MasterName: c.MasterName,
 		Database: c.Database, QueueDatabase: c.QueueDatabase, KeyFile: c.KeyFile, TLSCert: c.TLSCert, TLSKey: c.TLSKey,
 		Retention: time.Duration(c.Retention), MaxFrame: c.MaxFrame << 20, QueueBytes: c.Queue << 20,
+		SpillBytes: int64(c.SpillMax) << 20, SpillDir: c.SpillDir,
 		Version: w.Version, Logger: slog.New(handler),
 	})
 	if w.ctx.Err() != nil && jobd == nil {

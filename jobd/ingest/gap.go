@@ -99,6 +99,9 @@ func (i *Ingester) closeGap(ctx context.Context) {
 			return
 		}
 	}
+	if !i.overflow.on.Load() && !i.missing.open() {
+		i.overflow.gap.Store(false)
+	}
 	i.o.Logger.Info("the archive has all that the job cache has", "since", sinceWhen(from), "recovered", s.recovered)
 }
 
@@ -135,6 +138,9 @@ func (i *Ingester) fetch(ctx context.Context, s *search) error {
 		if s.done[jid] {
 			continue
 		}
+		if !i.forwarded(ctx) {
+			return ctx.Err()
+		}
 		if now := i.o.Now(); now.Sub(s.said) >= sayAgain {
 			s.said = now
 			i.o.Logger.Info("fetching what was missed from the job cache", "jobs_left", k+1, "recovered", s.recovered)
@@ -155,6 +161,16 @@ func (i *Ingester) fetch(ctx context.Context, s *search) error {
 		s.done[jid] = true
 	}
 	return nil
+}
+
+// forwarded waits until the spill is empty: what is in there is not missing. False where ctx ended before.
+func (i *Ingester) forwarded(ctx context.Context) bool {
+	for i.depth().Records > 0 {
+		if !sleep(ctx, firstPause) {
+			return false
+		}
+	}
+	return true
 }
 
 // mayPass says whether a job that could not be fetched is worth another try.

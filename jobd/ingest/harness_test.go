@@ -125,8 +125,10 @@ func earliest(a, b time.Time) time.Time {
 type store struct {
 	mu      sync.Mutex
 	fail    error
-	refuse  string        // a minion whose returns are invalid
-	slow    time.Duration // how long one transaction takes
+	refuse  string         // a minion whose returns are invalid
+	slow    time.Duration  // how long one transaction takes
+	hangs   bool           // no transaction ends before its context
+	written map[string]int // how often each return and event was taken
 	jobs    map[string]gaea.Job
 	parents map[string]string      // by job id
 	returns map[string]gaea.Return // by job id and minion
@@ -140,13 +142,17 @@ type store struct {
 }
 
 func newStore() *store {
-	return &store{jobs: map[string]gaea.Job{}, parents: map[string]string{}, returns: map[string]gaea.Return{}, minions: map[string][]string{}, gaps: map[int64]time.Time{}}
+	return &store{jobs: map[string]gaea.Job{}, parents: map[string]string{}, returns: map[string]gaea.Return{}, minions: map[string][]string{}, gaps: map[int64]time.Time{}, written: map[string]int{}}
 }
 
-func (s *store) Write(_ context.Context, jobs []gaea.Job, returns []gaea.Return, events []gaea.Event) error {
+func (s *store) Write(ctx context.Context, jobs []gaea.Job, returns []gaea.Return, events []gaea.Event) error {
 	s.mu.Lock()
-	slow := s.slow
+	slow, hangs := s.slow, s.hangs
 	s.mu.Unlock()
+	if hangs {
+		<-ctx.Done()
+		return ctx.Err()
+	}
 	elapse(slow)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -176,6 +182,10 @@ func (s *store) Write(_ context.Context, jobs []gaea.Job, returns []gaea.Return,
 	for _, r := range returns {
 		s.put(r)
 		s.log = append(s.log, "return "+r.JID)
+		s.written[r.JID]++
+	}
+	for _, e := range events {
+		s.written[e.Tag]++
 	}
 	s.events = append(s.events, events...)
 	return nil
@@ -252,6 +262,12 @@ func (s *store) setFail(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.fail = err
+}
+
+func (s *store) setHangs(hangs bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hangs = hangs
 }
 
 func (s *store) setSlow(d time.Duration) {

@@ -61,6 +61,10 @@ type Options struct {
 	BatchEvents  int           // events in one transaction at most; 0 means 500
 	Linger       time.Duration // how long a busy bus may fill a batch; 0 means 50 ms
 	Settle       time.Duration // how long after a reconnection the cache is looked at a second time; 0 means 5 s
+
+	Spill        Spill         // where events wait while the archive is away; nil: in the queue alone
+	SpillAfter   time.Duration // how long one write may take before nothing waits for it any more; 0 means 1 s
+	WriteTimeout time.Duration // after which a write is given up and tried again; 0 means 1 min
 }
 
 // Ingester is a running ingest. Start it once, stop it once.
@@ -75,7 +79,8 @@ type Ingester struct {
 	looking   atomic.Bool   // for what is missing
 	verifying chan struct{} // holds one value while the archive is verified
 	overflow  overflow
-	failing   atomic.Pointer[error] // the store's last error while it fails
+	failing   atomic.Pointer[error]     // the store's last error while it fails
+	behind    atomic.Pointer[time.Time] // since when events wait in the spill; nil while none do
 
 	stopRead  context.CancelFunc
 	stopWrite context.CancelFunc
@@ -85,9 +90,11 @@ type Ingester struct {
 	drain     chan struct{} // closed when nothing more comes: the writer empties the queue and ends
 }
 
-// overflow is what a full queue could not keep since it has become full.
+// overflow is what a full queue or spill could not keep since it has become full.
 type overflow struct {
 	on    atomic.Bool
+	gap   atomic.Bool  // the gap that it made is not closed
+	later atomic.Bool  // a look at the job cache waits until the spill is empty
 	letGo atomic.Int64 // the job cache has them
 	lost  atomic.Int64 // nobody has them
 }
@@ -99,15 +106,17 @@ func New(o Options) *Ingester {
 	o.BatchEvents = orDefault(o.BatchEvents, 500)
 	o.Linger = orDefault(o.Linger, 50*time.Millisecond)
 	o.Settle = orDefault(o.Settle, 5*time.Second)
+	o.SpillAfter = orDefault(o.SpillAfter, time.Second)
+	o.WriteTimeout = orDefault(o.WriteTimeout, time.Minute)
 	o.MasterID = cmp.Or(o.MasterID, o.Master)
 	if o.Now == nil {
 		o.Now = time.Now
 	}
 	i := &Ingester{
-		o: o, queue: newQueue(o.QueueBytes, o.ReserveBytes), missing: newMissing(), trimmed: newTrimmed(), drain: make(chan struct{}),
+		o: o, queue: newQueue(o.QueueBytes, o.ReserveBytes, o.BatchEvents), missing: newMissing(), trimmed: newTrimmed(), drain: make(chan struct{}),
 		verifying: make(chan struct{}, 1),
 	}
-	i.metrics = newMetrics(o.Registry, i.queue, i.openGaps)
+	i.metrics = newMetrics(o.Registry, i)
 	return i
 }
 
@@ -124,6 +133,9 @@ func (i *Ingester) Start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if i.depth().Records > 0 {
+		i.noteGap(from) // on record before what waits is stored, after which nothing shows any more since when events are missing
+	}
 	readCtx, stopRead := context.WithCancel(context.WithoutCancel(ctx))
 	writeCtx, stopWrite := context.WithCancel(context.WithoutCancel(ctx))
 	i.stopRead, i.stopWrite = stopRead, stopWrite
@@ -134,8 +146,9 @@ func (i *Ingester) Start(ctx context.Context) error {
 	return nil
 }
 
-// Stop stops reading, stores what was read, and returns when all is stored or ctx ends. Of what is left in the queue then the
-// next start fetches jobs and returns from the job cache; the error says how many other events are lost.
+// Stop stops reading, stores what was read, and returns when all is stored or in the spill, or ctx ends. The next start forwards
+// what is in the spill. Of what is left in the queue it fetches jobs and returns from the job cache; the error says how many
+// other events are lost.
 func (i *Ingester) Stop(ctx context.Context) error {
 	if i.stopRead == nil {
 		return nil
@@ -175,7 +188,7 @@ func (i *Ingester) Problems() []string {
 	if err := i.failing.Load(); err != nil {
 		p = append(p, "the archive does not take events: "+gaea.MessageOf(*err))
 	}
-	return p
+	return append(p, i.backlog()...)
 }
 
 // Connected says whether the master's event bus is being read.
@@ -209,7 +222,7 @@ func (i *Ingester) read(ctx context.Context, from time.Time) {
 			i.metrics.connected.Set(1)
 			log.Info("connected to the master's event bus; fetching what was missed from its job cache", "since", sinceWhen(from))
 			i.noteGap(from)
-			i.missing.look()
+			i.lookSoon()
 			heard = i.o.Now()
 		case m.Err != nil:
 			i.keysUnknown()
@@ -261,21 +274,41 @@ func (i *Ingester) take(e gaea.Event) {
 	case kept:
 		return
 	}
+	i.overflows("the queue is full because the archive is slower than the bus; returns are left to be fetched from the job cache", "tag", e.Tag)
+}
+
+// overflows notes that something had no room, and says so once.
+func (i *Ingester) overflows(message string, args ...any) {
+	i.overflow.gap.Store(true)
 	if i.overflow.on.CompareAndSwap(false, true) {
-		i.o.Logger.Error("the queue is full because the archive is slower than the bus; returns are left to be fetched from the job cache", "tag", e.Tag)
+		i.o.Logger.Error(message, args...)
 	}
 }
 
-// relax has what a full queue let go fetched, once the queue has room again.
+// lookSoon has what is missing fetched from the job cache, once the spill is empty: what is in there is not missing.
+func (i *Ingester) lookSoon() {
+	i.overflow.later.Store(true)
+	if i.depth().Records == 0 && i.overflow.later.Swap(false) {
+		i.missing.look()
+	}
+}
+
+// relax has what a full queue or spill let go fetched, once there is room again.
 func (i *Ingester) relax() {
+	if i.depth().Records > 0 {
+		return
+	}
+	if i.overflow.later.Swap(false) {
+		i.missing.look()
+	}
 	if _, bytes := i.queue.depth(); bytes >= i.o.QueueBytes/2 || !i.overflow.on.Swap(false) {
 		return
 	}
 	letGo, lost := i.overflow.letGo.Swap(0), i.overflow.lost.Swap(0)
 	i.missing.look()
 	if lost > 0 {
-		i.o.Logger.Error("the queue has room again; events that are in no cache are lost", "lost", lost, "fetched_from_job_cache", letGo)
+		i.o.Logger.Error("there is room again; events that are in no cache are lost", "lost", lost, "fetched_from_job_cache", letGo)
 		return
 	}
-	i.o.Logger.Warn("the queue has room again; what was let go is fetched from the job cache", "events", letGo)
+	i.o.Logger.Warn("there is room again; what was let go is fetched from the job cache", "events", letGo)
 }

@@ -20,12 +20,16 @@ type metrics struct {
 	lost      prometheus.Counter
 	connected prometheus.Gauge
 
+	spilled      prometheus.Counter
+	spilledBytes prometheus.Counter
+	forwarded    prometheus.Counter
+
 	verified    prometheus.Counter
 	differences *prometheus.CounterVec
 }
 
-func newMetrics(reg prometheus.Registerer, q *queue, openGaps func() int) *metrics {
-	f := promauto.With(reg)
+func newMetrics(reg prometheus.Registerer, i *Ingester) *metrics {
+	f, q := promauto.With(reg), i.queue
 	f.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "gaea_ingest_queue_events", Help: "Events that wait to be stored.",
 	}, func() float64 { n, _ := q.depth(); return float64(n) })
@@ -34,7 +38,13 @@ func newMetrics(reg prometheus.Registerer, q *queue, openGaps func() int) *metri
 	}, func() float64 { _, n := q.depth(); return float64(n) })
 	f.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "gaea_ingest_open_gaps", Help: "Gaps that are known and not fetched from the job cache yet.",
-	}, func() float64 { return float64(openGaps()) })
+	}, func() float64 { return float64(i.openGaps()) })
+	f.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "gaea_ingest_spill_records", Help: "Events, jobs and returns that wait on disk until the archive takes them.",
+	}, func() float64 { return float64(i.depth().Records) })
+	f.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "gaea_ingest_spill_bytes", Help: "Bytes of what waits on disk until the archive takes it.",
+	}, func() float64 { return float64(i.depth().Bytes) })
 	m := &metrics{
 		events: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "gaea_ingest_events_total", Help: "Events read from the master's bus, by what they are.",
@@ -55,19 +65,28 @@ func newMetrics(reg prometheus.Registerer, q *queue, openGaps func() int) *metri
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 5, 30},
 		}),
 		errors: f.NewCounterVec(prometheus.CounterOpts{
-			Name: "gaea_ingest_errors_total", Help: "What went wrong, by where: bus, store (it is tried again), refused (a record is skipped), recovery, trimmed.",
+			Name: "gaea_ingest_errors_total", Help: "What went wrong, by where: bus, store (it is tried again), spill (events wait in memory), refused (a record is skipped), recovery, trimmed.",
 		}, []string{"where"}),
 		gaps: f.NewCounter(prometheus.CounterOpts{
-			Name: "gaea_ingest_gaps_total", Help: "Times in which events may have been missed: starts, lost connections, a full queue.",
+			Name: "gaea_ingest_gaps_total", Help: "Times in which events may have been missed: starts, lost connections, a full spill or queue.",
 		}),
 		recovered: f.NewCounter(prometheus.CounterOpts{
 			Name: "gaea_ingest_recovered_returns_total", Help: "Returns that were missed on the bus and fetched from the job cache.",
 		}),
 		letGo: f.NewCounter(prometheus.CounterOpts{
-			Name: "gaea_ingest_let_go_total", Help: "Events of jobs that a full queue left to be fetched from the job cache.",
+			Name: "gaea_ingest_let_go_total", Help: "Events, jobs and returns that a full spill or queue left to be fetched from the job cache.",
 		}),
 		lost: f.NewCounter(prometheus.CounterOpts{
 			Name: "gaea_ingest_lost_events_total", Help: "Events in no cache that a full queue could not keep.",
+		}),
+		spilled: f.NewCounter(prometheus.CounterOpts{
+			Name: "gaea_ingest_spilled_records_total", Help: "Events, jobs and returns that were put on disk because the archive was away or slow.",
+		}),
+		spilledBytes: f.NewCounter(prometheus.CounterOpts{
+			Name: "gaea_ingest_spilled_bytes_total", Help: "Bytes that were put on disk because the archive was away or slow.",
+		}),
+		forwarded: f.NewCounter(prometheus.CounterOpts{
+			Name: "gaea_ingest_forwarded_records_total", Help: "Events, jobs and returns that the archive has taken from the disk.",
 		}),
 		connected: f.NewGauge(prometheus.GaugeOpts{
 			Name: "gaea_bus_connected", Help: "1 while the master's event bus is connected.",
@@ -83,7 +102,7 @@ func newMetrics(reg prometheus.Registerer, q *queue, openGaps func() int) *metri
 	for _, kind := range []string{kindJob, kindPublication, kindReturn, kindEvent, kindIgnored} {
 		m.events.WithLabelValues(kind)
 	}
-	for _, where := range []string{"bus", "store", "refused", "recovery", "trimmed"} {
+	for _, where := range []string{"bus", "store", "spill", "refused", "recovery", "trimmed"} {
 		m.errors.WithLabelValues(where)
 	}
 	for _, kind := range gaea.DifferenceKinds() {

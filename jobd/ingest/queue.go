@@ -24,10 +24,12 @@ type queue struct {
 	limit   int
 	reserve int
 	ready   chan struct{} // holds one value while there may be events
+	batch   int
+	deep    chan struct{} // holds one value where there may be a batch of them
 }
 
-func newQueue(limit, reserve int) *queue {
-	return &queue{limit: limit, reserve: reserve, ready: make(chan struct{}, 1)}
+func newQueue(limit, reserve, batch int) *queue {
+	return &queue{limit: limit, reserve: reserve, ready: make(chan struct{}, 1), batch: batch, deep: make(chan struct{}, 1)}
 }
 
 func (q *queue) put(e gaea.Event) fate {
@@ -89,6 +91,13 @@ func (q *queue) restore(events []gaea.Event) {
 func (q *queue) wake() {
 	select {
 	case q.ready <- struct{}{}:
+	default:
+	}
+	if len(q.events) < q.batch {
+		return
+	}
+	select {
+	case q.deep <- struct{}{}:
 	default:
 	}
 }

@@ -117,7 +117,7 @@ func (i *Ingester) postpone(r gaea.Return) {
 	}
 	i.metrics.letGo.Inc()
 	i.noteGap(r.Stamp.Add(-gapMargin))
-	i.missing.look()
+	i.lookSoon()
 }
 
 // completeReturns stores returns that were cut short, whole where the job cache has them. What still waits when reading ends

@@ -53,7 +53,7 @@ func (i *Ingester) Verify(ctx context.Context, req gaea.VerifyRequest) (*gaea.Ve
 			break
 		}
 	}
-	v.report.Recovering = i.openGaps() > 0
+	v.report.Recovering = i.openGaps() > 0 || i.depth().Records > 0
 	return v.report, nil
 }
 

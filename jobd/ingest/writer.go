@@ -4,257 +4,221 @@ import (
 	"context"
 	"time"
 
-	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
-	"github.com/gaea-salt/terraform-provider-gaea/internal/redact"
-	"github.com/gaea-salt/terraform-provider-gaea/internal/saltclient"
+	"github.com/gaea-salt/terraform-provider-gaea/jobd/ingest/spill"
 )
 
-// records are decoded events, ready to be stored.
-type records struct {
-	jobs    []gaea.Job
-	returns []gaea.Return
-	events  []gaea.Event
+// writer stores what the bus tells, in order. It is one goroutine, which never waits for the archive: one write is on its way
+// (the flight), at most one batch is decoded ahead of it, and where the archive is away or slow everything goes into the spill,
+// from whose front the flights are then taken. Only where there is no spill, or it takes nothing, does the queue fill.
+//
+// It measures waits by the clock that cannot be set.
+type writer struct {
+	*Ingester
+	flight  *flight
+	landed  chan error
+	waiting []*batch // decoded, in order, newer than the spill: neither written nor spilled yet
+
+	pause    time.Duration // after a failed flight; 0 while the archive takes events
+	again    time.Time     // when the next flight may begin
+	slow     bool          // the flight takes so long that nothing waits for it
+	linger   time.Time     // until when a busy bus may fill a batch
+	spillAt  time.Time     // when the spill is tried again that took nothing
+	spillOK  bool          // it took the last batch
+	draining bool          // nothing more comes
+	said     time.Time     // when the backlog was last logged
 }
 
-func (r *records) size() int { return len(r.jobs) + len(r.returns) + len(r.events) }
-
-// name says what the first record is, for the log.
-func (r *records) name() string {
-	switch {
-	case len(r.jobs) > 0:
-		return "job " + r.jobs[0].JID
-	case len(r.returns) > 0:
-		return "return of " + r.returns[0].Minion + " for job " + r.returns[0].JID
-	default:
-		return "event " + r.events[0].Tag
-	}
-}
-
-// write stores what is in the queue, in order, until the queue is drained after the end of reading, or ctx ends.
-func (i *Ingester) write(ctx context.Context) {
-	var last time.Time // the last commit
-	busy := false      // the batch before was a large one
-	for {
-		select {
-		case <-i.queue.ready:
-		case <-ctx.Done():
-			return
-		case <-i.drain:
-			for events := i.queue.take(i.o.BatchEvents); events != nil; events = i.queue.take(i.o.BatchEvents) {
-				if !i.store(ctx, i.decode(events)) {
-					i.queue.restore(events)
-					return
-				}
-			}
-			return
-		}
-		// A quiet bus is stored event by event, at once. A busy one fills batches, so that a transaction pays.
-		if busy {
-			i.linger(ctx, last.Add(i.o.Linger))
-		}
-		events := i.queue.take(i.o.BatchEvents)
-		if events == nil {
-			busy = false
-			continue
-		}
-		n, stored := i.storeAhead(ctx, events)
-		if !stored {
-			return
-		}
-		last, busy = i.o.Now(), n >= busyBatch
-	}
-}
-
-// storeAhead stores events, and while the archive takes them decodes those that come next, as long as there are whole batches
-// of them: a database on another core, or machine, need not wait for that. It returns how many were in the last batch. What
-// could not be stored before ctx ended is in the queue again, and it returns false.
-func (i *Ingester) storeAhead(ctx context.Context, events []gaea.Event) (last int, stored bool) {
-	r := i.decode(events)
-	for {
-		ended := make(chan bool, 1)
-		go func() { ended <- i.store(ctx, r) }()
-		var next []gaea.Event
-		var ahead *records
-		if n, _ := i.queue.depth(); n >= i.o.BatchEvents {
-			next = i.queue.take(i.o.BatchEvents)
-			ahead = i.decode(next)
-		}
-		if !<-ended {
-			i.queue.restore(next)
-			i.queue.restore(events)
-			return 0, false
-		}
-		i.relax()
-		if next == nil {
-			return len(events), true
-		}
-		events, r = next, ahead
-	}
+// flight is a write that is on its way.
+type flight struct {
+	*batch
+	rows   []spill.Row // that hold it on disk too; none while it is in memory alone
+	began  time.Time
+	cancel context.CancelFunc
 }
 
 // busyBatch is the size of a batch from which on the next one is given time to fill.
 const busyBatch = 4
 
-func (i *Ingester) linger(ctx context.Context, until time.Time) {
-	if n, _ := i.queue.depth(); n >= i.o.BatchEvents {
-		return
+// write stores what is in the queue, in order, until the queue is drained after the end of reading, or ctx ends. What could
+// not be stored is in the spill then, or in the queue.
+func (i *Ingester) write(ctx context.Context) {
+	w := &writer{Ingester: i, landed: make(chan error, 1), spillOK: true}
+	defer w.leave(ctx)
+	if d := i.depth(); d.Records > 0 {
+		w.behindNow()
+		i.o.Logger.Info("forwarding to the archive what the jobd before has left in the spill", "records", d.Records, "bytes", d.Bytes, "spill", i.place())
 	}
-	wait := until.Sub(i.o.Now())
-	if wait <= 0 {
-		return
-	}
-	t := time.NewTimer(wait)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
-	case <-i.drain:
-	}
-}
-
-func (i *Ingester) decode(events []gaea.Event) *records {
-	r := &records{}
-	for _, e := range events {
-		d := saltclient.Decode(e)
-		kind := kindIgnored
-		switch {
-		case d.Job != nil:
-			kind = kindJob
-			i.addJob(r, *d.Job, gaea.SourceBus)
-		case d.Publication != nil:
-			kind = kindPublication
-			i.addJob(r, *d.Publication, gaea.SourceBus)
-		case d.Return != nil:
-			kind = kindReturn
-			if d.Return.Minion == "" { // a runner ran on the master
-				d.Return.Minion = i.o.MasterID
-			}
-			if d.Trimmed {
-				i.postpone(*d.Return)
-			} else {
-				i.addReturn(r, *d.Return, gaea.SourceBus)
-			}
-		case d.Other:
-			kind = kindEvent
-			redact.Event(&e)
-			r.events = append(r.events, e)
-		}
-		i.metrics.events.WithLabelValues(kind).Inc()
-	}
-	return r
-}
-
-func (i *Ingester) addJob(r *records, job gaea.Job, source gaea.Source) {
-	job.Master, job.Source = i.o.Master, source
-	key, test := i.o.Fingerprint(job.Function, job.Args)
-	job.StateKey, job.Test = key, job.Test || test
-	if saltclient.IsMasterFunction(job.Function) && len(job.Minions) == 0 {
-		job.Minions = []string{i.o.MasterID}
-		job.Target = gaea.ListTarget(job.Minions)
-	}
-	redact.Job(&job)
-	r.jobs = append(r.jobs, job)
-}
-
-func (i *Ingester) addReturn(r *records, ret gaea.Return, source gaea.Source) {
-	ret.Master, ret.Source = i.o.Master, source
-	key, test := i.o.Fingerprint(ret.Function, ret.Args)
-	ret.StateKey, ret.Test = key, ret.Test || test
-	for _, child := range saltclient.Children(&ret) {
-		r.jobs = append(r.jobs, gaea.Job{Master: i.o.Master, JID: child, Parent: ret.JID, Started: ret.Stamp, Source: source})
-	}
-	redact.Return(&ret)
-	r.returns = append(r.returns, ret)
-}
-
-// store writes until the archive has taken the records, with growing pauses. It returns false when ctx ended before.
-func (i *Ingester) store(ctx context.Context, r *records) bool {
-	if r.size() == 0 {
-		return true
-	}
-	pause := firstPause
 	for {
-		start := i.o.Now()
-		// A gap is recorded before what came after it is stored.
-		err, refused := i.missing.record(ctx, i.o.Store.OpenGap), false
-		if err == nil {
-			err = i.o.Store.Write(ctx, r.jobs, r.returns, r.events)
-			refused = gaea.CodeOf(err) == gaea.CodeInvalid || gaea.CodeOf(err) == gaea.CodeTooLarge
-		}
-		if err == nil {
-			i.metrics.write.Observe(i.o.Now().Sub(start).Seconds())
-			break
-		}
 		if ctx.Err() != nil {
-			return false
+			return
 		}
-		if refused { // the archive will never take it
-			return i.storeEach(ctx, r, err)
+		progress := w.launch(ctx)
+		progress = w.spill(ctx) || progress
+		if w.draining && w.done() {
+			return
 		}
-		i.metrics.errors.WithLabelValues("store").Inc()
-		if i.failing.Swap(&err) == nil {
-			i.o.Logger.Error("the archive does not take events; trying again until it does", "error", err)
+		if progress {
+			select {
+			case err := <-w.landed:
+				w.land(ctx, err)
+			default:
+			}
+			continue
 		}
-		if !sleep(ctx, pause) {
-			return false
-		}
-		pause = min(pause*2, lastPause)
-	}
-	if i.failing.Swap(nil) != nil {
-		i.o.Logger.Info("the archive takes events again")
-	}
-	now := i.o.Now()
-	for k := range r.returns {
-		if r.returns[k].Source == gaea.SourceBus {
-			i.metrics.lag.Observe(max(now.Sub(r.returns[k].Stamp), 0).Seconds())
+		if !w.wait(ctx) {
+			return
 		}
 	}
-	i.metrics.batch.Observe(float64(r.size()))
-	i.metrics.returns.Add(float64(len(r.returns)))
-	i.o.Hub.Send(r.returns)
-	if i.o.OnStored != nil && len(r.returns) > 0 {
-		i.o.OnStored(r.returns)
-	}
-	return true
 }
 
-const (
-	firstPause = 50 * time.Millisecond
-	lastPause  = 5 * time.Second
-)
-
-// storeEach finds the one record that the archive refuses, so that it takes no other with it.
-func (i *Ingester) storeEach(ctx context.Context, r *records, cause error) bool {
-	if r.size() == 1 {
-		i.metrics.errors.WithLabelValues("refused").Inc()
-		i.o.Logger.Error("the archive refuses a record; it is skipped", "record", r.name(), "error", cause)
-		return true
+// done says whether all is stored or spilled. A flight that is on disk too is not waited for where the archive is slow.
+func (w *writer) done() bool {
+	queued, _ := w.queue.depth()
+	if queued > 0 || len(w.waiting) > 0 {
+		return false
 	}
-	for k := range r.jobs {
-		if !i.store(ctx, &records{jobs: r.jobs[k : k+1]}) {
-			return false
-		}
-	}
-	for k := range r.returns {
-		if !i.store(ctx, &records{returns: r.returns[k : k+1]}) {
-			return false
-		}
-	}
-	for k := range r.events {
-		if !i.store(ctx, &records{events: r.events[k : k+1]}) {
-			return false
-		}
-	}
-	return true
+	return w.flight == nil || w.slow && len(w.flight.rows) > 0
 }
 
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
+// wait waits until there may be something to do. False where ctx ended.
+func (w *writer) wait(ctx context.Context) bool {
+	var timer <-chan time.Time
+	if next := w.next(); !next.IsZero() {
+		t := time.NewTimer(time.Until(next))
+		defer t.Stop()
+		timer = t.C
+	}
+	ready, drain := w.queue.ready, w.drain
+	switch {
+	case len(w.waiting) > 0:
+		ready = nil
+	case w.flight != nil && !w.away():
+		ready = w.queue.deep // it is left to fill while another batch is on its way
+	}
+	if w.draining {
+		drain = nil
+	}
 	select {
-	case <-t.C:
-		return true
+	case <-ready:
+	case err := <-w.landed:
+		w.land(ctx, err)
+	case <-timer:
+	case <-drain:
+		w.draining = true
 	case <-ctx.Done():
 		return false
+	}
+	return true
+}
+
+// next is when something is to be done though nothing happens; zero for never.
+func (w *writer) next() (at time.Time) {
+	sooner := func(t time.Time) {
+		if at.IsZero() || t.Before(at) {
+			at = t
+		}
+	}
+	queued, _ := w.queue.depth()
+	switch spilled := w.depth().Records > 0; {
+	case w.flight == nil && w.pause > 0 && spilled && w.draining: // the next start forwards it
+	case w.flight == nil && w.pause > 0 && (spilled || len(w.waiting) > 0):
+		sooner(w.again)
+	case w.flight == nil && w.pause > 0 && queued > 0:
+		sooner(w.again.Add(max(w.linger.Sub(w.again), 0)))
+	case w.flight != nil && !w.slow && w.o.Spill != nil:
+		sooner(w.flight.began.Add(w.o.SpillAfter))
+	}
+	away := w.away()
+	switch {
+	case away && !w.spillOK && len(w.waiting)+queued > 0:
+		sooner(w.spillAt)
+	case queued > 0 && len(w.waiting) == 0 && !w.linger.IsZero() && (away || w.flight == nil && w.pause == 0):
+		sooner(w.linger)
+	}
+	return at
+}
+
+// launch begins the next write where none is on its way, and decodes ahead of one that is.
+func (w *writer) launch(ctx context.Context) bool {
+	if w.flight != nil {
+		queued, _ := w.queue.depth()
+		if len(w.waiting) > 0 || queued < w.o.BatchEvents || w.away() {
+			return false
+		}
+		return w.take()
+	}
+	if w.pause > 0 && time.Now().Before(w.again) {
+		return false
+	}
+	if w.depth().Records > 0 {
+		return !w.draining && w.forward(ctx)
+	}
+	if len(w.waiting) == 0 && !w.lingers() {
+		w.take()
+	}
+	if len(w.waiting) == 0 {
+		return false
+	}
+	b := w.waiting[0]
+	w.waiting = w.waiting[1:]
+	w.fly(ctx, &flight{batch: b})
+	return true
+}
+
+// lingers says whether a busy bus is given time to fill a batch, so that a transaction pays. A quiet bus is stored event by
+// event, at once.
+func (w *writer) lingers() bool {
+	n, _ := w.queue.depth()
+	return n < w.o.BatchEvents && !w.draining && time.Now().Before(w.linger)
+}
+
+// take decodes a batch of the queue. False where the queue is empty.
+func (w *writer) take() bool {
+	events := w.queue.take(w.o.BatchEvents)
+	if events == nil {
+		w.linger = time.Time{}
+		return false
+	}
+	w.waiting = append(w.waiting, w.decode(events))
+	return true
+}
+
+// fly begins a write.
+func (w *writer) fly(ctx context.Context, f *flight) {
+	writing, cancel := context.WithTimeout(ctx, w.o.WriteTimeout)
+	f.began, f.cancel = time.Now(), cancel
+	w.flight, w.slow = f, false
+	r := f.all()
+	go func() { w.landed <- w.attempt(writing, r) }() // its end is waited for by land, or leave
+}
+
+// land is called with the end of the write that was on its way.
+func (w *writer) land(ctx context.Context, err error) {
+	f := w.flight
+	f.cancel()
+	w.flight, w.slow = nil, false
+	if ctx.Err() == nil || err == nil {
+		w.took(err)
+	}
+	if err != nil {
+		if len(f.rows) == 0 && f.events != nil {
+			w.waiting = append([]*batch{f.batch}, w.waiting...)
+		}
+		w.pause = min(max(w.pause*2, firstPause), lastPause)
+		w.again = time.Now().Add(w.pause)
+		return
+	}
+	w.pause = 0
+	if len(f.rows) > 0 {
+		w.remove(ctx, f)
+	}
+	w.fill(f.batch)
+	w.relax()
+}
+
+// fill gives the next batch time to fill where this was a large one.
+func (w *writer) fill(b *batch) {
+	if w.linger = (time.Time{}); b.size >= busyBatch {
+		w.linger = time.Now().Add(w.o.Linger)
 	}
 }

@@ -31,6 +31,7 @@ func parse(address string) (*pgxpool.Config, error) {
 	if !strings.Contains(address, "pool_max_conns") {
 		config.MaxConns = connections
 	}
+	config.ConnConfig.DialFunc = dialer().DialContext
 	params := config.ConnConfig.RuntimeParams
 	for name, value := range map[string]string{
 		"application_name": "jobd",

@@ -2,7 +2,8 @@
 //
 // Several stores, of one process or of many, write to one database at the same time. What a method has returned without an
 // error is committed: whether it is on the server's disk is the server's synchronous_commit. While the server is away, or takes
-// no changes, every method is CodeUnavailable; the connections come back by themselves.
+// no changes, every method is CodeUnavailable; the connections come back by themselves. So it is where the server hangs: no
+// method waits for it longer than Options.Patience.
 package postgres
 
 import (
@@ -30,6 +31,9 @@ type Options struct {
 	Now gaea.Clock
 	// SlowWrite is from when on a write is logged as slow; 2 s where it is 0.
 	SlowWrite time.Duration
+	// Patience is how long a read or a write may take, and what deletes ten times as long, which waits for all others; 30 s
+	// where it is 0.
+	Patience time.Duration
 }
 
 // Store is an archive in a PostgreSQL database.
@@ -40,6 +44,7 @@ type Store struct {
 	logger *slog.Logger
 	now    gaea.Clock
 	slow   time.Duration
+	wait   time.Duration // see Options.Patience
 	locks  locks
 	names  *names
 	// A run is changed by one caller at a time, so that what is remembered of it is what was written last.
@@ -56,7 +61,7 @@ var _ archive.Store = (*Store)(nil)
 // CodeUnavailable where the server does not answer or does not let jobd in, where the tables cannot be made or are a newer
 // jobd's, and where the sealer is another.
 func Open(ctx context.Context, address string, sealer archive.Sealer, opts Options) (*Store, error) {
-	s := &Store{logger: opts.Logger, now: opts.Now, slow: opts.SlowWrite, names: newNames()}
+	s := &Store{logger: opts.Logger, now: opts.Now, slow: opts.SlowWrite, wait: opts.Patience, names: newNames()}
 	if s.logger == nil {
 		s.logger = slog.New(slog.DiscardHandler)
 	}
@@ -65,6 +70,9 @@ func Open(ctx context.Context, address string, sealer archive.Sealer, opts Optio
 	}
 	if s.slow == 0 {
 		s.slow = 2 * time.Second
+	}
+	if s.wait == 0 {
+		s.wait = defaultPatience
 	}
 	for i := range s.runTurns {
 		s.runTurns[i] = make(chan struct{}, 1)
@@ -88,14 +96,16 @@ func Open(ctx context.Context, address string, sealer archive.Sealer, opts Optio
 
 // prepare makes the tables, and sees that the key is theirs.
 func (s *Store) prepare(ctx context.Context, sealer archive.Sealer) error {
-	conn, err := s.pool.Acquire(ctx)
+	asking, cancel := s.patient(ctx, s.wait)
+	defer cancel()
+	conn, err := s.pool.Acquire(asking)
 	if err != nil {
-		return err
+		return s.hanging(asking, err)
 	}
 	defer conn.Release()
 	var schema *string
-	if err := conn.QueryRow(ctx, `SELECT current_schema()`).Scan(&schema); err != nil {
-		return err
+	if err := conn.QueryRow(asking, `SELECT current_schema()`).Scan(&schema); err != nil {
+		return s.hanging(asking, err)
 	}
 	if schema == nil {
 		return gaea.Errorf(gaea.CodeUnavailable, "the database %s has no schema that jobd's tables can go to; make the one that search_path names: CREATE SCHEMA", s.place)
@@ -172,21 +182,29 @@ func (s *Store) Stats(ctx context.Context) (archive.Stats, error) {
 
 // read calls f with one snapshot of the archive. Errors come back as [gaea.Error].
 func (s *Store) read(ctx context.Context, f func(q tables.Query) error) error {
+	ctx, cancel := s.patient(ctx, s.wait)
+	defer cancel()
 	conn, snapshot, err := s.begin(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
 	if err != nil {
-		return s.told(err)
+		return s.told(s.hanging(ctx, err))
 	}
 	defer conn.Release()
 	err = f(view{ctx, snapshot})
 	rollBack(ctx, snapshot) // nothing was written
-	return s.told(err)
+	return s.told(s.hanging(ctx, err))
 }
 
 // write calls f in a transaction that is committed where f returns nil, alone or beside others. The days have partitions
 // then, where they may. Errors come back as [gaea.Error].
 func (s *Store) write(ctx context.Context, alone bool, f func(*tx) error, days ...int64) error {
 	began := time.Now()
-	err := s.told(s.transact(ctx, alone, f, days))
+	limit := s.wait
+	if alone {
+		limit *= 10
+	}
+	ctx, cancel := s.patient(ctx, limit)
+	defer cancel()
+	err := s.told(s.hanging(ctx, s.transact(ctx, alone, f, days)))
 	if took := time.Since(began); took > s.slow {
 		s.logger.WarnContext(ctx, "a write to the database took long, with the wait for its turn", "database", s.place, "took", took, "error", err)
 	}

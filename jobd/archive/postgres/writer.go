@@ -76,6 +76,7 @@ func (s *Store) once(ctx context.Context, alone bool, f func(*tx) error, days []
 	t := &tx{view: view{ctx, begun}, s: s, knows: s.names.knowledge(), alone: alone}
 	// Sent together; the count is read after the lock is had.
 	b := &pgx.Batch{}
+	b.Queue(`SELECT set_config('statement_timeout', $1, true)`, s.serverPatience(ctx))
 	b.Queue(lock, s.locks.pruning)
 	b.Queue(`SELECT steps, drops, pg_postmaster_start_time() FROM pruned`).QueryRow(func(row pgx.Row) error {
 		return row.Scan(&t.epoch.steps, &t.epoch.drops, &t.epoch.server)
