@@ -38,6 +38,9 @@ func EventMinion(ev *gaea.Event) string {
 	return ""
 }
 
+// pageBytes is how large the data of a page of events may grow before the page ends early. One event is always in it.
+const pageBytes = 16 << 20
+
 // Events implements [archive.Store].
 func (s *Store) Events(ctx context.Context, f gaea.EventFilter, p gaea.PageRequest) (gaea.Page[gaea.Event], error) {
 	after, limit, err := archive.ParsePage(p, "events", 2, 0)
@@ -48,8 +51,12 @@ func (s *Store) Events(ctx context.Context, f gaea.EventFilter, p gaea.PageReque
 	c.ofMaster("e.master_id", f.Master)
 	c.prefixed("e.tag", f.Tag)
 	c.between("e.stamp", f.Since, f.Until)
+	if f.Suspect {
+		c.add("e.suspect IS NOT NULL")
+	}
 	c.after(after, "e.stamp", "e.id")
 	page := pager[gaea.Event]{list: "events", limit: limit}
+	size := 0
 	err = s.db.Read(ctx, func(q Query) error {
 		if f.Minion != "" {
 			ids, err := minionIDs(q, f.Master, f.Minion)
@@ -61,8 +68,16 @@ func (s *Store) Events(ctx context.Context, f gaea.EventFilter, p gaea.PageReque
 		return q.Each(eventsQuery(&c), func(row Scanner) error {
 			var ev gaea.Event
 			var stamp, id int64
-			err := row.Scan(&ev.Tag, &stamp, (*RawText)(&ev.Data), &id)
+			var truncated RawText
+			err := row.Scan(&ev.Tag, &stamp, (*RawText)(&ev.Data), &truncated, &ev.Suspect, &id)
+			if err == nil {
+				ev.Truncated, err = truncation(truncated)
+			}
 			ev.Stamp = TimeOf(stamp)
+			if size += len(ev.Data); size > pageBytes && len(page.items) > 0 {
+				page.more = true
+				return err
+			}
 			page.add(ev, archive.Cursor{Numbers: []int64{stamp, id}})
 			return err
 		}, append(c.args, limit+1)...)
@@ -71,5 +86,5 @@ func (s *Store) Events(ctx context.Context, f gaea.EventFilter, p gaea.PageReque
 }
 
 func eventsQuery(c *conditions) string {
-	return `SELECT e.tag, e.stamp, coalesce(e.data, ''), e.id FROM events e` + c.where() + ` ORDER BY e.stamp DESC, e.id DESC LIMIT ?`
+	return `SELECT e.tag, e.stamp, coalesce(e.data, ''), coalesce(e.truncated, ''), coalesce(e.suspect, ''), e.id FROM events e` + c.where() + ` ORDER BY e.stamp DESC, e.id DESC LIMIT ?`
 }
