@@ -200,8 +200,12 @@ func ReturnOutcome(r *gaea.Return) {
 // stateOutcome judges the return of a state function by the part of its body that holds the states; bad says what its return
 // code does.
 func stateOutcome(r *gaea.Return, body []byte, bad bool) {
-	r.States = parseStates(body, r.Test)
+	states, more := parseStates(body, r.Test)
+	r.States = states
 	switch {
+	case more:
+		r.States, r.Outcome = nil, gaea.OutcomeFailed
+		r.Message = fmt.Sprintf("The return holds more than %d states, which no state run does; they are kept and not taken apart.", maxStates)
 	case len(r.States) > 0 || (kind(body) == '{' && isEmpty(body)):
 		sumUp(r, bad)
 	case r.Function == "state.low" && kind(body) == '{':
@@ -219,10 +223,14 @@ func stateOutcome(r *gaea.Return, body []byte, bad bool) {
 func sumUp(r *gaea.Return, bad bool) {
 	var failed []string
 	var would, changed bool
+	size := 0 // of what is said of those that failed
 	for i := range r.States {
 		switch s := &r.States[i]; s.Outcome {
 		case gaea.OutcomeFailed:
-			failed = append(failed, fmt.Sprintf("%s.%s %s: %s", s.Module, s.Function, s.ID, firstLine(s.Comment)))
+			if size <= maxMessage {
+				failed = append(failed, fmt.Sprintf("%s.%s %s: %s", s.Module, s.Function, s.ID, firstLine(s.Comment)))
+				size += len(failed[len(failed)-1])
+			}
 		case gaea.OutcomeWouldChange:
 			would = true
 			r.Test = r.Test || s.Result == nil
@@ -268,7 +276,7 @@ func messageOf(body []byte) string {
 	case len(body) == 0:
 		return "Salt returned nothing"
 	default:
-		return cutMessage("Salt returned " + string(body))
+		return cutMessage("Salt returned " + string(body[:min(len(body), maxMessage)]))
 	}
 }
 
@@ -280,14 +288,19 @@ func wordsOf(body []byte) string {
 		return text(body)
 	case '[':
 		var lines []string
+		size := 0
 		for item := range elements(body) {
-			lines = append(lines, strings.TrimSpace(text(item)))
+			line := strings.TrimSpace(text(item))
+			lines = append(lines, line)
+			if size += len(line) + 1; size > maxMessage {
+				break
+			}
 		}
 		return strings.Join(lines, "\n")
 	case '{':
-		found := map[string]string{}
+		found := map[string]string{"stderr": "", "stdout": "", "return": "", "comment": ""}
 		for key, val := range members(body) {
-			if kind(val) == '"' {
+			if _, wanted := found[string(key)]; wanted && kind(val) == '"' {
 				found[string(key)] = text(val)
 			}
 		}

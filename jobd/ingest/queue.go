@@ -53,18 +53,23 @@ const eventOverhead = 128
 
 func sizeOf(e *gaea.Event) int { return len(e.Tag) + len(e.Data) + eventOverhead }
 
-// take removes up to most events, in order, or nothing where the queue is empty.
-func (q *queue) take(most int) []gaea.Event {
+// take removes up to most events that have up to bytes together, in order, but at least one; nothing where the queue is empty.
+func (q *queue) take(most, bytes int) []gaea.Event {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	n := min(most, len(q.events))
+	n, size := 0, 0
+	for n < min(most, len(q.events)) {
+		one := sizeOf(&q.events[n])
+		if n > 0 && size+one > bytes {
+			break
+		}
+		n, size = n+1, size+one
+	}
 	if n == 0 {
 		return nil
 	}
 	taken := append([]gaea.Event(nil), q.events[:n]...)
-	for i := range taken {
-		q.bytes -= sizeOf(&taken[i])
-	}
+	q.bytes -= size
 	if n == len(q.events) {
 		q.events = nil
 	} else {

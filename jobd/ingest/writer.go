@@ -40,7 +40,7 @@ func (i *Ingester) write(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-i.drain:
-			for events := i.queue.take(i.o.BatchEvents); events != nil; events = i.queue.take(i.o.BatchEvents) {
+			for events := i.queue.take(i.o.BatchEvents, i.o.BatchBytes); events != nil; events = i.queue.take(i.o.BatchEvents, i.o.BatchBytes) {
 				if !i.store(ctx, i.decode(events)) {
 					i.queue.restore(events)
 					return
@@ -52,7 +52,7 @@ func (i *Ingester) write(ctx context.Context) {
 		if busy {
 			i.linger(ctx, last.Add(i.o.Linger))
 		}
-		events := i.queue.take(i.o.BatchEvents)
+		events := i.queue.take(i.o.BatchEvents, i.o.BatchBytes)
 		if events == nil {
 			busy = false
 			continue
@@ -75,8 +75,8 @@ func (i *Ingester) storeAhead(ctx context.Context, events []gaea.Event) (last in
 		go func() { ended <- i.store(ctx, r) }()
 		var next []gaea.Event
 		var ahead *records
-		if n, _ := i.queue.depth(); n >= i.o.BatchEvents {
-			next = i.queue.take(i.o.BatchEvents)
+		if i.wholeBatch() {
+			next = i.queue.take(i.o.BatchEvents, i.o.BatchBytes)
 			ahead = i.decode(next)
 		}
 		if !<-ended {
@@ -92,11 +92,17 @@ func (i *Ingester) storeAhead(ctx context.Context, events []gaea.Event) (last in
 	}
 }
 
+// wholeBatch says whether enough waits for a transaction.
+func (i *Ingester) wholeBatch() bool {
+	n, bytes := i.queue.depth()
+	return n >= i.o.BatchEvents || bytes >= i.o.BatchBytes
+}
+
 // busyBatch is the size of a batch from which on the next one is given time to fill.
 const busyBatch = 4
 
 func (i *Ingester) linger(ctx context.Context, until time.Time) {
-	if n, _ := i.queue.depth(); n >= i.o.BatchEvents {
+	if i.wholeBatch() {
 		return
 	}
 	wait := until.Sub(i.o.Now())
@@ -117,6 +123,9 @@ func (i *Ingester) decode(events []gaea.Event) *records {
 	for _, e := range events {
 		d := saltclient.Decode(e)
 		kind := kindIgnored
+		if e.Truncated != nil {
+			i.metrics.truncated.Inc()
+		}
 		switch {
 		case d.Job != nil:
 			kind = kindJob
@@ -136,12 +145,25 @@ func (i *Ingester) decode(events []gaea.Event) *records {
 			}
 		case d.Other:
 			kind = kindEvent
+			if d.Suspect != "" {
+				i.suspect(&e, d.Suspect)
+			}
 			redact.Event(&e)
 			r.events = append(r.events, e)
 		}
 		i.metrics.events.WithLabelValues(kind).Inc()
 	}
 	return r
+}
+
+// suspect notes that an event is not what its tag says.
+func (i *Ingester) suspect(e *gaea.Event, why string) {
+	e.Suspect = why
+	i.metrics.suspect.Inc()
+	if ok, others := i.suspicion.pass(i.o.Now()); ok {
+		i.o.Logger.Warn("a minion made up an event, or another program that writes to the master's bus; it is stored as an event and counts as nothing else",
+			"tag", e.Tag, "why", why, "others_since_last_log", others)
+	}
 }
 
 func (i *Ingester) addJob(r *records, job gaea.Job, source gaea.Source) {
@@ -159,6 +181,9 @@ func (i *Ingester) addJob(r *records, job gaea.Job, source gaea.Source) {
 func (i *Ingester) addReturn(r *records, ret gaea.Return, source gaea.Source) {
 	ret.Master, ret.Source = i.o.Master, source
 	key, test := i.o.Fingerprint(ret.Function, ret.Args)
+	if ret.Truncated != nil && ret.Truncated.Dropped > 0 {
+		key = "" // with states left out it is evidence of nothing
+	}
 	ret.StateKey, ret.Test = key, ret.Test || test
 	for _, child := range saltclient.Children(&ret) {
 		r.jobs = append(r.jobs, gaea.Job{Master: i.o.Master, JID: child, Parent: ret.JID, Started: ret.Stamp, Source: source})

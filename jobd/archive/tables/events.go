@@ -22,12 +22,11 @@ func EventDigest(ev *gaea.Event) []byte {
 // EventMinion is the minion that sent an event, or that its tag names: salt/minion/ID/start, salt/beacon/ID/NAME/….
 func EventMinion(ev *gaea.Event) string {
 	var data struct {
-		ID any `json:"id"`
+		ID json.RawMessage `json:"id"`
 	}
-	if json.Unmarshal(ev.Data, &data) == nil {
-		if id, ok := data.ID.(string); ok && id != "" {
-			return id
-		}
+	var id string
+	if json.Unmarshal(ev.Data, &data) == nil && json.Unmarshal(data.ID, &id) == nil && id != "" {
+		return id
 	}
 	for _, prefix := range []string{"salt/minion/", "salt/beacon/"} {
 		if rest, ok := strings.CutPrefix(ev.Tag, prefix); ok {
