@@ -10,8 +10,8 @@ import (
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
 )
 
-// Hub hands out returns after they were stored. It implements [gaea.Feed]; a subscriber that is too slow is told that it
-// missed something and never holds up the others.
+// Hub hands out returns after they were stored. It implements [gaea.Feed]; a subscriber that is too slow, or has more than 32 MiB
+// waiting, is told that it missed something and never holds up the others.
 type Hub struct {
 	mu     sync.Mutex
 	subs   map[string]map[*subscription]struct{}
@@ -24,12 +24,44 @@ func NewHub() *Hub { return &Hub{subs: map[string]map[*subscription]struct{}{}} 
 // subscriptionBuffer is how many returns a subscriber may be behind.
 const subscriptionBuffer = 1024
 
+// subscriptionBytes is how many bytes of bodies those may have, but for one that is larger.
+const subscriptionBytes = 32 << 20
+
 type subscription struct {
 	hub     *Hub
 	jid     string
 	returns chan gaea.Return
 	lost    chan struct{}
 	once    sync.Once
+
+	sizes []int // of the returns in the channel, oldest first, and of some that were taken out of it since
+	bytes int   // their sum
+}
+
+// room says whether a return of so many bytes fits in beside what nobody has taken yet, and counts it.
+func (s *subscription) room(size int) bool {
+	if gone := len(s.sizes) - len(s.returns); gone > 0 {
+		for _, n := range s.sizes[:gone] {
+			s.bytes -= n
+		}
+		s.sizes = append(s.sizes[:0], s.sizes[gone:]...)
+	}
+	if len(s.sizes) == cap(s.returns) || (len(s.sizes) > 0 && s.bytes+size > subscriptionBytes) {
+		return false
+	}
+	s.sizes, s.bytes = append(s.sizes, size), s.bytes+size
+	return true
+}
+
+func (s *subscription) send(r *gaea.Return) {
+	if s.room(len(r.Body)) {
+		s.returns <- *r // there is room, and nobody else sends
+		return
+	}
+	select {
+	case s.lost <- struct{}{}:
+	default:
+	}
 }
 
 // Follow implements [gaea.Feed].
@@ -57,14 +89,7 @@ func (h *Hub) Send(returns []gaea.Return) {
 	}
 	for i := range returns {
 		for s := range h.subs[returns[i].JID] {
-			select {
-			case s.returns <- returns[i]:
-			default:
-				select {
-				case s.lost <- struct{}{}:
-				default:
-				}
-			}
+			s.send(&returns[i])
 		}
 	}
 }

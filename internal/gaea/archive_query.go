@@ -26,6 +26,8 @@ type EventFilter struct {
 	Minion string
 	Since  time.Time
 	Until  time.Time
+	// Suspect chooses those that are not what their tags say (see Event.Suspect).
+	Suspect bool
 }
 
 // JobDetail is one job with how it stands for each minion. Stores leave Ledger out: the API adds it.

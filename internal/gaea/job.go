@@ -15,6 +15,18 @@ type Event struct {
 	Tag    string          `json:"tag"`                                                     // for example salt/job/JID/ret/MINION
 	Stamp  time.Time       `json:"stamp"`                                                   // the master's _stamp, UTC; the time of reading where there is none
 	Data   json.RawMessage `json:"data"`                                                    // the body as a JSON object; always valid JSON and valid UTF-8
+	// Truncated says that Data is not all of it; nil for nearly every event.
+	Truncated *Truncation `json:"truncated,omitempty" doc:"set where the event was larger than max_return_size, or nested too deep, and not all of its data is kept"`
+	// Suspect says why the event is not what its tag says.
+	Suspect string `json:"suspect,omitempty" doc:"why the event is not what its tag says: a minion made it up, for example to pass for the return of another"`
+}
+
+// Truncation tells what a return or an event was of which only a part is kept, because it was larger than max_return_size or nested
+// too deep.
+type Truncation struct {
+	Size    int64  `json:"size" doc:"bytes of the whole as Salt packed it (msgpack)"`
+	SHA256  string `json:"sha256" doc:"digest of those bytes, in hex: of a return the value of return, as in return.p of the master's job cache"`
+	Dropped int    `json:"dropped,omitempty" doc:"how many states, or other members of the return, are not kept at all; of the others long texts may be cut"`
 }
 
 // Source says how a job or a return came to Gaea.
@@ -83,15 +95,17 @@ type Return struct {
 	Success  *bool           `json:"success,omitempty" doc:"absent where Salt sent none"`
 	Message  string          `json:"message,omitempty" doc:"for people: Salt's words where the function could not run or failed, one line a problem"`
 	Body     json.RawMessage `json:"body,omitempty" doc:"what the function returned"`
-	States   []StateResult   `json:"states,omitempty" doc:"the states of a state run, in the order they ran"`
-	Metadata json.RawMessage `json:"metadata,omitempty"`
-	RunID    string          `json:"run_id,omitempty"`
-	Origin   Origin          `json:"-"`              // of its job, where the return tells; only on the way into the archive, where its job has it
-	Schedule string          `json:"-"`              // see Job.Schedule; as Origin
-	StateKey string          `json:"-"`              // keyed digest of SLS list, pillar and environment; empty unless a state run that can be evidence
-	Test     bool            `json:"test,omitempty"` // a state run in test mode
-	Stamp    time.Time       `json:"stamp" doc:"when the master received it"`
-	Source   Source          `json:"source"`
+	// Truncated says that Body and States are not all of it; nil for nearly every return.
+	Truncated *Truncation     `json:"truncated,omitempty" doc:"set where the return was larger than max_return_size, or nested too deep, and only a part of its body is kept; the whole is in the master's job cache, while that lasts"`
+	States    []StateResult   `json:"states,omitempty" doc:"the states of a state run, in the order they ran"`
+	Metadata  json.RawMessage `json:"metadata,omitempty"`
+	RunID     string          `json:"run_id,omitempty"`
+	Origin    Origin          `json:"-"`              // of its job, where the return tells; only on the way into the archive, where its job has it
+	Schedule  string          `json:"-"`              // see Job.Schedule; as Origin
+	StateKey  string          `json:"-"`              // keyed digest of SLS list, pillar and environment; empty unless a state run that can be evidence
+	Test      bool            `json:"test,omitempty"` // a state run in test mode
+	Stamp     time.Time       `json:"stamp" doc:"when the master received it"`
+	Source    Source          `json:"source"`
 }
 
 // Busy says whether the minion refused because another state run holds its lock: ask again, it is neither drift nor failure.

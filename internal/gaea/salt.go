@@ -64,9 +64,10 @@ type JobCache interface {
 
 // BusMessage is one thing that a [Bus] tells: an event, that the link is up, or that it is gone.
 type BusMessage struct {
-	Event     *Event // an event; nil for the other two
-	Connected bool   // the link is up, first or again; what was sent before this moment may have been missed
-	Err       error  // the link is gone, and why
+	Event      *Event // an event; nil for the others
+	Connected  bool   // the link is up, first or again; what was sent before this moment may have been missed
+	PassedOver bool   // a message could not be read, and the job cache may know what it told
+	Err        error  // the link is gone, and why
 }
 
 // Bus is a master's event stream.

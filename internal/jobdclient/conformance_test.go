@@ -253,6 +253,9 @@ func archiveConforms(t *testing.T, j *jobd, c *jobdclient.Client) {
 	if page := must[gaea.Page[gaea.Event]](t)(c.Events(ctx, gaea.EventFilter{Tag: "my/*"}, gaea.PageRequest{})); len(page.Items) != 1 || string(page.Items[0].Data) != `{"a":1}` {
 		t.Errorf("events %+v", page)
 	}
+	if page := must[gaea.Page[gaea.Event]](t)(c.Events(ctx, gaea.EventFilter{Suspect: true}, gaea.PageRequest{})); len(page.Items) != 0 {
+		t.Errorf("suspect events %+v", page)
+	}
 	n := 0
 	if err := c.FollowJob(ctx, jid, func(gaea.Return) error { n++; return nil }); err != nil || n != 2 {
 		t.Errorf("followed %d returns: %v", n, err)

@@ -51,6 +51,9 @@ func (c *Client) Returns(ctx context.Context, f gaea.JobFilter, p gaea.PageReque
 // Events lists archived events that are neither jobs nor returns, newest first.
 func (c *Client) Events(ctx context.Context, f gaea.EventFilter, p gaea.PageRequest) (gaea.Page[gaea.Event], error) {
 	q := newQuery().text("master", f.Master).text("tag", f.Tag).text("minion", f.Minion).time("since", f.Since).time("until", f.Until)
+	if f.Suspect {
+		q = q.text("suspect", "true")
+	}
 	return page[gaea.Event](ctx, c, "/v1/events", q, p)
 }
 

@@ -72,7 +72,11 @@ func withoutReturn(raw json.RawMessage) json.RawMessage {
 		return raw
 	}
 	m["return"] = mark
-	return marshal(m)
+	b, err := json.Marshal(m)
+	if err != nil {
+		return mark
+	}
+	return b
 }
 
 // Call is what may be shown and stored of a function's arguments: Salt's argument list, the keyword arguments as its last
@@ -126,46 +130,15 @@ func named(raw []byte) bool {
 	}
 }
 
+// rewrite copies JSON with marks in the place of secrets. It keeps one byte for each map and list that is open, and builds nothing:
+// what a minion returns may hold millions of values.
 func rewrite(raw json.RawMessage, args bool) json.RawMessage {
-	dec := json.NewDecoder(bytes.NewReader(raw))
-	dec.UseNumber()
-	var v any
-	if err := dec.Decode(&v); err != nil { // not JSON: it cannot be searched, so nothing of it is kept
+	if !json.Valid(raw) { // it cannot be searched, so nothing of it is kept
 		return mark
 	}
-	return marshal(walk(v, args))
-}
-
-func marshal(v any) json.RawMessage {
-	var out bytes.Buffer
-	enc := json.NewEncoder(&out)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
-		return mark
-	}
-	return bytes.TrimSuffix(out.Bytes(), []byte("\n"))
-}
-
-func walk(v any, args bool) any {
-	switch v := v.(type) {
-	case map[string]any:
-		for k, item := range v {
-			if Secret(k) || (args && isPillar(k)) {
-				v[k] = Mark
-			} else {
-				v[k] = walk(item, args)
-			}
-		}
-	case []any:
-		for i, item := range v {
-			v[i] = walk(item, args)
-		}
-	case string:
-		if k, _, ok := strings.Cut(v, "="); args && ok && (Secret(k) || isPillar(k)) {
-			return k + "=" + Mark
-		}
-	}
-	return v
+	w := rewriter{in: raw, out: make([]byte, 0, len(raw)+len(mark)), args: args}
+	w.run()
+	return w.out
 }
 
 func isPillar(key string) bool {

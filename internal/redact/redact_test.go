@@ -2,6 +2,7 @@ package redact_test
 
 import (
 	"encoding/json"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -31,7 +32,11 @@ func TestArgumentsLoseThePillarAndNamedSecretsAndKeepTheRest(t *testing.T) {
 		{"a keyword argument", `["bob",{"__kwarg__":true,"password":"s3cret"}]`, `["bob",{"__kwarg__":true,"password":"[redacted]"}]`},
 		{"the command line's form", `["password=s3cret","pillar={a: s3cret}","test=True"]`,
 			`["password=[redacted]","pillar=[redacted]","test=True"]`},
-		{"nested", `[{"db":[{"token":"s3cret","n":12345678901234567890}]}]`, `[{"db":[{"n":12345678901234567890,"token":"[redacted]"}]}]`},
+		{"nested", `[{"db":[{"token":"s3cret","n":12345678901234567890}]}]`, `[{"db":[{"token":"[redacted]","n":12345678901234567890}]}]`},
+		{"whatever the secret is", `[{"password":{"a":["}",1]} , "token": -1.5e3,"api_key" :null}, {"secret":[]}]`,
+			`[{"password":"[redacted]" , "token": "[redacted]","api_key" :"[redacted]"}, {"secret":"[redacted]"}]`},
+		{"a key twice", `[{"password":"s3cret","password":"s3cret"}]`, `[{"password":"[redacted]","password":"[redacted]"}]`},
+		{"a text with a quote", `["password=\"s3cret\"", "a\\", {"b":"\\\"password=x"}]`, `["password=[redacted]", "a\\", {"b":"\\\"password=x"}]`},
 		{"nothing to hide stays to the byte", `[ "a" ,  {"b": 1.0}]`, `[ "a" ,  {"b": 1.0}]`},
 	} {
 		if got := string(redact.Args(json.RawMessage(c.in))); got != c.want {
@@ -148,13 +153,27 @@ func TestACallIsShownAsSaltWritesIt(t *testing.T) {
 	}
 }
 
+func TestMillionsOfValuesBesideASecretTakeNoMoreThanTheirText(t *testing.T) {
+	raw := json.RawMessage(`{"a":[` + strings.Repeat("0,", 4<<20) + `0],"b":` + strings.Repeat("[", 9000) + strings.Repeat("]", 9000) + `,"password":"s3cret"}`)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	out := redact.JSON(raw)
+	runtime.ReadMemStats(&after)
+	if strings.Contains(string(out), "s3cret") || len(out) < len(raw) {
+		t.Error("the secret is still there, or more is gone")
+	}
+	if taken := after.TotalAlloc - before.TotalAlloc; taken > uint64(2*len(raw)) {
+		t.Errorf("%d bytes were allocated for a text of %d", taken, len(raw))
+	}
+}
+
 func FuzzJSONKeepsValidJSONValid(f *testing.F) {
 	f.Add([]byte(`{"password":"x","a":[1,{"token":null}]}`))
 	f.Add([]byte(`{"a":"\"password\":"}`))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		out := redact.JSON(in)
-		if json.Valid(in) && len(in) > 0 && !json.Valid(out) {
-			t.Errorf("%s became %s", in, out)
+		if json.Valid(in) && len(in) > 0 && (!json.Valid(out) || !json.Valid(redact.Args(in))) {
+			t.Errorf("%s became %s, and %s", in, out, redact.Args(in))
 		}
 	})
 }

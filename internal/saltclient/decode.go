@@ -25,6 +25,8 @@ type Decoded struct {
 	Return *gaea.Return
 	// Other says that the event is worth keeping as it is: a beacon, a start, presence, a key, a step of a runner, a custom one.
 	Other bool
+	// Suspect says why the event is not what its tag says: a minion made it up. It is Other then.
+	Suspect string
 
 	// Trimmed says that VALUE_TRIMMED stands in the place of at least one value, because the event was larger than
 	// max_event_size (1 MiB by default). Where the master put it there, its job cache on disk has the whole return; where the
@@ -59,7 +61,7 @@ func Decode(ev gaea.Event) Decoded {
 	if d.Job != nil || d.Publication != nil || d.Return != nil {
 		return d
 	}
-	d.Other = !redundant(ev, parts, n)
+	d.Other = d.Suspect != "" || !redundant(ev, parts, n)
 	if d.Other {
 		d.Minion = eventMinion(ev, parts, n)
 	}
@@ -71,12 +73,14 @@ func Decode(ev gaea.Event) Decoded {
 func decodeSalt(ev gaea.Event, parts [5]string, n int, d *Decoded) {
 	jid, what := parts[2], parts[3]
 	switch subject := parts[1]; {
+	case n == 4 && (subject == "job" || subject == "batch" || subject == "run") && isOwnEvent(ev.Data):
+		d.Suspect = "it has a tag of the master's own, and is an event that a minion made up"
 	case subject == "job" && n == 4 && what == "new":
 		d.Job = decodeJob(ev, jid)
 	case subject == "job" && n == 4 && what == "publish":
 		d.Publication = decodeJob(ev, jid)
 	case subject == "job" && n == 5 && what == "ret" && parts[4] != "" && jid != noCache:
-		if d.Return = decodeReturn(ev, jid, parts[4]); d.Return != nil {
+		if d.Return, d.Suspect = decodeReturn(ev, jid, parts[4]); d.Return != nil {
 			d.Minion = d.Return.Minion
 		}
 	case subject == "batch" && n == 4:

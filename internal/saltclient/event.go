@@ -16,7 +16,17 @@ const MaxTag = 1024
 // EventParser reads the bodies of bus messages. It keeps a buffer between them, so one goroutine uses it at a time.
 type EventParser struct {
 	Limits Limits
-	buf    []byte
+	// MaxReturn is how many bytes a return, or another event that a minion may send, may have, as msgpack or as JSON, before only
+	// its beginning is kept; 0 means [DefaultMaxReturn].
+	MaxReturn int
+	buf       []byte
+}
+
+func (p *EventParser) maxReturn() int {
+	if p.MaxReturn <= 0 {
+		return DefaultMaxReturn
+	}
+	return p.MaxReturn
 }
 
 // keepBuffer is how large a buffer may have grown and still be kept for the next message.
@@ -29,8 +39,8 @@ func Tag(body []byte) []byte {
 }
 
 // Parse reads one body: a tag, two line feeds and a msgpack map (salt.utils.event). The event holds nothing of body. Its
-// stamp is the map's _stamp, or now where there is none that can be read. The error is a gaea.Error with CodeSalt or, over a
-// bound, CodeTooLarge.
+// stamp is the map's _stamp, or now where there is none that can be read. An event that is too large or too deep is cut where
+// that may be done (see [Cuttable] and [EventParser.Cut]). The error is a gaea.Error with CodeSalt or, over a bound, CodeTooLarge.
 func (p *EventParser) Parse(body []byte, now time.Time) (gaea.Event, error) {
 	tag, msg, found := bytes.Cut(body, []byte("\n\n"))
 	if !found || len(tag) == 0 {
@@ -42,7 +52,12 @@ func (p *EventParser) Parse(body []byte, now time.Time) (gaea.Event, error) {
 	if msgp.NextType(msg) != msgp.MapType {
 		return gaea.Event{}, gaea.Errorf(gaea.CodeSalt, "an event from Salt has no map for its data")
 	}
-	stamp, err := p.data(msg)
+	cuttable := Cuttable(tag)
+	stamp, err := p.data(msg, cuttable)
+	if cuttable && gaea.CodeOf(err) == gaea.CodeTooLarge {
+		p.buf = nil
+		return p.Cut(tag, bytes.NewReader(msg), now)
+	}
 	if err != nil {
 		return gaea.Event{}, err
 	}
@@ -57,8 +72,14 @@ func (p *EventParser) Parse(body []byte, now time.Time) (gaea.Event, error) {
 }
 
 // data makes JSON of an event's map in p.buf, and returns its _stamp or the zero time.
-func (p *EventParser) data(msg []byte) (stamp time.Time, err error) {
+func (p *EventParser) data(msg []byte, cuttable bool) (stamp time.Time, err error) {
 	lim := p.Limits.withDefaults()
+	if cuttable {
+		lim.Output = min(lim.Output, p.maxReturn())
+		if len(msg) > lim.Output {
+			return stamp, ErrOutput
+		}
+	}
 	t := transcoder{out: p.buf[:0], depth: lim.Depth, limit: lim.Output}
 	defer func() { p.buf = t.out }()
 	n, rest, err := msgp.ReadMapHeaderBytes(msg)

@@ -12,19 +12,28 @@ import (
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
 )
 
-// decodeReturn reads the data of a return event. Nil where it is none: a minion may send an event of its own with any tag,
-// which the master then wraps.
-func decodeReturn(ev gaea.Event, jid, minion string) *gaea.Return {
-	r := &gaea.Return{JID: jid, Minion: minion, Stamp: ev.Stamp, Source: gaea.SourceBus}
+// decodeReturn reads the data of a return event. Nil where it is none: a minion may send an event of its own with any tag, also
+// one that says that another minion returned. A master makes the tag of what is in the return, so one that says otherwise is
+// forged, and suspect says how.
+func decodeReturn(ev gaea.Event, jid, minion string) (ret *gaea.Return, suspect string) {
+	r := &gaea.Return{JID: jid, Minion: minion, Stamp: ev.Stamp, Source: gaea.SourceBus, Truncated: ev.Truncated}
 	var returned, sent, own bool
 	var meta []byte
 	for key, val := range members(ev.Data) {
 		switch string(key) {
 		case "cmd":
-			if string(val) == `"_minion_event"` {
-				return nil
+			if string(val) == ownEvent {
+				return nil, fmt.Sprintf("it has the tag of a return of %s, and is an event that a minion made up", short(minion))
 			}
 			sent = true
+		case "id":
+			if id := scalar(val); id != minion && id != Trimmed {
+				return nil, fmt.Sprintf("its tag says that %s returned, and its data that %s did", short(minion), short(id))
+			}
+		case "jid":
+			if told := scalar(val); told != jid && told != Trimmed {
+				return nil, fmt.Sprintf("its tag says that job %s returned, and its data that job %s did", short(jid), short(told))
+			}
 		case "tgt":
 			own = true
 		case "schedule":
@@ -44,7 +53,7 @@ func decodeReturn(ev gaea.Event, jid, minion string) *gaea.Return {
 		}
 	}
 	if !returned && r.Function == "" {
-		return nil
+		return nil, ""
 	}
 	switch {
 	case r.Schedule != "":
@@ -57,7 +66,29 @@ func decodeReturn(ev gaea.Event, jid, minion string) *gaea.Return {
 	r.Metadata = metadata(meta)
 	r.RunID = runID(r.Metadata)
 	ReturnOutcome(r)
-	return r
+	return r, ""
+}
+
+// ownEvent is what stands as the command in an event that a minion sends, where the master tells who it was.
+const ownEvent = `"_minion_event"`
+
+// isOwnEvent says whether a minion sent an event, whatever its tag is.
+func isOwnEvent(data []byte) bool {
+	for key, val := range members(data) {
+		if string(key) == "cmd" && string(val) == ownEvent {
+			return true
+		}
+	}
+	return false
+}
+
+// short is a name in a sentence: what hostile minions call themselves may be long.
+func short(name string) string {
+	const most = 80
+	if len(name) > most {
+		name = string(wholeRunes([]byte(name[:most]))) + cutMark
+	}
+	return strconv.Quote(name)
 }
 
 // ParseCachedReturn reads one minion's entry of a job in the master's job cache, {"return", "retcode", "success"}, for the job
@@ -136,7 +167,7 @@ func success(val []byte) *bool {
 // A state run that answers with states is failed where one of them is, else would_change where one says null, or in a test
 // run has changes, else changed or in_sync. One that answers with words or anything else could not run, and so could a
 // function that the minion does not have. Every other function failed where Success is false or Retcode is not 0, and a
-// state run is failed by them too. A return that was cut until even its function is gone, because it was larger than
+// state run is failed by them too. One of which states were left out, because it was too large, is not in sync. A return that was cut until even its function is gone, because it was larger than
 // max_event_size, is no_return: nothing can be told from it.
 func ReturnOutcome(r *gaea.Return) {
 	r.Message, r.States, r.Test = "", nil, false
@@ -160,13 +191,21 @@ func ReturnOutcome(r *gaea.Return) {
 	default:
 		r.Outcome = gaea.OutcomeSucceeded
 	}
+	if r.Truncated != nil && r.Truncated.Dropped > 0 && r.Outcome == gaea.OutcomeInSync {
+		r.Outcome = gaea.OutcomeFailed
+		r.Message = fmt.Sprintf("%d states are not kept, because the return was too large (%d bytes): how they ended is not known", r.Truncated.Dropped, r.Truncated.Size)
+	}
 }
 
 // stateOutcome judges the return of a state function by the part of its body that holds the states; bad says what its return
 // code does.
 func stateOutcome(r *gaea.Return, body []byte, bad bool) {
-	r.States = parseStates(body, r.Test)
+	states, more := parseStates(body, r.Test)
+	r.States = states
 	switch {
+	case more:
+		r.States, r.Outcome = nil, gaea.OutcomeFailed
+		r.Message = fmt.Sprintf("The return holds more than %d states, which no state run does; they are kept and not taken apart.", maxStates)
 	case len(r.States) > 0 || (kind(body) == '{' && isEmpty(body)):
 		sumUp(r, bad)
 	case r.Function == "state.low" && kind(body) == '{':
@@ -184,10 +223,14 @@ func stateOutcome(r *gaea.Return, body []byte, bad bool) {
 func sumUp(r *gaea.Return, bad bool) {
 	var failed []string
 	var would, changed bool
+	size := 0 // of what is said of those that failed
 	for i := range r.States {
 		switch s := &r.States[i]; s.Outcome {
 		case gaea.OutcomeFailed:
-			failed = append(failed, fmt.Sprintf("%s.%s %s: %s", s.Module, s.Function, s.ID, firstLine(s.Comment)))
+			if size <= maxMessage {
+				failed = append(failed, fmt.Sprintf("%s.%s %s: %s", s.Module, s.Function, s.ID, firstLine(s.Comment)))
+				size += len(failed[len(failed)-1])
+			}
 		case gaea.OutcomeWouldChange:
 			would = true
 			r.Test = r.Test || s.Result == nil
@@ -233,7 +276,7 @@ func messageOf(body []byte) string {
 	case len(body) == 0:
 		return "Salt returned nothing"
 	default:
-		return cutMessage("Salt returned " + string(body))
+		return cutMessage("Salt returned " + string(body[:min(len(body), maxMessage)]))
 	}
 }
 
@@ -245,14 +288,19 @@ func wordsOf(body []byte) string {
 		return text(body)
 	case '[':
 		var lines []string
+		size := 0
 		for item := range elements(body) {
-			lines = append(lines, strings.TrimSpace(text(item)))
+			line := strings.TrimSpace(text(item))
+			lines = append(lines, line)
+			if size += len(line) + 1; size > maxMessage {
+				break
+			}
 		}
 		return strings.Join(lines, "\n")
 	case '{':
-		found := map[string]string{}
+		found := map[string]string{"stderr": "", "stdout": "", "return": "", "comment": ""}
 		for key, val := range members(body) {
-			if kind(val) == '"' {
+			if _, wanted := found[string(key)]; wanted && kind(val) == '"' {
 				found[string(key)] = text(val)
 			}
 		}

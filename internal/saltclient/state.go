@@ -43,10 +43,12 @@ const (
 	enoughStates = 256
 )
 
+// maxStates is how many states a return may hold: a large highstate has 3,000, and a hostile return room for a million.
+const maxStates = 50_000
+
 // parseStates reads the states of a state run's return in the order they ran; none where body holds none. test says that the
-// run was told to be a test, so that changes are what would change.
-func parseStates(body []byte, test bool) []gaea.StateResult {
-	var states []gaea.StateResult
+// run was told to be a test, so that changes are what would change. more says that there are more than maxStates.
+func parseStates(body []byte, test bool) (states []gaea.StateResult, more bool) {
 	for key, val := range members(body) {
 		if !bytes.Contains(key, []byte(stateSeparator)) {
 			continue
@@ -55,6 +57,9 @@ func parseStates(body []byte, test bool) []gaea.StateResult {
 		module, id, own, function := ParseStateKey(name)
 		if function == "" {
 			continue
+		}
+		if len(states) == maxStates {
+			return nil, true
 		}
 		if states == nil {
 			states = make([]gaea.StateResult, 0, min(1+len(body)/usualState, enoughStates))
@@ -65,7 +70,7 @@ func parseStates(body []byte, test bool) []gaea.StateResult {
 	if !slices.IsSortedFunc(states, byRunNum) {
 		slices.SortStableFunc(states, byRunNum)
 	}
-	return states
+	return states, false
 }
 
 func byRunNum(a, b gaea.StateResult) int { return cmp.Compare(a.RunNum, b.RunNum) }

@@ -59,11 +59,12 @@ type jobReturnInput struct {
 
 type eventsInput struct {
 	PageInput
-	Master string    `query:"master" maxLength:"255" doc:"the master's name in the archive"`
-	Tag    string    `query:"tag" maxLength:"1024" doc:"a tag, or a prefix that ends in *, for example salt/beacon/*"`
-	Minion string    `query:"minion" maxLength:"255"`
-	Since  time.Time `query:"since" doc:"at or after"`
-	Until  time.Time `query:"until" doc:"and before"`
+	Master  string    `query:"master" maxLength:"255" doc:"the master's name in the archive"`
+	Tag     string    `query:"tag" maxLength:"1024" doc:"a tag, or a prefix that ends in *, for example salt/beacon/*"`
+	Minion  string    `query:"minion" maxLength:"255"`
+	Suspect bool      `query:"suspect" doc:"only those that are not what their tags say, for example a return in the name of another minion"`
+	Since   time.Time `query:"since" doc:"at or after"`
+	Until   time.Time `query:"until" doc:"and before"`
 }
 
 func (a *API) jobs() {
@@ -111,7 +112,7 @@ func (a *API) jobs() {
 		id: "list-events", method: http.MethodGet, path: "/v1/events", tag: tag, action: gaea.ActionRead,
 		summary: "List events that are neither jobs nor returns, newest first",
 	}, func(ctx context.Context, in *eventsInput) (*answer[gaea.Page[gaea.Event]], error) {
-		f := gaea.EventFilter{Master: in.Master, Tag: in.Tag, Minion: in.Minion, Since: in.Since, Until: in.Until}
+		f := gaea.EventFilter{Master: in.Master, Tag: in.Tag, Minion: in.Minion, Suspect: in.Suspect, Since: in.Since, Until: in.Until}
 		return paged(a.deps.Archive.Events(ctx, f, in.request()))
 	})
 }

@@ -73,7 +73,7 @@ func New(ctx context.Context, o Options) (*App, error) {
 	if a.database, err = databaseAddress(o.Database); err != nil {
 		return nil, err
 	}
-	salt, err := native.New(native.Options{ConfigDir: o.SaltConfigDir, User: o.SaltUser, MaxFrame: o.MaxFrame, Logger: a.log})
+	salt, err := native.New(native.Options{ConfigDir: o.SaltConfigDir, User: o.SaltUser, MaxFrame: o.MaxFrame, MaxReturn: o.MaxReturn, Logger: a.log})
 	if err != nil {
 		return nil, err
 	}

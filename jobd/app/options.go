@@ -26,6 +26,7 @@ type Options struct {
 	TLSKey        string        // PEM file
 	Retention     time.Duration // how long jobs, returns and events are kept; 0: for ever
 	MaxFrame      int           // bytes of one message of the event bus
+	MaxReturn     int           // bytes of a return that is kept whole
 	QueueBytes    int           // bytes of events that may wait for the database in memory
 	SpillBytes    int64         // bytes of events that may wait for the database on disk; 0: none
 	SpillDir      string        // where they wait; empty: see SpillPath

@@ -129,16 +129,16 @@ func printReport(w *world, r *gaea.DriftReport) {
 		if m.Status == gaea.EvidenceInSync {
 			continue
 		}
-		w.printf("  %s: %s (%s)\n", id, words(m.Status), clock(m.At))
+		w.printf("  %s: %s (%s)\n", harmless(id), words(m.Status), clock(m.At))
 		if m.Message != "" {
-			w.printf("%s\n", indent(m.Message, "    "))
+			w.printf("%s\n", indent(harmlessBlock(m.Message), "    "))
 		}
 		for _, label := range slices.Sorted(maps.Keys(m.States)) {
-			w.printf("    %s\n%s\n", label, indent(m.States[label], "      "))
+			w.printf("    %s\n%s\n", harmless(label), indent(harmlessBlock(m.States[label]), "      "))
 		}
 	}
 	if len(r.Unsettled) > 0 {
-		w.printf("  never settles, not counted as drift: %s\n", strings.Join(r.Unsettled, ", "))
+		w.printf("  never settles, not counted as drift: %s\n", harmless(strings.Join(r.Unsettled, ", ")))
 	}
 }
 

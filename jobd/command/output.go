@@ -8,6 +8,7 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
 )
@@ -74,6 +75,26 @@ func (f format) counts(c map[gaea.Outcome]int) string {
 // escape keeps a TSV cell on its line, in the way that can be undone: \t, \n, \r and \\.
 var escape = strings.NewReplacer("\\", `\\`, "\t", `\t`, "\n", `\n`, "\r", `\r`)
 
+// escaped is a TSV cell: what else would move a terminal's cursor, or turn round the direction of writing, is \uXXXX.
+func escaped(cell string) string {
+	cell = escape.Replace(cell)
+	if !strings.ContainsFunc(cell, moves) {
+		return cell
+	}
+	var b strings.Builder
+	for _, r := range cell {
+		if moves(r) {
+			fmt.Fprintf(&b, `\u%04x`, r)
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
+// moves says whether a character does something to a terminal. All such are below U+10000, but for tags that nothing shows.
+func moves(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Cf, r) }
+
 // rows prints a table, or the value that it was made from as JSON.
 func (f format) rows(w io.Writer, value any, header []string, rows [][]string) error {
 	switch f.Output {
@@ -89,7 +110,7 @@ func (f format) rows(w io.Writer, value any, header []string, rows [][]string) e
 				if i > 0 {
 					b.WriteByte('\t')
 				}
-				b.WriteString(escape.Replace(cell))
+				b.WriteString(escaped(cell))
 			}
 			b.WriteByte('\n')
 		}
@@ -105,7 +126,11 @@ func table(w io.Writer, header []string, rows [][]string) error {
 	t := tabwriter.NewWriter(&aligned, 0, 8, 2, ' ', 0)
 	_, _ = fmt.Fprintln(t, strings.ToUpper(strings.Join(header, "\t"))) // a buffer takes everything
 	for _, row := range rows {
-		_, _ = fmt.Fprintln(t, strings.Join(row, "\t"))
+		cells := make([]string, len(row))
+		for i, cell := range row {
+			cells[i] = harmless(cell) // whatever it is, and wherever it comes from
+		}
+		_, _ = fmt.Fprintln(t, strings.Join(cells, "\t"))
 	}
 	_ = t.Flush()
 	for line := range strings.Lines(aligned.String()) {

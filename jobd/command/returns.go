@@ -45,6 +45,24 @@ func returnsOf(ctx context.Context, client *jobdclient.Client, r *gaea.Run) ([]g
 // readable is a return as people want to read it: of a state run the states that are not in sync, of all else the value, a
 // text as it is.
 func readable(r *gaea.Return) string {
+	text := readableBody(r)
+	if t := r.Truncated; t != nil {
+		text = strings.TrimRight(text, "\n") + "\n" + truncated(r.JID, t)
+	}
+	return text
+}
+
+// truncated says what is missing of a return, and where the whole is.
+func truncated(jid string, t *gaea.Truncation) string {
+	dropped := ""
+	if t.Dropped > 0 {
+		dropped = fmt.Sprintf(", %d states or other members left out", t.Dropped)
+	}
+	return fmt.Sprintf("(truncated%s: the minion returned %d bytes with the SHA-256 %s; on the master, while its job cache lasts: salt-run jobs.lookup_jid %s)",
+		dropped, t.Size, t.SHA256, jid)
+}
+
+func readableBody(r *gaea.Return) string {
 	if len(r.States) > 0 {
 		return readableStates(r.States)
 	}

@@ -22,7 +22,8 @@ type serveFlags struct {
 	QueueDatabase string        `help:"Where what is done by the clock is queued: sqlite:///PATH or postgres://…. A file beside the archive, or the same PostgreSQL, when absent." placeholder:"URL"`
 	KeyFile       string        `help:"What seals secrets in the database; made when missing. jobd.key beside the database, or in /var/lib/jobd for PostgreSQL, when absent." type:"path" placeholder:"FILE"`
 	Retention     gaea.Duration `help:"How long jobs, returns and events are kept; 0 keeps them for ever. 2160h is 90 days." default:"2160h" placeholder:"DURATION"`
-	MaxFrame      int           `help:"Largest message of the event bus, in MiB." default:"64" placeholder:"MIB"`
+	MaxFrame      int           `help:"Largest message of the event bus that is read whole, in MiB." default:"64" placeholder:"MIB"`
+	MaxReturnSize int           `help:"Largest return that is kept whole, in MiB. Of a larger one its beginning is kept, its outcome, and the size and SHA-256 of the whole." default:"16" placeholder:"MIB"`
 	Queue         int           `help:"How much may wait for the database in memory, in MiB." default:"64" placeholder:"MIB"`
 	SpillMax      int           `help:"How much may wait on disk while the database is away or slow, in MiB; 0 keeps nothing there. A quarter is for what is in no job cache: beacons and custom events." default:"1024" placeholder:"MIB"`
 	SpillDir      string        `help:"Directory for that, on a disk of this machine. The database's, or for PostgreSQL systemd's state directory or else the key file's, when absent." type:"path" placeholder:"DIR"`
@@ -68,7 +69,7 @@ func (c *serveCommand) Run(w *world) error {
 	if c.LogFormat == "json" {
 		handler = slog.NewJSONHandler(w.Stderr, &slog.HandlerOptions{Level: level})
 	}
-	for name, mib := range map[string]int{"--max-frame": c.MaxFrame, "--queue": c.Queue} {
+	for name, mib := range map[string]int{"--max-frame": c.MaxFrame, "--max-return-size": c.MaxReturnSize, "--queue": c.Queue} {
 		if mib < 1 || mib > maxMiB {
 			return usageError(fmt.Sprintf("%s: %d is not a size in MiB; give a number from 1 to %d", name, mib, maxMiB))
 		}
@@ -79,7 +80,7 @@ func (c *serveCommand) Run(w *world) error {
 	jobd, err := app.New(w.ctx, app.Options{
 		Listen: c.Listen, SaltConfigDir: c.SaltConfigDir, SaltUser: c.SaltUser, MasterName: c.MasterName,
 		Database: c.Database, QueueDatabase: c.QueueDatabase, KeyFile: c.KeyFile, TLSCert: c.TLSCert, TLSKey: c.TLSKey,
-		Retention: time.Duration(c.Retention), MaxFrame: c.MaxFrame << 20, QueueBytes: c.Queue << 20,
+		Retention: time.Duration(c.Retention), MaxFrame: c.MaxFrame << 20, MaxReturn: c.MaxReturnSize << 20, QueueBytes: c.Queue << 20,
 		SpillBytes: int64(c.SpillMax) << 20, SpillDir: c.SpillDir,
 		Version: w.Version, Logger: slog.New(handler),
 	})

@@ -39,7 +39,7 @@ func (s *sheet) print(retries []gaea.Run, returns []gaea.Return) error {
 	}
 	s.minions()
 	for i := range returns {
-		s.w.printf("\n%s:\n%s\n", harmless(returns[i].Minion), indent(readable(&returns[i]), "    "))
+		s.w.printf("\n%s:\n%s\n", harmless(returns[i].Minion), indent(harmlessBlock(readable(&returns[i])), "    "))
 	}
 	s.next()
 	return nil
@@ -397,6 +397,19 @@ func age(r *gaea.Run) string {
 		end = time.Now()
 	}
 	return fmt.Sprint(max(end.Sub(r.Created), 0).Round(100 * time.Millisecond))
+}
+
+// harmlessBlock is a text of many lines without control characters but line breaks and tabs, as it is otherwise.
+func harmlessBlock(s string) string {
+	lines := strings.Split(s, "\n")
+	for i, line := range lines {
+		cells := strings.Split(strings.TrimSuffix(line, "\r"), "\t")
+		for k, cell := range cells {
+			cells[k] = harmless(cell)
+		}
+		lines[i] = strings.Join(cells, "\t")
+	}
+	return strings.Join(lines, "\n")
 }
 
 // harmlessLines is a text without control characters but line breaks.

@@ -233,19 +233,27 @@ func (i *Ingester) fetchJob(ctx context.Context, jid string, touched bool) (int,
 	case cached == nil:
 		return 0, err
 	}
-	r := &records{}
+	r, stored, size := &records{}, 0, 0
 	if cached.Job.Function != "" && (have == nil || !have.Known || lacks(have.Minions, cached.Job.Minions) || stands(have.Batch, cached.Job.Batch)) {
 		i.addJob(r, cached.Job, gaea.SourceCache)
 	}
 	for _, ret := range cached.Returns {
 		if have == nil || !have.Returns[ret.Minion].Outcome.Heard() {
 			i.addReturn(r, ret, gaea.SourceCache)
+			size += sizeOfReturn(&ret)
 		}
+		if size < i.o.BatchBytes && len(r.returns) < i.o.BatchEvents {
+			continue
+		}
+		if !i.store(ctx, r) {
+			return stored, ctx.Err()
+		}
+		stored, size, r = stored+len(r.returns), 0, &records{}
 	}
 	if !i.store(ctx, r) {
-		return 0, ctx.Err()
+		return stored, ctx.Err()
 	}
-	return len(r.returns), err // an error beside a job says that not all of it could be told
+	return stored + len(r.returns), err // an error beside a job says that not all of it could be told
 }
 
 // lacks says whether some of want is not in have, which is sorted.

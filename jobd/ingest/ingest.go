@@ -59,6 +59,7 @@ type Options struct {
 	QueueBytes   int           // bound of the queue; 0 means 64 MiB
 	ReserveBytes int           // on top, for events that no cache has; 0 means 16 MiB
 	BatchEvents  int           // events in one transaction at most; 0 means 500
+	BatchBytes   int           // bytes of them at most, but for one that is larger; 0 means 8 MiB
 	Linger       time.Duration // how long a busy bus may fill a batch; 0 means 50 ms
 	Settle       time.Duration // how long after a reconnection the cache is looked at a second time; 0 means 5 s
 
@@ -79,6 +80,7 @@ type Ingester struct {
 	looking   atomic.Bool   // for what is missing
 	verifying chan struct{} // holds one value while the archive is verified
 	overflow  overflow
+	suspicion noiseGate
 	failing   atomic.Pointer[error]     // the store's last error while it fails
 	behind    atomic.Pointer[time.Time] // since when events wait in the spill; nil while none do
 
@@ -104,6 +106,7 @@ func New(o Options) *Ingester {
 	o.QueueBytes = orDefault(o.QueueBytes, 64<<20)
 	o.ReserveBytes = orDefault(o.ReserveBytes, 16<<20)
 	o.BatchEvents = orDefault(o.BatchEvents, 500)
+	o.BatchBytes = orDefault(o.BatchBytes, 8<<20)
 	o.Linger = orDefault(o.Linger, 50*time.Millisecond)
 	o.Settle = orDefault(o.Settle, 5*time.Second)
 	o.SpillAfter = orDefault(o.SpillAfter, time.Second)
@@ -113,7 +116,7 @@ func New(o Options) *Ingester {
 		o.Now = time.Now
 	}
 	i := &Ingester{
-		o: o, queue: newQueue(o.QueueBytes, o.ReserveBytes, o.BatchEvents), missing: newMissing(), trimmed: newTrimmed(), drain: make(chan struct{}),
+		o: o, queue: newQueue(o.QueueBytes, o.ReserveBytes, bounds{events: o.BatchEvents, bytes: o.BatchBytes}), missing: newMissing(), trimmed: newTrimmed(), drain: make(chan struct{}),
 		verifying: make(chan struct{}, 1),
 	}
 	i.metrics = newMetrics(o.Registry, i)
@@ -166,7 +169,7 @@ func (i *Ingester) Stop(ctx context.Context) error {
 
 // leftOver is an error where the queue could not be emptied.
 func (i *Ingester) leftOver() error {
-	left := i.queue.take(math.MaxInt)
+	left := i.queue.take(math.MaxInt, math.MaxInt)
 	if len(left) == 0 {
 		return nil
 	}
@@ -224,6 +227,11 @@ func (i *Ingester) read(ctx context.Context, from time.Time) {
 			i.noteGap(from)
 			i.lookSoon()
 			heard = i.o.Now()
+		case m.PassedOver:
+			// The job cache may know what it told. Nobody is waited for: what is looked up now comes twice at most.
+			i.metrics.passedOver.Inc()
+			i.noteGap(earlier(heard, i.o.Now()).Add(-gapMargin))
+			i.missing.look()
 		case m.Err != nil:
 			i.keysUnknown()
 			if i.connected.Swap(false) {

@@ -18,6 +18,11 @@ type metrics struct {
 	recovered prometheus.Counter
 	letGo     prometheus.Counter
 	lost      prometheus.Counter
+
+	passedOver prometheus.Counter
+	truncated  prometheus.Counter
+	suspect    prometheus.Counter
+
 	connected prometheus.Gauge
 
 	spilled      prometheus.Counter
@@ -87,6 +92,15 @@ func newMetrics(reg prometheus.Registerer, i *Ingester) *metrics {
 		}),
 		forwarded: f.NewCounter(prometheus.CounterOpts{
 			Name: "gaea_ingest_forwarded_records_total", Help: "Events, jobs and returns that the archive has taken from the disk.",
+		}),
+		passedOver: f.NewCounter(prometheus.CounterOpts{
+			Name: "gaea_ingest_passed_over_total", Help: "Messages of the bus that could not be read; what they told of jobs is fetched from the job cache.",
+		}),
+		truncated: f.NewCounter(prometheus.CounterOpts{
+			Name: "gaea_ingest_truncated_total", Help: "Events of the bus that were larger than max_return_size, or nested too deep, and of which only the beginning is kept.",
+		}),
+		suspect: f.NewCounter(prometheus.CounterOpts{
+			Name: "gaea_ingest_suspect_events_total", Help: "Events that are not what their tags say, for example a return in the name of another minion.",
 		}),
 		connected: f.NewGauge(prometheus.GaugeOpts{
 			Name: "gaea_bus_connected", Help: "1 while the master's event bus is connected.",

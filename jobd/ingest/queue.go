@@ -24,11 +24,14 @@ type queue struct {
 	limit   int
 	reserve int
 	ready   chan struct{} // holds one value while there may be events
-	batch   int
+	batch   bounds
 	deep    chan struct{} // holds one value where there may be a batch of them
 }
 
-func newQueue(limit, reserve, batch int) *queue {
+// bounds are those of a batch: it is whole when it reaches one of them.
+type bounds struct{ events, bytes int }
+
+func newQueue(limit, reserve int, batch bounds) *queue {
 	return &queue{limit: limit, reserve: reserve, ready: make(chan struct{}, 1), batch: batch, deep: make(chan struct{}, 1)}
 }
 
@@ -55,18 +58,23 @@ const eventOverhead = 128
 
 func sizeOf(e *gaea.Event) int { return len(e.Tag) + len(e.Data) + eventOverhead }
 
-// take removes up to most events, in order, or nothing where the queue is empty.
-func (q *queue) take(most int) []gaea.Event {
+// take removes up to most events that have up to bytes together, in order, but at least one; nothing where the queue is empty.
+func (q *queue) take(most, bytes int) []gaea.Event {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	n := min(most, len(q.events))
+	n, size := 0, 0
+	for n < min(most, len(q.events)) {
+		one := sizeOf(&q.events[n])
+		if n > 0 && size+one > bytes {
+			break
+		}
+		n, size = n+1, size+one
+	}
 	if n == 0 {
 		return nil
 	}
 	taken := append([]gaea.Event(nil), q.events[:n]...)
-	for i := range taken {
-		q.bytes -= sizeOf(&taken[i])
-	}
+	q.bytes -= size
 	if n == len(q.events) {
 		q.events = nil
 	} else {
@@ -93,13 +101,23 @@ func (q *queue) wake() {
 	case q.ready <- struct{}{}:
 	default:
 	}
-	if len(q.events) < q.batch {
+	if !q.full() {
 		return
 	}
 	select {
 	case q.deep <- struct{}{}:
 	default:
 	}
+}
+
+// full is called with the lock held.
+func (q *queue) full() bool { return len(q.events) >= q.batch.events || q.bytes >= q.batch.bytes }
+
+// whole says whether there is enough for a transaction.
+func (q *queue) whole() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.full()
 }
 
 func (q *queue) depth() (events, bytes int) {

@@ -64,6 +64,9 @@ func (i *Ingester) decode(events []gaea.Event) *batch {
 
 // decodeOne adds what an event tells, and returns what it is.
 func (i *Ingester) decodeOne(r *records, e gaea.Event) (kind string) {
+	if e.Truncated != nil {
+		i.metrics.truncated.Inc()
+	}
 	d := saltclient.Decode(e)
 	switch {
 	case d.Job != nil:
@@ -83,11 +86,24 @@ func (i *Ingester) decodeOne(r *records, e gaea.Event) (kind string) {
 		}
 		return kindReturn
 	case d.Other:
+		if d.Suspect != "" {
+			i.suspect(&e, d.Suspect)
+		}
 		redact.Event(&e)
 		r.events = append(r.events, e)
 		return kindEvent
 	default:
 		return kindIgnored
+	}
+}
+
+// suspect notes that an event is not what its tag says.
+func (i *Ingester) suspect(e *gaea.Event, why string) {
+	e.Suspect = why
+	i.metrics.suspect.Inc()
+	if ok, others := i.suspicion.pass(i.o.Now()); ok {
+		i.o.Logger.Warn("a minion made up an event, or another program that writes to the master's bus; it is stored as an event and counts as nothing else",
+			"tag", e.Tag, "why", why, "others_since_last_log", others)
 	}
 }
 
@@ -106,6 +122,9 @@ func (i *Ingester) addJob(r *records, job gaea.Job, source gaea.Source) {
 func (i *Ingester) addReturn(r *records, ret gaea.Return, source gaea.Source) {
 	ret.Master, ret.Source = i.o.Master, source
 	key, test := i.o.Fingerprint(ret.Function, ret.Args)
+	if ret.Truncated != nil && ret.Truncated.Dropped > 0 {
+		key = "" // with states left out it is evidence of nothing
+	}
 	ret.StateKey, ret.Test = key, ret.Test || test
 	for _, child := range saltclient.Children(&ret) {
 		r.jobs = append(r.jobs, gaea.Job{Master: i.o.Master, JID: child, Parent: ret.JID, Started: ret.Stamp, Source: source})

@@ -208,7 +208,7 @@ func compareHeads(have *gaea.JobDetail, want *gaea.Job, differ func(minion strin
 // unlike says in what a stored return differs from what the job cache tells. What the cache does not tell is not compared: a
 // runner tells of most returns no more than the body.
 func unlike(stored, cached *gaea.Return) (kinds []gaea.DifferenceKind) {
-	if !sameJSON(stored.Body, cached.Body) {
+	if !sameBody(stored, cached) {
 		kinds = append(kinds, gaea.BodyDiffers)
 	}
 	if cached.Retcode != nil && (stored.Retcode == nil || *stored.Retcode != *cached.Retcode) {
@@ -218,6 +218,19 @@ func unlike(stored, cached *gaea.Return) (kinds []gaea.DifferenceKind) {
 		kinds = append(kinds, gaea.SuccessDiffers)
 	}
 	return kinds
+}
+
+// sameBody compares what was returned. Of what was cut one has to know as much as the other; where only one was, another bound was
+// in force, and nothing can be told.
+func sameBody(stored, cached *gaea.Return) bool {
+	switch {
+	case stored.Truncated != nil && cached.Truncated != nil:
+		return stored.Truncated.Size == cached.Truncated.Size && stored.Truncated.SHA256 == cached.Truncated.SHA256
+	case stored.Truncated != nil || cached.Truncated != nil:
+		return true
+	default:
+		return sameJSON(stored.Body, cached.Body)
+	}
 }
 
 // sameJSON compares values, for the order of keys may differ between bus and cache.

@@ -141,8 +141,7 @@ func (w *writer) next() (at time.Time) {
 // launch begins the next write where none is on its way, and decodes ahead of one that is.
 func (w *writer) launch(ctx context.Context) bool {
 	if w.flight != nil {
-		queued, _ := w.queue.depth()
-		if len(w.waiting) > 0 || queued < w.o.BatchEvents || w.away() {
+		if len(w.waiting) > 0 || !w.queue.whole() || w.away() {
 			return false
 		}
 		return w.take()
@@ -168,13 +167,12 @@ func (w *writer) launch(ctx context.Context) bool {
 // lingers says whether a busy bus is given time to fill a batch, so that a transaction pays. A quiet bus is stored event by
 // event, at once.
 func (w *writer) lingers() bool {
-	n, _ := w.queue.depth()
-	return n < w.o.BatchEvents && !w.draining && time.Now().Before(w.linger)
+	return !w.queue.whole() && !w.draining && time.Now().Before(w.linger)
 }
 
 // take decodes a batch of the queue. False where the queue is empty.
 func (w *writer) take() bool {
-	events := w.queue.take(w.o.BatchEvents)
+	events := w.queue.take(w.o.BatchEvents, w.o.BatchBytes)
 	if events == nil {
 		w.linger = time.Time{}
 		return false

@@ -1,6 +1,7 @@
 package native
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io/fs"
@@ -92,27 +93,68 @@ func (c *Client) drain(ctx context.Context, conn net.Conn, sink func(gaea.BusMes
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
-	frames := newFrameReader(conn, c.opts.MaxFrame)
-	parser := saltclient.EventParser{Limits: c.opts.Limits}
+	frames := newFrameReader(conn, c.opts.MaxFrame, c.opts.MaxReturn)
+	parser := saltclient.EventParser{Limits: c.opts.Limits, MaxReturn: c.opts.MaxReturn}
 	for {
-		body, err := frames.next()
+		body, large, err := frames.next()
 		if errors.Is(err, errFrame) || errors.Is(err, errFrameSize) {
 			c.stats.badFrames.Add(1)
 			c.badMessage("", err)
+			sink(gaea.BusMessage{PassedOver: true})
 			continue
 		}
 		if err != nil {
-			return events, gaea.Wrap(err, gaea.CodeUnavailable, "the Salt master's event socket was closed; events until it is open again are fetched from the job cache")
+			return events, closedError(err)
 		}
 		now := c.opts.Now()
-		ev, err := parser.Parse(body, now)
+		var ev gaea.Event
+		var tag string
+		size := len(body)
+		if large != nil {
+			size = large.size
+			ev, tag, err = c.largeEvent(&parser, large, now)
+			if err != nil && gaea.CodeOf(err) != gaea.CodeSalt && gaea.CodeOf(err) != gaea.CodeTooLarge {
+				return events, closedError(err)
+			}
+		} else if ev, err = parser.Parse(body, now); err != nil {
+			tag = string(saltclient.Tag(body[:min(len(body), saltclient.MaxTag)]))
+		}
 		if err != nil {
 			c.stats.badEvents.Add(1)
-			c.badMessage(string(saltclient.Tag(body[:min(len(body), saltclient.MaxTag)])), err)
+			c.badMessage(tag, err)
+			if !saltclient.Cuttable([]byte(tag)) { // what a master tells of its jobs is in its job cache, too
+				sink(gaea.BusMessage{PassedOver: true})
+			}
 			continue
 		}
 		events = true
-		c.stats.event(len(body), now)
+		c.stats.event(size, now)
 		sink(gaea.BusMessage{Event: &ev})
 	}
+}
+
+func closedError(err error) error {
+	return gaea.Wrap(err, gaea.CodeUnavailable, "the Salt master's event socket was closed; events until it is open again are fetched from the job cache")
+}
+
+// largeEvent reads an event that is too large to be held: of a return its beginning, and whole what a master tells of its jobs,
+// up to the bound on frames.
+func (c *Client) largeEvent(parser *saltclient.EventParser, body *largeBody, now time.Time) (ev gaea.Event, tag string, err error) {
+	name, ok, err := body.tag()
+	switch {
+	case err != nil:
+		return ev, "", err
+	case !ok:
+		return ev, "", gaea.Errorf(gaea.CodeSalt, "an event from Salt has no tag, or one that is longer than %d bytes", saltclient.MaxTag)
+	case saltclient.Cuttable(name):
+		ev, err = parser.Cut(name, body, now)
+		return ev, string(name), err
+	case body.size > c.opts.MaxFrame:
+		return ev, string(name), errFrameSize
+	}
+	whole := bytes.NewBuffer(append(name, tagEnd...))
+	if _, err = whole.ReadFrom(body); err == nil {
+		ev, err = parser.Parse(whole.Bytes(), now)
+	}
+	return ev, string(name), err
 }

@@ -3,14 +3,20 @@ package native_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/tinylib/msgp/msgp"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
 	"github.com/gaea-salt/terraform-provider-gaea/internal/saltclient/native"
@@ -50,6 +56,8 @@ func describe(m gaea.BusMessage) string {
 		return m.Event.Tag
 	case m.Connected:
 		return "connected"
+	case m.PassedOver:
+		return "passed over"
 	default:
 		return string(gaea.CodeOf(m.Err))
 	}
@@ -184,7 +192,7 @@ func TestABadEventIsCountedLoggedOnceAMinuteAndPassedOver(t *testing.T) {
 	conn := f.reader()
 	bad := prefixed(message("my/bad\n\n\x81\xa1k"))
 	send(t, conn, prefixed(busEvent(t, "one", nil)), bad, bad, prefixed(make([]byte, 5000)), prefixed([]byte{0x90}), prefixed(busEvent(t, "two", nil)))
-	expect(t, told, "one", "two")
+	expect(t, told, "one", "passed over", "passed over", "two")
 	mu.Lock()
 	now = now.Add(61 * time.Second)
 	mu.Unlock()
@@ -273,4 +281,72 @@ func TestAConfigurationThatCannotBeReadAgainLeavesTheOldOne(t *testing.T) {
 	if !strings.Contains(log.String(), "broken.conf") {
 		t.Errorf("the log is %q", log.String())
 	}
+}
+
+func TestAReturnOfAnySizeIsReadInLittleMemoryAndWhatFollowsItToo(t *testing.T) {
+	packed := msgp.AppendString(nil, strings.Repeat("x", 100<<20))
+	tag := "salt/job/20260102030405000000/ret/web1"
+	huge := msgp.AppendMapHeader([]byte(tag+"\n\n"), 4)
+	huge = append(msgp.AppendString(huge, "return"), packed...)
+	for _, pair := range [][2]string{{"id", "web1"}, {"jid", "20260102030405000000"}, {"fun", "cmd.run"}} {
+		huge = msgp.AppendString(msgp.AppendString(huge, pair[0]), pair[1])
+	}
+	sum := sha256.Sum256(packed)
+	frame := message(string(huge))
+	for name, stream := range map[string][][]byte{
+		"back to back":        {busEvent(t, "one", nil), frame, busEvent(t, "two", nil)},
+		"with lengths before": {prefixed(busEvent(t, "one", nil)), prefixed(frame), prefixed(busEvent(t, "two", nil))},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake(t, "")
+			told := reading(t, f.client(native.Options{}))
+			expect(t, told, "connected")
+			conn := f.reader()
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			send(t, conn, stream...)
+			expect(t, told, "one")
+			m := next(t, told)
+			runtime.ReadMemStats(&after)
+			expect(t, told, "two")
+			if taken := after.TotalAlloc - before.TotalAlloc; taken > 16<<20 {
+				t.Errorf("%d bytes were allocated for a return of %d", taken, len(packed))
+			}
+			if m.Event == nil || m.Event.Tag != tag || m.Event.Truncated == nil {
+				t.Fatalf("the bus tells %+v", m)
+			}
+			want := gaea.Truncation{Size: int64(len(packed)), SHA256: hex.EncodeToString(sum[:])}
+			if *m.Event.Truncated != want || len(m.Event.Data) < 1<<20 || len(m.Event.Data) > 2<<20 || !json.Valid(m.Event.Data) {
+				t.Errorf("%d bytes are kept, and told is %+v, want %+v", len(m.Event.Data), *m.Event.Truncated, want)
+			}
+		})
+	}
+}
+
+func TestAJobsEventIsReadWholeAlsoWhereItIsLargerThanAReturnMayBe(t *testing.T) {
+	minions := make([]any, 1000)
+	for i := range minions {
+		minions[i] = fmt.Sprintf("minion%06d", i)
+	}
+	data := map[string]any{"fun": "test.ping", "jid": "20260102030405000000", "minions": minions}
+	f := newFake(t, "")
+	told := reading(t, f.client(native.Options{MaxReturn: 4096}))
+	expect(t, told, "connected")
+	send(t, f.reader(), busEvent(t, "salt/job/20260102030405000000/new", data), busEvent(t, "a/custom/one", data))
+	job, custom := next(t, told).Event, next(t, told).Event
+	if job == nil || job.Truncated != nil || !strings.Contains(string(job.Data), "minion000999") {
+		t.Errorf("the job is %+v", job)
+	}
+	if custom == nil || custom.Truncated == nil || len(custom.Data) > 8192 || custom.Truncated.SHA256 == "" {
+		t.Errorf("the custom event is %+v", custom)
+	}
+}
+
+func TestAJobsEventOverTheBoundOnFramesIsToldAsPassedOver(t *testing.T) {
+	f := newFake(t, "")
+	told := reading(t, f.client(native.Options{MaxFrame: 4096, MaxReturn: 4096}))
+	expect(t, told, "connected")
+	data := map[string]any{"fun": "test.ping", "arg": strings.Repeat("x", 9000)}
+	send(t, f.reader(), busEvent(t, "salt/job/20260102030405000000/new", data), busEvent(t, "two", nil))
+	expect(t, told, "passed over", "two")
 }

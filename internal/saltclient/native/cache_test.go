@@ -2,6 +2,8 @@ package native_test
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 
 	"os"
 	"path/filepath"
@@ -11,6 +13,7 @@ import (
 	"time"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
+	"github.com/gaea-salt/terraform-provider-gaea/internal/saltclient"
 	"github.com/gaea-salt/terraform-provider-gaea/internal/saltclient/native"
 )
 
@@ -105,13 +108,39 @@ func TestAJobThatTheCacheHasNotIsNotFound(t *testing.T) {
 	}
 }
 
-func TestAFileOverTheBoundIsNotRead(t *testing.T) {
-	f := newFake(t, "")
-	f.cacheJob(jid, motdLoad, []any{"web1"}, map[string]any{"web1": map[string]any{"return": strings.Repeat("x", 2000)}})
-	got, err := f.client(native.Options{MaxFrame: 1000}).CachedJob(t.Context(), jid)
-	if err != nil || len(got.Returns) != 0 {
-		t.Errorf("got %+v, error %v", got, err)
+func TestOfAReturnOverTheBoundTheJobCacheGivesTheBeginning(t *testing.T) {
+	for name, ret := range map[string]any{"too large": strings.Repeat("x", 9000), "too deep": deep(100)} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake(t, "")
+			f.cacheJob(jid, motdLoad, []any{"web1"}, map[string]any{"web1": map[string]any{"return": ret, "retcode": 2}})
+			opts := native.Options{MaxReturn: 5000, Limits: saltclient.Limits{Depth: 50}}
+			got, err := f.client(opts).CachedJob(t.Context(), jid)
+			if err != nil || len(got.Returns) != 1 {
+				t.Fatalf("got %+v, error %v", got, err)
+			}
+			packed, err := native.AppendValue(ret)
+			if err != nil {
+				t.Fatal(err)
+			}
+			sum := sha256.Sum256(packed)
+			r := got.Returns[0]
+			if r.Truncated == nil || r.Truncated.SHA256 != hex.EncodeToString(sum[:]) || r.Truncated.Size != int64(len(packed)) {
+				t.Errorf("told is %+v", r.Truncated)
+			}
+			if len(r.Body) > 5100 || len(r.Body) < 50 || r.Retcode == nil || *r.Retcode != 2 {
+				t.Errorf("%d bytes are kept, with the return code %v", len(r.Body), r.Retcode)
+			}
+		})
 	}
+}
+
+// deep is lists within each other.
+func deep(n int) any {
+	var v any = "bottom"
+	for range n {
+		v = []any{v}
+	}
+	return v
 }
 
 func TestJobsSinceATimeAreListedOldestFirst(t *testing.T) {

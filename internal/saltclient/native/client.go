@@ -25,8 +25,11 @@ type Options struct {
 	// User publishes with the key that the master keeps for that user (.USER_key in its cachedir). Empty: the user that the
 	// master runs as, where its key may be read, else the user of this process.
 	User string
-	// MaxFrame is the size in bytes of the largest message that is taken from the master; 0 means DefaultMaxFrame.
+	// MaxFrame is the size in bytes of the largest message that is taken whole from the master; 0 means DefaultMaxFrame.
 	MaxFrame int
+	// MaxReturn is the size in bytes of the largest return, or other event of a minion, that is kept whole; 0 means
+	// [saltclient.DefaultMaxReturn].
+	MaxReturn int
 	// Limits bound what is made of one message. The zero value means the defaults.
 	Limits saltclient.Limits
 	// RequestTimeout is how long the master may take to answer a request whose context does not end earlier, and
@@ -89,6 +92,9 @@ func newClient(opts Options) (*Client, error) {
 	}
 	if opts.MaxFrame <= 0 {
 		opts.MaxFrame = DefaultMaxFrame
+	}
+	if opts.MaxReturn <= 0 {
+		opts.MaxReturn = saltclient.DefaultMaxReturn
 	}
 	if opts.RequestTimeout <= 0 {
 		opts.RequestTimeout = DefaultRequestTimeout

@@ -33,6 +33,7 @@ type diskCache struct {
 	config  MasterConfig
 	limits  saltclient.Limits
 	max     int64 // bytes of a file
+	most    int   // bytes of a return that is kept whole
 }
 
 // newDiskCache says false where the master keeps its jobs elsewhere.
@@ -46,7 +47,7 @@ func newDiskCache(config MasterConfig, opts Options) (*diskCache, bool) {
 	}
 	return &diskCache{
 		root: filepath.Join(config.CacheDir, "jobs"), newHash: newHash, zone: config.jidZone(), config: config,
-		limits: opts.Limits, max: int64(opts.MaxFrame),
+		limits: opts.Limits, max: int64(opts.MaxFrame), most: opts.MaxReturn,
 	}, true
 }
 
@@ -104,7 +105,7 @@ func (d *diskCache) jobIn(dir, jid string, unread func(path string, err error) e
 			continue
 		}
 		path := filepath.Join(dir, entry.Name(), "return.p")
-		data, modified, err := d.file(path)
+		data, cut, modified, err := d.entry(path)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			continue
@@ -116,6 +117,10 @@ func (d *diskCache) jobIn(dir, jid string, unread func(path string, err error) e
 		}
 		r := saltclient.ParseCachedReturn(job, entry.Name(), data)
 		r.Stamp = modified.UTC()
+		if cut != nil {
+			r.Truncated = cut
+			saltclient.ReturnOutcome(&r)
+		}
 		cached.Returns = append(cached.Returns, r)
 	}
 	return cached, nil
@@ -248,6 +253,30 @@ func (d *diskCache) file(path string) (json.RawMessage, time.Time, error) {
 		return nil, time.Time{}, fmt.Errorf("%s: %w", path, err)
 	}
 	return data, info.ModTime(), nil
+}
+
+// entry reads what a minion returned as JSON, or where that is too large or too deep its beginning, and when it was written.
+func (d *diskCache) entry(path string) (json.RawMessage, *gaea.Truncation, time.Time, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, nil, time.Time{}, cacheError(err, path)
+	}
+	if info.Size() <= int64(d.most) {
+		data, modified, err := d.file(path)
+		if gaea.CodeOf(err) != gaea.CodeTooLarge && len(data) <= d.most {
+			return data, nil, modified, err
+		}
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, nil, time.Time{}, cacheError(err, path)
+	}
+	defer f.Close()
+	data, cut, err := saltclient.CutEntry(f, d.limits, d.most)
+	if err != nil {
+		return nil, nil, time.Time{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return data, cut, info.ModTime(), nil
 }
 
 // cacheError keeps what errors.Is asks for, behind a sentence.

@@ -8,17 +8,35 @@ import (
 // Frames reads every message of a stream, as the reader of the event socket does, and counts those that were passed over. err
 // is what ended the stream.
 func Frames(src io.Reader, maxFrame int, each func(body []byte)) (passed int, err error) {
-	f := newFrameReader(src, maxFrame)
+	f := newFrameReader(src, maxFrame, maxFrame)
 	for {
-		body, err := f.next()
+		body, large, err := f.next()
 		switch {
 		case errors.Is(err, errFrame) || errors.Is(err, errFrameSize):
 			passed++
 		case err != nil:
 			return passed, err
+		case large != nil:
+			passed++
 		default:
 			each(body)
 		}
+	}
+}
+
+// LargeFrames reads every message of a stream, and those whose bodies are larger than large as they come: up to skip bytes
+// before their ends.
+func LargeFrames(src io.Reader, large, skip int, each func(body []byte)) error {
+	f := newFrameReader(src, DefaultMaxFrame, large)
+	for {
+		body, rest, err := f.next()
+		if err == nil && rest != nil {
+			body, err = io.ReadAll(io.LimitReader(rest, int64(rest.size-skip)))
+		}
+		if err != nil {
+			return err
+		}
+		each(body)
 	}
 }
 

@@ -1,17 +1,20 @@
 package native
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"io"
+	"math"
 
 	"github.com/tinylib/msgp/msgp"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
+	"github.com/gaea-salt/terraform-provider-gaea/internal/saltclient"
 )
 
-// DefaultMaxFrame is the size in bytes of the largest message that is taken from the event socket, where nothing else is set.
-// A master does not send more than its max_event_size, 1 MiB by default, but for events that cannot be made smaller.
+// DefaultMaxFrame is the size in bytes of the largest message that is taken whole from the event socket, where nothing else is
+// set. A master does not send more than its max_event_size, 1 MiB by default, but for events that cannot be made smaller.
 const DefaultMaxFrame = 64 << 20
 
 // The reader's buffer: its first size, and how large it may have grown and still be kept.
@@ -34,25 +37,80 @@ var errLostSync = gaea.Errorf(gaea.CodeSalt, "the event socket sends something t
 // later write msgpack maps back to back. Each byte is looked at once, and memory is taken only for bytes that have arrived.
 type frameReader struct {
 	src        io.Reader
-	max        int
+	max        int    // bytes of a message that is read whole
+	large      int    // bytes of a body from which on it is handed out as it comes
+	open       int    // bytes of such a body that were not read
+	behind     uint64 // values that follow it in its message, where no length stands before that
+	tail       int    // bytes that do, where one does
 	buf        []byte
 	begin, end int  // buf[begin:end] has been read and not been handed out
 	known      bool // the framing has been recognized:
 	prefixed   bool // lengths stand before the messages
 }
 
-func newFrameReader(src io.Reader, maxFrame int) *frameReader {
-	return &frameReader{src: src, max: maxFrame, buf: make([]byte, firstBuffer)}
+func newFrameReader(src io.Reader, maxFrame, large int) *frameReader {
+	return &frameReader{src: src, max: maxFrame, large: min(large, maxFrame), buf: make([]byte, firstBuffer)}
 }
 
-// next returns the body of the next message: a tag and a msgpack map. It is valid until the next call. After errFrame
-// and errFrameSize the stream goes on; any other error ends it.
-func (f *frameReader) next() ([]byte, error) {
+// largeBody is the body of a message that is too large to be held. What is not read of it is passed over.
+type largeBody struct {
+	f    *frameReader
+	size int
+}
+
+// Read implements [io.Reader].
+func (b *largeBody) Read(p []byte) (int, error) {
+	f := b.f
+	if f.open == 0 {
+		return 0, io.EOF
+	}
+	if f.begin == f.end {
+		f.begin, f.end = 0, 0
+		if err := f.need(1); err != nil {
+			return 0, noEnd(err)
+		}
+	}
+	n := copy(p[:min(len(p), f.open)], f.buf[f.begin:f.end])
+	f.begin, f.open = f.begin+n, f.open-n
+	return n, nil
+}
+
+// tag reads the body's tag, and the line feeds behind it. False where there is none.
+func (b *largeBody) tag() (tag []byte, ok bool, err error) {
+	n := min(b.size, saltclient.MaxTag+len(tagEnd))
+	if err := b.f.need(n); err != nil {
+		return nil, false, noEnd(err)
+	}
+	tag, _, ok = bytes.Cut(b.f.buf[b.f.begin:b.f.begin+n], tagEnd)
+	if !ok {
+		return nil, false, nil
+	}
+	n = len(tag) + len(tagEnd)
+	b.f.begin, b.f.open = b.f.begin+n, b.f.open-n
+	return bytes.Clone(tag), true, nil
+}
+
+var tagEnd = []byte("\n\n")
+
+// noEnd says of an end within a message that it is too early.
+func noEnd(err error) error {
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// next returns the body of the next message, a tag and a msgpack map, or where that is large a reader of it. Either is valid
+// until the next call. After errFrame and errFrameSize the stream goes on; any other error ends it.
+func (f *frameReader) next() ([]byte, *largeBody, error) {
+	if err := f.finish(); err != nil {
+		return nil, nil, noEnd(err)
+	}
 	if f.begin == f.end && len(f.buf) > keepBuffer {
 		f.buf, f.begin, f.end = make([]byte, firstBuffer), 0, 0
 	}
 	if err := f.need(1); err != nil {
-		return nil, err // also a clean end between two messages
+		return nil, nil, err // also a clean end between two messages
 	}
 	if !f.known {
 		lead := f.buf[f.begin]
@@ -60,14 +118,43 @@ func (f *frameReader) next() ([]byte, error) {
 	}
 	frame, err := f.frame()
 	if err != nil {
-		if errors.Is(err, io.EOF) {
-			err = io.ErrUnexpectedEOF
-		}
-		return nil, err
+		return nil, nil, noEnd(err)
 	}
-	return envelope(frame)
+	if f.open > 0 {
+		return nil, &largeBody{f: f, size: f.open}, nil
+	}
+	body, err := envelope(frame)
+	return body, nil, err
 }
 
+// finish passes over what was left of a large body, and what follows it in its message.
+func (f *frameReader) finish() error {
+	n := f.open + f.tail
+	f.open, f.tail = 0, 0
+	if err := f.discard(n); err != nil {
+		return err
+	}
+	for ; f.behind > 0; f.behind-- {
+		if err := f.need(1); err != nil {
+			return err
+		}
+		head, ok := saltclient.HeadLength(f.buf[f.begin])
+		if !ok {
+			return errLostSync
+		}
+		if err := f.need(head); err != nil {
+			return err
+		}
+		data, inner := saltclient.Measure(f.take(head))
+		if err := f.discard(int(data)); err != nil { //nolint:gosec // at most 4 GiB
+			return err
+		}
+		f.behind += inner
+	}
+	return nil
+}
+
+// frame reads a message whole, or where its body is large up to that, which is open then.
 func (f *frameReader) frame() ([]byte, error) {
 	if f.prefixed {
 		return f.prefixedFrame()
@@ -88,16 +175,39 @@ func (f *frameReader) prefixedFrame() ([]byte, error) {
 	}
 	f.begin += 4
 	size := int(length)
-	if size > f.max {
-		if err := f.discard(size); err != nil {
+	if size > f.large {
+		if err := f.openLarge(size); err != nil || f.open > 0 {
 			return nil, err
 		}
-		return nil, errFrameSize
 	}
 	if err := f.need(size); err != nil {
 		return nil, err
 	}
 	return f.take(size), nil
+}
+
+// headBytes is how many bytes of a message tell where its body begins.
+const headBytes = 64
+
+// openLarge opens the body of a message of so many bytes where that is large. A message that is over the bound, and has none that
+// can be told, is passed over.
+func (f *frameReader) openLarge(size int) error {
+	n := min(size, headBytes)
+	if err := f.need(n); err != nil {
+		return err
+	}
+	if at, length, ok := bodyIn(f.buf[f.begin : f.begin+n]); ok && length > f.large && at+length <= size {
+		f.begin += at
+		f.open, f.tail = length, size-at-length
+		return nil
+	}
+	if size <= f.max {
+		return nil
+	}
+	if err := f.discard(size); err != nil {
+		return err
+	}
+	return errFrameSize
 }
 
 // bareFrame finds the end of one msgpack map. It counts the values that are still to come instead of nesting, so it needs no
@@ -111,14 +221,21 @@ func (f *frameReader) bareFrame() ([]byte, error) {
 		if err := f.need(size + 1); err != nil {
 			return nil, err
 		}
-		head, ok := headLength(f.buf[f.begin+size])
+		head, ok := saltclient.HeadLength(f.buf[f.begin+size])
 		if !ok {
 			return nil, errLostSync
 		}
 		if err := f.need(size + head); err != nil {
 			return nil, err
 		}
-		data, inner := measure(f.buf[f.begin+size : f.begin+size+head])
+		data, inner := saltclient.Measure(f.buf[f.begin+size : f.begin+size+head])
+		if data > uint64(f.large) && data <= absurdLength {
+			if at, _, ok := bodyIn(f.buf[f.begin : f.begin+size+head]); ok && at == size+head {
+				f.begin += at
+				f.open, f.behind = int(data), values-1
+				return nil, nil
+			}
+		}
 		size += head
 		if data > uint64(f.max) || size+int(data) > f.max {
 			return nil, errLostSync
@@ -132,59 +249,28 @@ func (f *frameReader) bareFrame() ([]byte, error) {
 	return f.take(size), nil
 }
 
-// headLength is how many bytes, from the first on, tell how long a msgpack value is.
-func headLength(lead byte) (int, bool) {
-	switch lead {
-	case 0xc1:
-		return 0, false
-	case 0xc4, 0xc7, 0xd9: // bin 8, ext 8, str 8
-		return 2, true
-	case 0xc5, 0xc8, 0xda, 0xdc, 0xde: // bin, ext, str, array, map 16
-		return 3, true
-	case 0xc6, 0xc9, 0xdb, 0xdd, 0xdf: // bin, ext, str, array, map 32
-		return 5, true
-	default:
-		return 1, true
+// bodyIn finds the body in the beginning of a message: at which byte its text begins, and how long that is.
+func bodyIn(frame []byte) (at, length int, ok bool) {
+	n, rest, err := msgp.ReadMapHeaderBytes(frame)
+	for range n {
+		var key []byte
+		if key, rest, err = msgp.ReadMapKeyZC(rest); err != nil || len(rest) == 0 {
+			return 0, 0, false
+		}
+		if string(key) != "body" {
+			if rest, err = msgp.Skip(rest); err != nil {
+				return 0, 0, false
+			}
+			continue
+		}
+		head, known := saltclient.HeadLength(rest[0])
+		if !known || head > len(rest) {
+			return 0, 0, false
+		}
+		data, inner := saltclient.Measure(rest[:head])
+		return len(frame) - len(rest) + head, int(min(data, math.MaxInt32)), inner == 0
 	}
-}
-
-// measure reads the head of a msgpack value: how many bytes of its own follow, and how many values it holds.
-func measure(head []byte) (data, inner uint64) {
-	lead := head[0]
-	switch {
-	case lead < 0x80 || lead >= 0xe0: // small numbers
-		return 0, 0
-	case lead < 0x90:
-		return 0, 2 * uint64(lead&0x0f)
-	case lead < 0xa0:
-		return 0, uint64(lead & 0x0f)
-	case lead < 0xc0:
-		return uint64(lead & 0x1f), 0
-	}
-	var n uint64
-	for _, b := range head[1:] {
-		n = n<<8 | uint64(b)
-	}
-	switch lead {
-	case 0xdc, 0xdd: // arrays
-		return 0, n
-	case 0xde, 0xdf: // maps
-		return 0, 2 * n
-	case 0xc7, 0xc8, 0xc9: // extensions have their type before their data
-		return n + 1, 0
-	case 0xcc, 0xd0: // 8 bits
-		return 1, 0
-	case 0xcd, 0xd1, 0xd4: // 16 bits, and the smallest extension
-		return 2, 0
-	case 0xca, 0xce, 0xd2: // 32 bits
-		return 4, 0
-	case 0xcb, 0xcf, 0xd3: // 64 bits
-		return 8, 0
-	case 0xd5, 0xd6, 0xd7, 0xd8: // extensions of 2, 4, 8 and 16 bytes
-		return 1 + 2<<(lead-0xd5), 0
-	default: // nil, false, true; and the texts, whose length n is
-		return n, 0
-	}
+	return 0, 0, false
 }
 
 // envelope takes the body out of a message, {"head": {}, "body": bytes} (salt.transport.frame).

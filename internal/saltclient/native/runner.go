@@ -66,11 +66,17 @@ func (c *Client) run(ctx context.Context, slots chan struct{}, fun string, args 
 	if err != nil {
 		return none, err
 	}
-	frames := newFrameReader(conn, c.opts.MaxFrame)
+	frames := newFrameReader(conn, c.opts.MaxFrame, c.opts.MaxFrame)
 	for {
-		body, err := frames.next()
+		body, large, err := frames.next()
+		if large != nil {
+			var name []byte
+			if name, _, err = large.tag(); string(name) == tag+"/ret" {
+				return none, errFrameSize
+			}
+		}
 		switch {
-		case errors.Is(err, errFrame) || errors.Is(err, errFrameSize):
+		case errors.Is(err, errFrame) || errors.Is(err, errFrameSize) || (large != nil && err == nil):
 			continue
 		case err != nil:
 			return none, c.runnerEnd(limited, err, fun, began)

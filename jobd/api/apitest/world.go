@@ -184,11 +184,11 @@ func (w *World) Returns(_ context.Context, f gaea.JobFilter, p gaea.PageRequest,
 	return cut(out, p, place)
 }
 
-// Events implements api.Archive. It filters by tag.
+// Events implements api.Archive. It filters by tag, and by whether they are suspect.
 func (w *World) Events(_ context.Context, f gaea.EventFilter, p gaea.PageRequest) (gaea.Page[gaea.Event], error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	out := slices.DeleteFunc(slices.Clone(w.events), func(ev gaea.Event) bool { return !matches(f.Tag, ev.Tag) })
+	out := slices.DeleteFunc(slices.Clone(w.events), func(ev gaea.Event) bool { return !matches(f.Tag, ev.Tag) || (f.Suspect && ev.Suspect == "") })
 	return cut(out, p, func(ev gaea.Event) string { return ev.Tag })
 }
 

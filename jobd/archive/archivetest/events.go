@@ -3,6 +3,7 @@ package archivetest
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive"
@@ -23,6 +24,41 @@ var eventTests = map[string]func(*bench){
 			events[i].Master = salt
 		}
 		same(b, "the events", page.Items, events)
+	},
+	"what is known of a suspect and truncated event comes back, and finds it": func(b *bench) {
+		suspect := gaea.Event{
+			Tag: "salt/job/" + jid(1) + "/ret/web2", Stamp: at(1), Data: json.RawMessage(`{"id":"web1"}`),
+			Suspect:   "its tag says that \"web2\" returned, and its data that \"web1\" did\x00\x01",
+			Truncated: &gaea.Truncation{Size: 1 << 40, SHA256: strings.Repeat("ab", 32), Dropped: 7},
+		}
+		b.write(archive.Batch{Events: []gaea.Event{suspect, {Tag: "my/tag", Stamp: at(2), Data: json.RawMessage(`{}`)}}})
+		page, err := b.store.Events(b.ctx(), gaea.EventFilter{Suspect: true}, gaea.PageRequest{})
+		b.ok(err)
+		suspect.Master = salt
+		same(b, "the suspect events", page.Items, []gaea.Event{suspect})
+		page, err = b.store.Events(b.ctx(), gaea.EventFilter{}, gaea.PageRequest{})
+		b.ok(err)
+		same(b, "the number of events", len(page.Items), 2)
+	},
+	"a page of large events ends early and loses none": func(b *bench) {
+		var events []gaea.Event
+		for i := range 5 {
+			events = append(events, gaea.Event{Tag: "large", Stamp: at(i), Data: json.RawMessage(`"` + strings.Repeat("x", 7<<20) + `"`)})
+		}
+		b.write(archive.Batch{Events: events})
+		found, p := 0, gaea.PageRequest{}
+		for {
+			page, err := b.store.Events(b.ctx(), gaea.EventFilter{}, p)
+			b.ok(err)
+			if found += len(page.Items); len(page.Items) > 2 {
+				b.Errorf("%d events of 7 MiB are in one page", len(page.Items))
+			}
+			if page.Next == "" {
+				break
+			}
+			p.Cursor = page.Next
+		}
+		same(b, "the number of events", found, 5)
 	},
 	"events of one time and tag differ by their data": func(b *bench) {
 		b.write(archive.Batch{Events: []gaea.Event{

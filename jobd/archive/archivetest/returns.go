@@ -68,6 +68,54 @@ var returnTests = map[string]func(*bench){
 			same(b, "the return", *b.ret(r.JID, r.Minion), want)
 		}
 	},
+	"what is known of a truncated return comes back, also without its body": func(b *bench) {
+		cut := stateReturn(1, "web1", "key", gaea.OutcomeFailed)
+		cut.Truncated = &gaea.Truncation{Size: 64 << 20, SHA256: strings.Repeat("0f", 32), Dropped: 1_000_000}
+		text := newReturn(2, "web1")
+		text.Truncated = &gaea.Truncation{Size: 17 << 20, SHA256: strings.Repeat("f0", 32)}
+		text.Body = json.RawMessage(`"the beginning…"`)
+		b.writeReturns(cut, text)
+		for _, r := range []gaea.Return{cut, text} {
+			want := r
+			want.Master = salt
+			same(b, "the return", *b.ret(r.JID, r.Minion), want)
+			list, err := b.store.JobReturns(b.ctx(), salt, r.JID)
+			b.ok(err)
+			same(b, "the returns of the job", list, []gaea.Return{want})
+		}
+		page, err := b.store.Returns(b.ctx(), gaea.JobFilter{}, gaea.PageRequest{}, false)
+		b.ok(err)
+		same(b, "what is known of the lists", []*gaea.Truncation{page.Items[0].Truncated, page.Items[1].Truncated}, []*gaea.Truncation{text.Truncated, cut.Truncated})
+	},
+	"whatever a hostile minion calls itself and its states comes back, and is found": func(b *bench) {
+		long := strings.Repeat("x", 100_000)
+		for n, odd := range []string{
+			"zero\x00byte", "\x01\x02", "'; DROP TABLE returns; --", "<script>alert(1)</script>", "\x1b[2J\x1b]0;title\a", "\u202etxt.exe", "%s_%", "web1\ud7ff\uffff", long,
+		} {
+			r := stateReturn(n+1, odd, "key", gaea.OutcomeFailed)
+			r.Function, r.Message, r.RunID = odd, odd, odd
+			r.States[0].Key, r.States[0].ID, r.States[0].SLS, r.States[0].Comment = "file_|-"+odd+"_|-"+odd+"_|-managed", odd, odd, odd
+			b.writeReturns(r)
+			r.Master = salt
+			same(b, "the return", *b.ret(r.JID, odd), r)
+			page, err := b.store.Returns(b.ctx(), gaea.JobFilter{Minion: odd, Function: odd, RunID: odd}, gaea.PageRequest{}, true)
+			b.ok(err)
+			same(b, "what is found", page.Items, []gaea.Return{r})
+			states, err := b.store.States(b.ctx(), archive.StateFilter{Minion: odd, SLS: odd, Outcome: gaea.OutcomeFailed}, gaea.PageRequest{})
+			b.ok(err)
+			same(b, "the number of states", len(states.Items), 1)
+		}
+	},
+	"a job id that is none, or far in the future, is kept like any other": func(b *bench) {
+		for _, odd := range []string{"garbage", "99991231235959999999", "00000000000000000000", "20261399999999999999", "-1", strings.Repeat("9", 500), "../../etc/passwd"} {
+			r := newReturn(1, "web1")
+			r.JID = odd
+			b.writeReturns(r)
+			r.Master = salt
+			same(b, "the return", *b.ret(odd, "web1"), r)
+			same(b, "the job", b.job(odd).JID, odd)
+		}
+	},
 	"states that do not follow from the body come back as they went in": func(b *bench) {
 		for i, change := range []func(*gaea.Return){
 			func(r *gaea.Return) { r.Body = nil },

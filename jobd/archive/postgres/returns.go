@@ -266,7 +266,7 @@ func (w *batchWriter) returns() error {
 	}
 	var call *tables.Call
 	var callID int64
-	columns := []string{"job_id", "minion_id", "stamp", "outcome", "source", "call_id", "content_id", "retcode", "success", "message", "states", "unclean", "cuts", "state_list"}
+	columns := []string{"job_id", "minion_id", "stamp", "outcome", "source", "call_id", "content_id", "retcode", "success", "message", "states", "unclean", "cuts", "state_list", "truncated"}
 	_, err := w.view.tx.CopyFrom(w.ctx, pgx.Identifier{"returns"}, columns, pgx.CopyFromSlice(len(rows), func(i int) ([]any, error) {
 		r := &rows[i]
 		if call == nil || !sameCall(call, &r.call) {
@@ -283,9 +283,13 @@ func (w *batchWriter) returns() error {
 		if r.Message != "" {
 			message = written(r.Message)
 		}
+		truncated, err := tables.Truncated(r.Truncated)
+		if err != nil {
+			return nil, err
+		}
 		return []any{
 			r.job, r.minion, r.stamp, r.outcome, r.source, callID, w.contentOf(r), retcode, success, message, int64(len(r.States)), int64(r.unclean),
-			orNull(r.body.Cuts), orNull(r.stateList),
+			orNull(r.body.Cuts), orNull(r.stateList), tables.Text(truncated),
 		}, nil
 	}))
 	w.madeReturns += int64(len(rows))
@@ -390,6 +394,7 @@ func (w *batchWriter) events() error {
 		return nil
 	}
 	stamps, tags, digests, minions, data := make([]int64, n), make([]string, n), make([][]byte, n), make([]*int64, n), make([][]byte, n)
+	truncated, suspect := make([]*string, n), make([]*string, n)
 	for i := range w.batch.events {
 		ev := &w.batch.events[i]
 		d := digestOf(0, ev.Tag, hex.EncodeToString(tables.EventDigest(ev)))
@@ -398,10 +403,20 @@ func (w *batchWriter) events() error {
 			id := w.minion(name)
 			minions[i] = &id
 		}
+		if ev.Truncated != nil {
+			text, err := tables.Truncated(ev.Truncated)
+			if err != nil {
+				return err
+			}
+			truncated[i] = &text
+		}
+		if ev.Suspect != "" {
+			suspect[i] = new(written(ev.Suspect))
+		}
 	}
 	var err error
-	w.madeEvents, err = w.Change(`INSERT INTO events (master_id, stamp, tag, digest, minion_id, data)
-		SELECT $1, s, t, d, m, b FROM unnest($2::bigint[], $3::text[], $4::bytea[], $5::bigint[], $6::bytea[]) g(s, t, d, m, b) ON CONFLICT DO NOTHING`,
-		w.master, stamps, tags, digests, minions, data)
+	w.madeEvents, err = w.Change(`INSERT INTO events (master_id, stamp, tag, digest, minion_id, data, truncated, suspect)
+		SELECT $1, s, t, d, m, b, x, y FROM unnest($2::bigint[], $3::text[], $4::bytea[], $5::bigint[], $6::bytea[], $7::text[], $8::text[]) g(s, t, d, m, b, x, y)
+		ON CONFLICT DO NOTHING`, w.master, stamps, tags, digests, minions, data, truncated, suspect)
 	return err
 }

@@ -15,8 +15,12 @@ func (w *batchWriter) event(ev *gaea.Event) error {
 		}
 		minion = id
 	}
-	n, err := w.Change(`INSERT INTO events (master_id, stamp, tag, digest, minion_id, data) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-		w.master, tables.Micros(ev.Stamp), ev.Tag, tables.EventDigest(ev), minion, tables.Text(ev.Data))
+	truncated, err := tables.Truncated(ev.Truncated)
+	if err != nil {
+		return err
+	}
+	n, err := w.Change(`INSERT INTO events (master_id, stamp, tag, digest, minion_id, data, truncated, suspect) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+		w.master, tables.Micros(ev.Stamp), ev.Tag, tables.EventDigest(ev), minion, tables.Text(ev.Data), tables.Text(truncated), tables.Text(ev.Suspect))
 	w.events += n
 	return err
 }

@@ -109,11 +109,15 @@ func (w *batchWriter) insertReturn(n *newReturn) (bool, error) {
 	if n.Success != nil {
 		success = *n.Success
 	}
+	truncated, err := tables.Truncated(n.Truncated)
+	if err != nil {
+		return false, err
+	}
 	changed, err := w.Change(`INSERT INTO returns
-		(job_id, minion_id, stamp, outcome, source, call_id, content_id, retcode, success, message, states, unclean, cuts, state_list)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+		(job_id, minion_id, stamp, outcome, source, call_id, content_id, retcode, success, message, states, unclean, cuts, state_list, truncated)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
 		n.job.ID, n.minion, n.stamp, n.outcome, n.source, n.call, n.content, retcode, success, tables.Text(n.Message), int64(len(n.States)),
-		n.unclean(), tables.Text(n.cuts), n.states)
+		n.unclean(), tables.Text(n.cuts), n.states, tables.Text(truncated))
 	return changed > 0, err
 }
 

@@ -22,12 +22,11 @@ func EventDigest(ev *gaea.Event) []byte {
 // EventMinion is the minion that sent an event, or that its tag names: salt/minion/ID/start, salt/beacon/ID/NAME/….
 func EventMinion(ev *gaea.Event) string {
 	var data struct {
-		ID any `json:"id"`
+		ID json.RawMessage `json:"id"`
 	}
-	if json.Unmarshal(ev.Data, &data) == nil {
-		if id, ok := data.ID.(string); ok && id != "" {
-			return id
-		}
+	var id string
+	if json.Unmarshal(ev.Data, &data) == nil && json.Unmarshal(data.ID, &id) == nil && id != "" {
+		return id
 	}
 	for _, prefix := range []string{"salt/minion/", "salt/beacon/"} {
 		if rest, ok := strings.CutPrefix(ev.Tag, prefix); ok {
@@ -37,6 +36,9 @@ func EventMinion(ev *gaea.Event) string {
 	}
 	return ""
 }
+
+// pageBytes is how large the data of a page of events may grow before the page ends early. One event is always in it.
+const pageBytes = 16 << 20
 
 // Events implements [archive.Store].
 func (s *Store) Events(ctx context.Context, f gaea.EventFilter, p gaea.PageRequest) (gaea.Page[gaea.Event], error) {
@@ -48,8 +50,12 @@ func (s *Store) Events(ctx context.Context, f gaea.EventFilter, p gaea.PageReque
 	c.ofMaster("e.master_id", f.Master)
 	c.prefixed("e.tag", f.Tag)
 	c.between("e.stamp", f.Since, f.Until)
+	if f.Suspect {
+		c.add("e.suspect IS NOT NULL")
+	}
 	c.after(after, "e.stamp", "e.id")
 	page := pager[gaea.Event]{list: "events", limit: limit}
+	size := 0
 	err = s.db.Read(ctx, func(q Query) error {
 		if f.Minion != "" {
 			ids, err := minionIDs(q, f.Master, f.Minion)
@@ -61,8 +67,16 @@ func (s *Store) Events(ctx context.Context, f gaea.EventFilter, p gaea.PageReque
 		return q.Each(eventsQuery(&c), func(row Scanner) error {
 			var ev gaea.Event
 			var stamp, id int64
-			err := row.Scan(&ev.Master, &ev.Tag, &stamp, (*RawText)(&ev.Data), &id)
+			var truncated RawText
+			err := row.Scan(&ev.Master, &ev.Tag, &stamp, (*RawText)(&ev.Data), &truncated, &ev.Suspect, &id)
+			if err == nil {
+				ev.Truncated, err = truncation(truncated)
+			}
 			ev.Stamp = TimeOf(stamp)
+			if size += len(ev.Data); size > pageBytes && len(page.items) > 0 {
+				page.more = true
+				return err
+			}
 			page.add(ev, archive.Cursor{Numbers: []int64{stamp, id}})
 			return err
 		}, append(c.args, limit+1)...)
@@ -71,5 +85,6 @@ func (s *Store) Events(ctx context.Context, f gaea.EventFilter, p gaea.PageReque
 }
 
 func eventsQuery(c *conditions) string {
-	return `SELECT ma.name, e.tag, e.stamp, coalesce(e.data, ''), e.id FROM events e JOIN masters ma ON ma.id = e.master_id` + c.where() + ` ORDER BY e.stamp DESC, e.id DESC LIMIT ?`
+	return `SELECT ma.name, e.tag, e.stamp, coalesce(e.data, ''), coalesce(e.truncated, ''), coalesce(e.suspect, ''), e.id
+		FROM events e JOIN masters ma ON ma.id = e.master_id` + c.where() + ` ORDER BY e.stamp DESC, e.id DESC LIMIT ?`
 }

@@ -14,7 +14,7 @@ import (
 // returnColumns are what storedReturn.scan reads, from returnTables. The body is joined apart: lists do without. They
 // start from the returns, which would otherwise be sorted.
 const (
-	returnColumns = `r.job_id, r.minion_id, ma.name, j.jid, m.name, r.stamp, r.outcome, r.source, r.retcode, r.success, coalesce(r.message, ''), ` + CallColumns
+	returnColumns = `r.job_id, r.minion_id, ma.name, j.jid, m.name, r.stamp, r.outcome, r.source, r.retcode, r.success, coalesce(r.message, ''), coalesce(r.truncated, ''), ` + CallColumns
 	returnTables  = ` jobs j ON j.id = r.job_id JOIN minions m ON m.id = r.minion_id JOIN masters ma ON ma.id = j.master_id
 		JOIN calls c ON c.id = r.call_id LEFT JOIN state_keys k ON k.id = c.state_key_id`
 	bodyColumns = `, r.content_id IS NOT NULL, r.states, r.unclean, coalesce(r.cuts, ''), coalesce(r.state_list, ''), coalesce(b.body, ''), b.holes`
@@ -46,13 +46,17 @@ func (b *storedBody) into() []any {
 func (r *storedReturn) scan(row Scanner, bodies bool) error {
 	var c Call
 	var stamp, outcome, source int64
+	var truncated RawText
 	into := append([]any{
-		&r.jobID, &r.minionID, &r.Master, &r.JID, &r.Minion, &stamp, &outcome, &source, &r.Retcode, &r.Success, &r.Message,
+		&r.jobID, &r.minionID, &r.Master, &r.JID, &r.Minion, &stamp, &outcome, &source, &r.Retcode, &r.Success, &r.Message, &truncated,
 	}, c.Into()...)
 	if bodies {
 		into = append(into, r.parts.into()...)
 	}
 	err := row.Scan(into...)
+	if err == nil {
+		r.Truncated, err = truncation(truncated)
+	}
 	r.Stamp, r.Outcome, r.Source = TimeOf(stamp), OutcomeOf(outcome), SourceOf(source)
 	r.Function, r.Args, r.Metadata, r.RunID, r.StateKey, r.Test = c.Function, c.Args, c.Metadata, c.RunID, c.StateKey, c.Test
 	return err
