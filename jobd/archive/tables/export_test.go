@@ -16,8 +16,8 @@ func (s *Store) Read(ctx context.Context, f func(q Query) error) error { return 
 // JobsQuery is what lists jobs, from a cursor on.
 func JobsQuery(q Query, f gaea.JobFilter, from *archive.Cursor) (text string, args []any, err error) {
 	c, err := jobConditions(q, f)
-	c.after(from, "j.started", "j.id")
-	return jobsQuery(&c), c.args, err
+	text = jobsQuery(&c, f, from)
+	return text, c.args, err
 }
 
 // ReturnsQuery is what lists returns with their bodies, from a cursor on.
