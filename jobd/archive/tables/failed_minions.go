@@ -9,7 +9,7 @@ import (
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive"
 )
 
-// failed is the number of the outcome of a state that failed; state_results_failed has those. couldNotRun is that of a return.
+// failed is the number of the outcome of a state that failed, couldNotRun that of a return.
 const (
 	failed      = 6
 	couldNotRun = 7
@@ -101,8 +101,8 @@ func ofFailures(q Query, text string, args ...any) ([]failures, error) {
 	return list, err
 }
 
-// failedStates are the minions on which the states failed: found by the states where they are few, else by what failed at all
-// in that time.
+// failedStates are the minions on which the states failed. Where those are many, the database may look at all that failed in that
+// time instead.
 func failedStates(q Query, f gaea.StateFilter, states []any, after *archive.Cursor, limit int) ([]failures, error) {
 	if len(states) == 0 {
 		return nil, nil
@@ -121,7 +121,7 @@ func failedStatesQuery(q Query, f gaea.StateFilter, states []any, after *archive
 		c.add("sr.outcome = ?", failed)
 		c.between("sr.stamp", f.Since, f.Until)
 	} else {
-		c.add("sr.outcome = 6") // what state_results_failed has
+		c.add("sr.outcome = 6") // what PostgreSQL's state_results_failed has
 		c.between("sr.stamp", f.Since, f.Until)
 		same, args := c.dialect.equal("s.sls", f.SLS)
 		c.add("sr.state_id IN (SELECT s.id FROM states s WHERE "+same+")", args...)

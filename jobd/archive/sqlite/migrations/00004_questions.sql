@@ -25,8 +25,6 @@ ALTER TABLE state_results ADD COLUMN stamp INTEGER NOT NULL DEFAULT 0;
 UPDATE state_results SET stamp = (SELECT r.stamp FROM returns r WHERE r.job_id = state_results.job_id AND r.minion_id = state_results.minion_id);
 DROP INDEX state_results_state;
 CREATE INDEX state_results_state ON state_results (state_id, outcome, stamp);
--- 6 is failed: few states are.
-CREATE INDEX state_results_failed ON state_results (stamp) WHERE outcome = 6;
 
 -- The jobs of which expected minions have not returned.
 CREATE TABLE open_jobs (
@@ -78,7 +76,6 @@ DROP TABLE durations_since;
 DROP TABLE run_durations;
 DROP TABLE slow_states;
 DROP TABLE open_jobs;
-DROP INDEX state_results_failed;
 DROP INDEX state_results_state;
 CREATE INDEX state_results_state ON state_results (state_id);
 ALTER TABLE state_results DROP COLUMN stamp;
