@@ -54,26 +54,43 @@ func (j *storedJob) fill(q Query, sets map[int64][]string) error {
 			return err
 		}
 	}
-	j.Counts = map[gaea.Outcome]int{}
-	err = q.Each(`SELECT outcome, count(*) FROM returns WHERE job_id = ? GROUP BY outcome`, func(row Scanner) error {
-		var outcome int64
-		var n int
-		err := row.Scan(&outcome, &n)
-		j.Counts[OutcomeOf(outcome)] = n
+	if err = j.count(q); err != nil {
 		return err
-	}, j.id)
-	if err != nil {
-		return err
-	}
-	var pending int
-	err = q.Row(`SELECT count(DISTINCT s.minion_id) FROM job_minions m JOIN minion_set_members s ON s.set_id = m.set_id
-		WHERE m.job_id = ?1 AND m.role = ?2
-		AND NOT EXISTS (SELECT 1 FROM returns r WHERE r.job_id = ?1 AND r.minion_id = s.minion_id)`, j.id, Expected).Scan(&pending)
-	if pending > 0 {
-		j.Counts[gaea.OutcomePending] += pending
 	}
 	if left, how := j.untold(); len(left) > 0 {
 		j.Counts[how] += len(left)
+	}
+	return nil
+}
+
+// count counts the minions by their outcome, in one pass over the job's returns: a page has many jobs of many minions. Those that
+// are expected and have no return are pending.
+func (j *storedJob) count(q Query) error {
+	sets, err := setsOf(q, j.id, Expected)
+	if err != nil {
+		return err
+	}
+	expected, from, args := "0", "", []any{j.id}
+	switch len(sets) {
+	case 0:
+	case 1:
+		expected, from, args = "count(s.minion_id)", ` LEFT JOIN minion_set_members s ON s.set_id = ?2 AND s.minion_id = r.minion_id`, append(args, sets[0])
+	default:
+		expected = `sum(CASE WHEN EXISTS (SELECT 1 FROM job_minions m JOIN minion_set_members s ON s.set_id = m.set_id
+			WHERE m.job_id = r.job_id AND m.role = 0 AND s.minion_id = r.minion_id) THEN 1 ELSE 0 END)`
+	}
+	j.Counts = map[gaea.Outcome]int{}
+	pending := len(j.Minions)
+	err = q.Each(`SELECT r.outcome, count(*), `+expected+` FROM returns r`+from+` WHERE r.job_id = ?1 GROUP BY r.outcome`, func(row Scanner) error {
+		var outcome int64
+		var n, of int
+		err := row.Scan(&outcome, &n, &of)
+		j.Counts[OutcomeOf(outcome)] = n
+		pending -= of
+		return err
+	}, args...)
+	if pending > 0 {
+		j.Counts[gaea.OutcomePending] += pending
 	}
 	return err
 }
