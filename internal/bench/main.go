@@ -22,9 +22,10 @@ import (
 )
 
 type options struct {
-	Only   []string `help:"Only these, with commas between: ${enum}. The four after runs are its parts." enum:"start,lag,rate,postgres,ping,plan,runs,publish,slices,cancel,down,engine,direct,memory" placeholder:"NAME" xor:"table"`
-	Rounds int      `help:"Rounds of what is compared command by command." default:"9"`
-	Output string   `help:"File that is given the table instead of standard output; all figures are measured then." xor:"table" placeholder:"FILE" type:"path"`
+	Only    []string `help:"Only these, with commas between: ${enum}. The four after runs are its parts." enum:"start,lag,rate,postgres,questions,ping,plan,runs,publish,slices,cancel,down,engine,direct,memory" placeholder:"NAME" xor:"table"`
+	Returns int      `help:"Returns in PostgreSQL when questions are asked; a fifth of them in SQLite." default:"10000000"`
+	Rounds  int      `help:"Rounds of what is compared command by command." default:"9"`
+	Output  string   `help:"File that is given the table instead of standard output; all figures are measured then." xor:"table" placeholder:"FILE" type:"path"`
 }
 
 // figure is one line of the table.
@@ -44,10 +45,11 @@ type measurement struct {
 
 // bench is what measurements share.
 type bench struct {
-	jobd   string // the built binary
-	work   string
-	rounds int
-	only   []string // what is measured; empty: everything
+	jobd    string // the built binary
+	work    string
+	rounds  int
+	returns int
+	only    []string // what is measured; empty: everything
 }
 
 // wants says whether something is to be measured that goes by one of these names.
@@ -78,10 +80,11 @@ func run(ctx context.Context, o options) (err error) {
 	if err != nil {
 		return err
 	}
-	b := &bench{jobd: binary, work: work, rounds: o.Rounds, only: o.Only}
+	b := &bench{jobd: binary, work: work, rounds: o.Rounds, returns: o.Returns, only: o.Only}
 	var figures []figure
 	for _, m := range []measurement{
-		{name: "start", run: measureStart}, {name: "lag", run: measureLag}, {name: "rate", run: measureRate}, {name: "postgres", run: measurePostgres}, {name: "ping", run: measurePing},
+		{name: "start", run: measureStart}, {name: "lag", run: measureLag}, {name: "rate", run: measureRate}, {name: "postgres", run: measurePostgres}, {name: "questions", run: measureQuestions},
+		{name: "ping", run: measurePing},
 		{name: "plan", run: measurePlan}, {name: "runs", run: measureRuns, parts: runParts()}, {name: "engine", run: measureEngine},
 		{name: "direct", run: measureDirect}, {name: "memory", run: measureMemory},
 	} {

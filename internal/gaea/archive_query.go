@@ -17,6 +17,7 @@ type JobFilter struct {
 	Outcome  Outcome   // at least one return with this outcome (jobs), or the return's own (returns)
 	Since    time.Time // published, or received, at or after
 	Until    time.Time // and before
+	Running  bool      // jobs only: an expected minion has not returned, and no Gaea run that ended settled that
 }
 
 // EventFilter chooses events that are neither jobs nor returns: beacons, starts, presence, custom ones.

@@ -35,6 +35,7 @@ func TestTheClientSpeaksEveryRouteOfTheAPI(t *testing.T) {
 	t.Run("archive", func(t *testing.T) { archiveConforms(t, j, c) })
 	t.Run("ledger", func(t *testing.T) { ledgerConforms(t, j, c) })
 	t.Run("export", func(t *testing.T) { exportConforms(t, c) })
+	t.Run("questions", func(t *testing.T) { questionsConform(t, j, c) })
 	t.Run("tokens", func(t *testing.T) { tokensConform(t, c) })
 
 	var doc struct {

@@ -9,7 +9,11 @@ import (
 
 // Jobs lists archived jobs, newest first.
 func (c *Client) Jobs(ctx context.Context, f gaea.JobFilter, p gaea.PageRequest) (gaea.Page[gaea.Job], error) {
-	return page[gaea.Job](ctx, c, "/v1/jobs", jobQuery(f), p)
+	q := jobQuery(f)
+	if f.Running {
+		q.text("running", "true")
+	}
+	return page[gaea.Job](ctx, c, "/v1/jobs", q, p)
 }
 
 // Job returns one job with how it stands for each minion, and the jobs that belong to it. CodeNotFound.

@@ -72,8 +72,11 @@ func (a *API) jobs() {
 	route(a, operation{
 		id: "list-jobs", method: http.MethodGet, path: "/v1/jobs", tag: tag, action: gaea.ActionRead,
 		summary: "List jobs, newest first",
-	}, func(ctx context.Context, in *JobFilterInput) (*answer[gaea.Page[gaea.Job]], error) {
-		return paged(a.deps.Archive.Jobs(ctx, in.filter(), in.request()))
+		about:   "A page of running jobs may hold fewer than asked for.",
+	}, func(ctx context.Context, in *jobsInput) (*answer[gaea.Page[gaea.Job]], error) {
+		f := in.filter()
+		f.Running = in.Running
+		return paged(a.deps.Archive.Jobs(ctx, f, in.request()))
 	})
 	route(a, operation{
 		id: "get-job", method: http.MethodGet, path: "/v1/jobs/{jid}", tag: tag, action: gaea.ActionRead,

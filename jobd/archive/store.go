@@ -63,7 +63,8 @@ type Store interface {
 	// those whose Parent it is, with their counts. An empty master means any; of several the newest. CodeNotFound.
 	Job(ctx context.Context, master, jid string) (*gaea.JobDetail, error)
 	// Jobs lists jobs by the time they were published. Counts is filled, pending ones included; Since and Until are about
-	// Job.Started. A filter on Outcome finds jobs with at least one such return.
+	// Job.Started. A filter on Outcome finds jobs with at least one such return. A page of running jobs may hold fewer than there
+	// is room for.
 	Jobs(ctx context.Context, f gaea.JobFilter, p gaea.PageRequest) (gaea.Page[gaea.Job], error)
 	// Return returns one return whole: its body and its states as they were. An empty master means any; of several the
 	// newest. CodeNotFound.
@@ -71,9 +72,23 @@ type Store interface {
 	// Returns lists returns by the time the master received them. Without bodies, Body and States are left out. Function,
 	// Target, User, RunID and Parent of the filter are the job's.
 	Returns(ctx context.Context, f gaea.JobFilter, p gaea.PageRequest, bodies bool) (gaea.Page[gaea.Return], error)
-	// States lists how each state stood on each minion when it was last run or tested, minion by minion in an order that does
-	// not change.
-	States(ctx context.Context, f StateFilter, p gaea.PageRequest) (gaea.Page[LatestState], error)
+	// History lists what ran on one minion, newest first: its returns by the time the master received them, and between them by
+	// the time they were published the jobs that expected it and to which it has not returned. CodeInvalid without a minion.
+	History(ctx context.Context, f gaea.HistoryFilter, p gaea.PageRequest) (gaea.Page[gaea.HistoryItem], error)
+	// States lists how each state stood on each minion when it was last run or tested, in an order that does not change: minion by
+	// minion, or state by state where the filter names an SLS file or a state and neither minion nor outcome.
+	States(ctx context.Context, f gaea.StateFilter, p gaea.PageRequest) (gaea.Page[gaea.LatestState], error)
+	// Changes lists the states that changed something, by the time the master received the return. Test runs change nothing.
+	// CodeInvalid unless the filter names a state, an SLS file or a minion.
+	Changes(ctx context.Context, f gaea.StateFilter, p gaea.PageRequest) (gaea.Page[gaea.StateChange], error)
+	// FailedMinions lists the minions on which a state of an SLS file failed, or where a run that named that file could not run, in
+	// an order that does not change. CodeInvalid unless the filter names an SLS file.
+	FailedMinions(ctx context.Context, f gaea.StateFilter, p gaea.PageRequest) (gaea.Page[gaea.FailedMinion], error)
+	// SlowStates lists the states that took 100 ms or more, the slowest first.
+	SlowStates(ctx context.Context, f gaea.SlowStateFilter, p gaea.PageRequest) (gaea.Measured[gaea.SlowState], error)
+	// RunDurations tells for each day how long the runs of a highstate or of SLS files took, newest first. CodeInvalid unless the
+	// filter says of what.
+	RunDurations(ctx context.Context, f gaea.RunDurationFilter, p gaea.PageRequest) (gaea.Measured[gaea.RunDurations], error)
 	// Events lists events by stamp, with their masters. An event's minion is the "id" in its data, else the one its tag names.
 	Events(ctx context.Context, f gaea.EventFilter, p gaea.PageRequest) (gaea.Page[gaea.Event], error)
 	// HaveReturns names the minions whose own return of a job is stored (not only a word about it); empty where there is no
@@ -141,26 +156,6 @@ type Gap struct {
 	From      time.Time
 	Until     time.Time // zero while it is open
 	Recovered int       // returns that were fetched from the master's job cache
-}
-
-// StateFilter chooses among the latest results of states. Zero fields choose nothing out.
-type StateFilter struct {
-	Master  string
-	Minion  string
-	SLS     string
-	Outcome gaea.Outcome
-}
-
-// LatestState is how a state stood on a minion when it was last run or tested there.
-type LatestState struct {
-	Master  string       `json:"master"`
-	Minion  string       `json:"minion"`
-	Key     string       `json:"key" doc:"Salt's key MODULE_|-ID_|-NAME_|-FUNCTION"`
-	SLS     string       `json:"sls,omitempty"`
-	Outcome gaea.Outcome `json:"outcome"`
-	Test    bool         `json:"test,omitempty" doc:"seen in a test run"`
-	JID     string       `json:"jid" doc:"the job that told"`
-	Stamp   time.Time    `json:"stamp"`
 }
 
 // Stats is how much is stored.

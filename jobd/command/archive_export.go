@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
 	"github.com/gaea-salt/terraform-provider-gaea/internal/jobdclient"
@@ -16,8 +15,8 @@ import (
 
 type exportCommand struct {
 	remote
-	Since  string   `help:"What happened at or after: a time (2026-11-01, 2026-11-01T08:30:00Z; UTC) or how long ago (24h). From the beginning when absent." placeholder:"TIME"`
-	Until  string   `help:"And before. Now when absent." placeholder:"TIME"`
+	Since  moment   `help:"What happened at or after: ${moments}. From the beginning when absent." placeholder:"TIME"`
+	Until  moment   `help:"And before. Now when absent." placeholder:"TIME"`
 	Kind   []string `help:"Only these, with commas between: jobs, returns, events, runs. All when absent." placeholder:"KIND"`
 	Master string   `help:"Only what belongs to this master, by its name in the archive." placeholder:"NAME"`
 	Output string   `short:"o" help:"File that is written, whole or not at all; - is standard output." default:"-" placeholder:"FILE"`
@@ -40,7 +39,7 @@ Examples:
 
 // Run exports.
 func (c *exportCommand) Run(w *world) error {
-	req, err := c.request(time.Now())
+	req, err := c.request()
 	if err != nil {
 		return err
 	}
@@ -60,17 +59,8 @@ func (c *exportCommand) Run(w *world) error {
 	return err
 }
 
-func (c *exportCommand) request(now time.Time) (gaea.ExportRequest, error) {
-	req := gaea.ExportRequest{Master: c.Master}
-	for name, t := range map[string]struct {
-		text string
-		into *time.Time
-	}{"--since": {c.Since, &req.Since}, "--until": {c.Until, &req.Until}} {
-		var ok bool
-		if *t.into, ok = moment(t.text, now); !ok {
-			return req, usageError(name + ": " + t.text + " is no time; write 2026-11-01, 2026-11-01T08:30:00Z, or how long ago, as 24h")
-		}
-	}
+func (c *exportCommand) request() (gaea.ExportRequest, error) {
+	req := gaea.ExportRequest{Master: c.Master, Since: c.Since.Time, Until: c.Until.Time}
 	if !req.Until.IsZero() && !req.Since.Before(req.Until) {
 		return req, usageError("--until: nothing is before it and after --since")
 	}
@@ -82,22 +72,6 @@ func (c *exportCommand) request(now time.Time) (gaea.ExportRequest, error) {
 		req.Kinds = append(req.Kinds, kind)
 	}
 	return req, nil
-}
-
-// moment is a time as people write it: a day or a time in UTC, or how long ago; the zero time for nothing.
-func moment(text string, now time.Time) (t time.Time, ok bool) {
-	if text == "" {
-		return time.Time{}, true
-	}
-	if ago, err := time.ParseDuration(text); err == nil {
-		return now.Add(-ago), ago >= 0
-	}
-	for _, layout := range []string{time.DateOnly, time.RFC3339Nano} {
-		if t, err := time.Parse(layout, text); err == nil {
-			return t, true
-		}
-	}
-	return time.Time{}, false
 }
 
 // exportTo writes an export. A reader that wants no more of it is no error.

@@ -1,5 +1,5 @@
 // Package command is jobd's command line: it serves, makes tokens, and asks a running jobd for runs, checks and drift. Each
-// command is a file; what they print is made for people, and for scripts with --output json or tsv.
+// command is a file; what they print is made for people, and for scripts with --output json, csv or tsv.
 package command
 
 import (
@@ -30,21 +30,27 @@ const exitCodes = "Exit codes: 0 done and well, 1 could not be done, or a run fa
 	"drift was found, 4 jobd could not be reached, or a run was left before its end, or the archive could not be verified."
 
 type root struct {
-	Serve   serveCommand   `cmd:"" help:"Archive the master's event bus, and serve the API."`
-	Token   tokenCommand   `cmd:"" help:"Make, list and revoke tokens."`
-	Run     runCommand     `cmd:"" help:"Run a Salt function on minions."`
-	Runs    runsCommand    `cmd:"" help:"List runs."`
-	Show    showCommand    `cmd:"" help:"Show a run: how each minion ended, and why."`
-	Cancel  cancelCommand  `cmd:"" help:"Stop a run: publish nothing more, kill what runs, and verify it."`
-	Pause   pauseCommand   `cmd:"" help:"Let a run's slice end, and begin nothing more until it is resumed."`
-	Resume  resumeCommand  `cmd:"" help:"Let a paused run go on."`
-	Retry   retryCommand   `cmd:"" help:"Run again what went wrong in a run, on just those minions."`
-	Jobs    jobsCommand    `cmd:"" help:"List jobs, whoever started them."`
-	Job     jobCommand     `cmd:"" help:"Show a job: how each minion ended, and the jobs that belong to it."`
-	Archive archiveCommand `cmd:"" help:"Say whether the archive is complete, and verify it."`
-	Check   checkCommand   `cmd:"" help:"Make a test run of an assignment now, and show its drift."`
-	Drift   driftCommand   `cmd:"" help:"Show the drift of assignments by what the archive knows."`
-	Version versionCommand `cmd:"" help:"Print jobd's version."`
+	Serve     serveCommand     `cmd:"" help:"Archive the master's event bus, and serve the API."`
+	Token     tokenCommand     `cmd:"" help:"Make, list and revoke tokens."`
+	Run       runCommand       `cmd:"" help:"Run a Salt function on minions."`
+	Runs      runsCommand      `cmd:"" help:"List runs."`
+	Show      showCommand      `cmd:"" help:"Show a run: how each minion ended, and why."`
+	Cancel    cancelCommand    `cmd:"" help:"Stop a run: publish nothing more, kill what runs, and verify it."`
+	Pause     pauseCommand     `cmd:"" help:"Let a run's slice end, and begin nothing more until it is resumed."`
+	Resume    resumeCommand    `cmd:"" help:"Let a paused run go on."`
+	Retry     retryCommand     `cmd:"" help:"Run again what went wrong in a run, on just those minions."`
+	Jobs      jobsCommand      `cmd:"" help:"List jobs, whoever started them."`
+	Job       jobCommand       `cmd:"" help:"Show a job: how each minion ended, and the jobs that belong to it."`
+	History   historyCommand   `cmd:"" help:"Show what ran on a minion, and how it ended."`
+	States    statesCommand    `cmd:"" help:"Show the last result of each state on each minion."`
+	Changes   changesCommand   `cmd:"" help:"Show what changed a file, a package or a service, and when."`
+	Failures  failuresCommand  `cmd:"" help:"Show the minions on which an SLS file failed."`
+	Slowest   slowestCommand   `cmd:"" help:"Show the slowest states."`
+	Durations durationsCommand `cmd:"" help:"Show how long a highstate, or SLS files, take over time."`
+	Archive   archiveCommand   `cmd:"" help:"Say whether the archive is complete, and verify it."`
+	Check     checkCommand     `cmd:"" help:"Make a test run of an assignment now, and show its drift."`
+	Drift     driftCommand     `cmd:"" help:"Show the drift of assignments by what the archive knows."`
+	Version   versionCommand   `cmd:"" help:"Print jobd's version."`
 }
 
 // world is what a command may touch.
@@ -80,7 +86,7 @@ func Main(ctx context.Context, p Process) int {
 		kong.Exit(func(code int) { exit = code }),
 		kong.UsageOnError(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
-		kong.Vars{"roles": "read,plan,apply,admin", "statuses": joined(gaea.RunStatuses())},
+		kong.Vars{"roles": "read,plan,apply,admin", "statuses": joined(gaea.RunStatuses()), "moments": moments},
 		kong.Bind(w),
 	)
 	if err != nil {

@@ -158,7 +158,7 @@ func control(w *world, to *remote, f format, id string, do func(*jobdclient.Clie
 	switch f.Output {
 	case "json":
 		return printJSON(w.Stdout, run)
-	case "tsv":
+	case "tsv", "csv":
 		return f.rows(w.Stdout, run, []string{"run", "status"}, [][]string{{run.ID, string(run.Status)}})
 	default:
 		w.printf("%s\n", told(run))

@@ -13,14 +13,16 @@ import (
 type jobsCommand struct {
 	remote
 	format
-	Parent   string        `help:"Only jobs that belong to this one, for example to an orchestration." placeholder:"JID"`
-	Minion   string        `short:"m" help:"Only jobs that this minion was told, or returned for." placeholder:"ID"`
-	Function string        `short:"f" help:"Only jobs of this function; a * at the end takes all that begin so." placeholder:"FUN"`
-	User     string        `help:"Only what this user published." placeholder:"NAME"`
-	RunID    string        `name:"run" help:"Only jobs of this Gaea run." placeholder:"RUN"`
-	Outcome  gaea.Outcome  `help:"Only jobs that ended so on some minion." placeholder:"OUTCOME"`
-	Since    time.Duration `help:"Only jobs of the last, for example, 2h." placeholder:"DURATION"`
-	Limit    int           `short:"n" help:"How many, newest first, up to 1000." default:"20"`
+	Parent   string       `help:"Only jobs that belong to this one, for example to an orchestration." placeholder:"JID"`
+	Minion   string       `short:"m" help:"Only jobs that this minion was told, or returned for." placeholder:"ID"`
+	Function string       `short:"f" help:"Only jobs of this function; a * at the end takes all that begin so." placeholder:"FUN"`
+	User     string       `help:"Only what this user published." placeholder:"NAME"`
+	RunID    string       `name:"run" help:"Only jobs of this Gaea run." placeholder:"RUN"`
+	Outcome  gaea.Outcome `help:"Only jobs that ended so on some minion." placeholder:"OUTCOME"`
+	Running  bool         `help:"Only jobs with an expected minion that has not returned; of the last 24h where no --since is given."`
+	Since    *moment      `help:"Only jobs that were published at or after: ${moments}." placeholder:"TIME"`
+	Until    moment       `help:"And before." placeholder:"TIME"`
+	paging
 }
 
 // Help is printed above the list of arguments.
@@ -31,27 +33,35 @@ What an orchestration starts belongs to it; it names them when it ends. Salt 300
 id, and so it is one job. Before, each slice is a job of its own, and nothing that Salt tells says that they belong
 together.
 
+A job runs as long as a minion that the master expects has not returned. One that is down looks the same: jobd job JID
+says which minions it waits for. How a run of Gaea's settled its silent minions is known, and it runs no more when it ended.
+
 Examples:
   jobd jobs --minion web1 --since 2h
+  jobd jobs --running
+  jobd jobs --function cmd.run --since monday     # who ran it: see the column USER
   jobd jobs --function 'runner.state.*'
   jobd jobs --parent 20260102030405000001`
 }
 
 // Run lists jobs.
 func (c *jobsCommand) Run(w *world) error {
-	if c.Limit < 1 || c.Limit > 1000 {
-		return usageError("--limit must be between 1 and 1000")
+	if err := c.paging.check(); err != nil {
+		return err
 	}
 	client, err := c.dial(w)
 	if err != nil {
 		return err
 	}
 	defer client.Close()
-	f := gaea.JobFilter{Parent: c.Parent, Minion: c.Minion, Function: c.Function, User: c.User, RunID: c.RunID, Outcome: c.Outcome}
-	if c.Since > 0 {
-		f.Since = time.Now().Add(-c.Since)
+	f := gaea.JobFilter{Parent: c.Parent, Minion: c.Minion, Function: c.Function, User: c.User, RunID: c.RunID, Outcome: c.Outcome, Running: c.Running, Until: c.Until.Time}
+	switch {
+	case c.Since != nil:
+		f.Since = c.Since.Time
+	case c.Running:
+		f.Since = time.Now().Add(-24 * time.Hour)
 	}
-	page, err := client.Jobs(w.ctx, f, gaea.PageRequest{Limit: c.Limit})
+	page, err := gather(c.paging, func(p gaea.PageRequest) (gaea.Page[gaea.Job], error) { return client.Jobs(w.ctx, f, p) })
 	if err != nil {
 		return err
 	}
@@ -59,7 +69,11 @@ func (c *jobsCommand) Run(w *world) error {
 		w.note("There are no such jobs.\n")
 		return nil
 	}
-	return c.rows(w.Stdout, page, jobHeader, jobRows(c.format, page.Items))
+	if err := c.rows(w.Stdout, page, jobHeader, jobRows(c.format, page.Items)); err != nil {
+		return err
+	}
+	c.paging.more(w, c.format, page.Next)
+	return nil
 }
 
 var jobHeader = []string{"jid", "started", "origin", "function", "target", "minions", "user", "run", "parent"}
@@ -86,7 +100,7 @@ func jobTarget(j *gaea.Job) gaea.Target {
 // jobCounts is how a job stands, and for people that its batch was halted.
 func jobCounts(f format, j *gaea.Job) string {
 	text := f.counts(j.Counts)
-	if j.Batch != nil && j.Batch.Status == gaea.JobBatchHalted && !f.tsv() {
+	if j.Batch != nil && j.Batch.Status == gaea.JobBatchHalted && !f.script() {
 		text += " (halted)"
 	}
 	return text

@@ -2,6 +2,7 @@ package command
 
 import (
 	"bytes"
+	"encoding/csv"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -13,18 +14,19 @@ import (
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
 )
 
-// format is how a command prints: a table for people, JSON as the API has it, or TSV. The last two are for scripts, so they
-// hold everything, with the API's own words and times in UTC.
+// format is how a command prints: a table for people, JSON as the API has it, CSV or TSV. All but the first are for scripts, so
+// they hold everything, with the API's own words and times in UTC.
 type format struct {
-	Output string `short:"o" help:"table for people; json and tsv (with a header line) for scripts." enum:"table,json,tsv" default:"table"`
+	Output string `short:"o" help:"table for people; json, and csv or tsv (with a header line), for scripts." enum:"table,json,csv,tsv" default:"table"`
 	line   bool   // JSON on one line
 }
 
-func (f format) tsv() bool { return f.Output == "tsv" }
+// script says whether cells are for programs.
+func (f format) script() bool { return f.Output == "tsv" || f.Output == "csv" }
 
 // word is one of the API's words: "in_sync" for scripts, "in sync" for people.
 func word[T ~string](f format, s T) string {
-	if f.tsv() {
+	if f.script() {
 		return string(s)
 	}
 	return words(s)
@@ -32,7 +34,7 @@ func word[T ~string](f format, s T) string {
 
 // text is a text that may have many lines, of which a table shows the first.
 func (f format) text(s string) string {
-	if f.tsv() {
+	if f.script() {
 		return s
 	}
 	return firstLine(s)
@@ -41,7 +43,7 @@ func (f format) text(s string) string {
 // time is empty, or "-" in a table, for no time.
 func (f format) time(t time.Time) string {
 	switch {
-	case !f.tsv():
+	case !f.script():
 		return clock(t)
 	case t.IsZero():
 		return ""
@@ -52,7 +54,7 @@ func (f format) time(t time.Time) string {
 
 // target is a target expression. A table shows no more of a long list than tells it apart.
 func (f format) target(t gaea.Target) string {
-	if f.tsv() {
+	if f.script() {
 		return t.String()
 	}
 	return shortTarget(t)
@@ -60,7 +62,7 @@ func (f format) target(t gaea.Target) string {
 
 // counts writes "succeeded=3,unreachable=1" for scripts, "3 succeeded, 1 unreachable" for people.
 func (f format) counts(c map[gaea.Outcome]int) string {
-	if !f.tsv() {
+	if !f.script() {
 		return counts(c)
 	}
 	var parts []string
@@ -103,6 +105,9 @@ func (f format) rows(w io.Writer, value any, header []string, rows [][]string) e
 			return json.NewEncoder(w).Encode(value)
 		}
 		return printJSON(w, value)
+	case "csv":
+		c := csv.NewWriter(w)
+		return c.WriteAll(append([][]string{header}, rows...))
 	case "tsv":
 		var b strings.Builder
 		for _, row := range append([][]string{header}, rows...) {

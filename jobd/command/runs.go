@@ -6,7 +6,7 @@ import (
 
 type runsCommand struct {
 	remote
-	Output     string         `short:"o" help:"table for people (default on a terminal), tsv with a header line (default elsewhere), or json." enum:"table,json,tsv," default:"" placeholder:"table|json|tsv"`
+	Output     string         `short:"o" help:"table for people (default on a terminal), tsv with a header line (default elsewhere), csv, or json." enum:"table,json,csv,tsv," default:"" placeholder:"table|json|csv|tsv"`
 	Active     bool           `help:"Only runs that have not ended."`
 	Status     gaea.RunStatus `help:"Only runs that stand so: ${enum}" enum:"${statuses}," default:"" placeholder:"STATUS"`
 	Assignment string         `help:"Only checks and enforcing runs of this assignment." placeholder:"NAME"`

@@ -25,15 +25,17 @@ type World struct {
 	templates   *Definitions[gaea.JobTemplate]
 	assignments *Definitions[gaea.Assignment]
 
-	mu      sync.Mutex
-	fail    error
-	jobs    []gaea.Job
-	returns map[string]map[string]gaea.Return // by jid and minion
-	events  []gaea.Event
-	secrets map[string]json.RawMessage
-	tokens  []gaea.Token
-	reports []gaea.VerifyReport
-	asked   []gaea.VerifyRequest
+	mu        sync.Mutex
+	fail      error
+	jobs      []gaea.Job
+	returns   map[string]map[string]gaea.Return // by jid and minion
+	events    []gaea.Event
+	secrets   map[string]json.RawMessage
+	tokens    []gaea.Token
+	reports   []gaea.VerifyReport
+	asked     []gaea.VerifyRequest
+	answers   Answers
+	questions []any
 
 	Runs     *Runs
 	Enforcer *Enforcer
@@ -133,7 +135,7 @@ func (w *World) Jobs(_ context.Context, f gaea.JobFilter, p gaea.PageRequest) (g
 	var out []gaea.Job
 	for _, j := range w.jobs {
 		if !matches(f.Function, j.Function) || f.User != "" && f.User != j.User || f.RunID != "" && f.RunID != j.RunID || f.Parent != "" && f.Parent != j.Parent ||
-			f.Minion != "" && !slices.Contains(j.Minions, f.Minion) || f.Target != "" && f.Target != j.Target.String() ||
+			f.Running && len(w.returns[j.JID]) >= len(j.Minions) || f.Minion != "" && !slices.Contains(j.Minions, f.Minion) || f.Target != "" && f.Target != j.Target.String() ||
 			!f.Since.IsZero() && j.Started.Before(f.Since) || !f.Until.IsZero() && !j.Started.Before(f.Until) {
 			continue
 		}

@@ -116,7 +116,7 @@ var pageTests = map[string]func(*bench){
 		}
 		_, err = b.store.TargetGroups().List(b.ctx(), gaea.PageRequest{Cursor: jobs.Next})
 		b.code(err, gaea.CodeInvalid)
-		_, err = b.store.States(b.ctx(), archive.StateFilter{}, gaea.PageRequest{Cursor: jobs.Next})
+		_, err = b.store.States(b.ctx(), gaea.StateFilter{}, gaea.PageRequest{Cursor: jobs.Next})
 		b.code(err, gaea.CodeInvalid)
 	},
 }

@@ -101,7 +101,7 @@ var returnTests = map[string]func(*bench){
 			page, err := b.store.Returns(b.ctx(), gaea.JobFilter{Minion: odd, Function: odd, RunID: odd}, gaea.PageRequest{}, true)
 			b.ok(err)
 			same(b, "what is found", page.Items, []gaea.Return{r})
-			states, err := b.store.States(b.ctx(), archive.StateFilter{Minion: odd, SLS: odd, Outcome: gaea.OutcomeFailed}, gaea.PageRequest{})
+			states, err := b.store.States(b.ctx(), gaea.StateFilter{Minion: odd, SLS: odd, Outcome: gaea.OutcomeFailed}, gaea.PageRequest{})
 			b.ok(err)
 			same(b, "the number of states", len(states.Items), 1)
 		}
@@ -244,8 +244,8 @@ var returnTests = map[string]func(*bench){
 	"of each state on a minion the last result is known": func(b *bench) {
 		b.writeReturns(stateReturn(5, "web1", "", gaea.OutcomeChanged), stateReturn(3, "web1", "", gaea.OutcomeFailed), stateReturn(4, "web2", "", gaea.OutcomeWouldChange))
 		var got []string
-		for _, s := range all(b, 1, func(p gaea.PageRequest) (gaea.Page[archive.LatestState], error) {
-			return b.store.States(b.ctx(), archive.StateFilter{}, p)
+		for _, s := range all(b, 1, func(p gaea.PageRequest) (gaea.Page[gaea.LatestState], error) {
+			return b.store.States(b.ctx(), gaea.StateFilter{}, p)
 		}) {
 			got = append(got, fmt.Sprintf("%s %s %s %s %s %v %s %v", s.Master, s.Minion, s.Key, s.SLS, s.Outcome, s.Test, s.JID, s.Stamp.Sub(noon)))
 		}
@@ -256,7 +256,7 @@ var returnTests = map[string]func(*bench){
 			"salt web2 file_|-motd_|-/etc/motd_|-managed motd would_change true " + jid(4) + " 5s",
 			"salt web2 test_|-calm_|-calm_|-nop motd in_sync true " + jid(4) + " 5s",
 		})
-		for f, want := range map[archive.StateFilter]int{
+		for f, want := range map[gaea.StateFilter]int{
 			{Minion: "web1"}: 2, {Outcome: gaea.OutcomeInSync}: 2, {SLS: "motd"}: 4, {SLS: "x"}: 0, {Master: salt}: 4, {Master: "x"}: 0,
 			{Minion: "web2", Outcome: gaea.OutcomeWouldChange, SLS: "motd", Master: salt}: 1,
 		} {
@@ -264,7 +264,7 @@ var returnTests = map[string]func(*bench){
 			b.ok(err)
 			same(b, fmt.Sprintf("the number of states of %+v", f), len(page.Items), want)
 		}
-		_, err := b.store.States(b.ctx(), archive.StateFilter{Outcome: "splendid"}, gaea.PageRequest{})
+		_, err := b.store.States(b.ctx(), gaea.StateFilter{Outcome: "splendid"}, gaea.PageRequest{})
 		b.code(err, gaea.CodeInvalid)
 	},
 }

@@ -21,6 +21,7 @@ func Run(t *testing.T, open func(t *testing.T) archive.Store) {
 		{"jobs", jobTests},
 		{"what belongs to what", relationTests},
 		{"the ledger", ledgerTests},
+		{"what people ask", questionTests},
 		{"events", eventTests},
 		{"pages", pageTests},
 		{"evidence", evidenceTests},

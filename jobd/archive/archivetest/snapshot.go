@@ -39,8 +39,8 @@ func snapshot(b *bench, s archive.Store, master string) archived {
 	}) {
 		a.Events = append(a.Events, show(ev))
 	}
-	for _, st := range all(b, 100, func(p gaea.PageRequest) (gaea.Page[archive.LatestState], error) {
-		return s.States(b.ctx(), archive.StateFilter{Master: master}, p)
+	for _, st := range all(b, 100, func(p gaea.PageRequest) (gaea.Page[gaea.LatestState], error) {
+		return s.States(b.ctx(), gaea.StateFilter{Master: master}, p)
 	}) {
 		a.States = append(a.States, show(st))
 	}

@@ -160,8 +160,8 @@ func (b *bench) viewed() map[string][]string {
 		add("returns", r.Master, r.JID, r.Minion, r.Function, string(r.Outcome), r.Retcode, r.Success, r.Message, r.RunID, r.Test, string(r.Source),
 			len(r.States), unclean, r.Stamp, micros(r.Stamp))
 	}
-	for _, s := range all(b, 100, func(p gaea.PageRequest) (gaea.Page[archive.LatestState], error) {
-		return b.store.States(b.ctx(), archive.StateFilter{}, p)
+	for _, s := range all(b, 100, func(p gaea.PageRequest) (gaea.Page[gaea.LatestState], error) {
+		return b.store.States(b.ctx(), gaea.StateFilter{}, p)
 	}) {
 		add("latest_states", s.Master, s.Minion, s.Key, s.SLS, string(s.Outcome), s.Test, s.JID, s.Stamp, micros(s.Stamp))
 	}

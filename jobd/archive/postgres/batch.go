@@ -30,7 +30,8 @@ func (s *Store) WriteBatch(ctx context.Context, master string, b archive.Batch) 
 			return err
 		}
 		for _, step := range []func() error{
-			w.jobs, w.names, w.minionSets, w.notes, w.news, w.states, w.contents, w.returns, w.stateResults, w.latestStates, w.evidence, w.events, w.end,
+			w.jobs, w.names, w.minionSets, w.notes, w.news, w.states, w.contents, w.returns, w.stateResults, w.latestStates, w.evidence, w.openJobs, w.durations, w.events,
+			w.end,
 		} {
 			if err := step(); err != nil {
 				return err
@@ -139,6 +140,7 @@ type batchWriter struct {
 	stored      map[string]*tables.Job // of the batch's jobs
 	fresh       map[string]bool        // jobs that this batch makes
 	calls       map[int64]int64        // by how much the references to calls have changed
+	asked       []int64                // jobs of which it became known whom they expect
 	newContents int
 	madeJobs    int64
 	madeReturns int64

@@ -174,6 +174,9 @@ func (w *batchWriter) writeHeads(changed []changedJob) error {
 		err := w.Exec(`UPDATE jobs SET known = $2, source = $3, started = $4, head = $5, call_id = $6, function = $7, run_id = $8, target_type = $9, target = $10,
 			"user" = $11, origin = $12 WHERE id = $1`,
 			j.id, h.Known, h.Source, h.Started, h.Minion, call, h.Function, h.RunID, h.TargetType, h.Target, h.User, h.How)
+		if err == nil {
+			err = w.Exec(`UPDATE open_jobs SET started = $2 WHERE job_id = $1 AND started <> $2`, j.id, h.Started)
+		}
 		if err != nil {
 			return err
 		}
@@ -267,7 +270,15 @@ func (w *batchWriter) minionSets() error {
 	if len(jobs) == 0 {
 		return nil
 	}
-	return w.Exec(`INSERT INTO job_minions (job_id, role, set_id) SELECT * FROM unnest($1::bigint[], $2::smallint[], $3::bigint[]) ON CONFLICT DO NOTHING`, jobs, roles, sets)
+	return w.Each(`INSERT INTO job_minions (job_id, role, set_id) SELECT * FROM unnest($1::bigint[], $2::smallint[], $3::bigint[]) ON CONFLICT DO NOTHING
+		RETURNING job_id, role`, func(row tables.Scanner) error {
+		var job, role int64
+		err := row.Scan(&job, &role)
+		if role == tables.Expected {
+			w.asked = append(w.asked, job)
+		}
+		return err
+	}, jobs, roles, sets)
 }
 
 // minionSet stores a sorted list of minions, once for each list.

@@ -47,3 +47,18 @@ func TestTheTablesGoWithAllThatIsInThemAndComeAgain(t *testing.T) {
 	check(t, again.WriteBatch(t.Context(), "salt", archivetest.KillBatch(1)))
 	archivetest.KillSafe(t, again, []int{1})
 }
+
+func TestWhatWasArchivedBeforeIsFoundByWhatPeopleAsk(t *testing.T) {
+	where := address(t)
+	s := open(t, where)
+	archivetest.BeforeQuestions(t, s)
+	check(t, s.Close())
+	db, err := sql.Open("pgx", where)
+	check(t, err)
+	defer func() { check(t, db.Close()) }()
+	tables, err := postgres.Tables(db)
+	check(t, err)
+	_, err = tables.DownTo(t.Context(), 1)
+	check(t, err)
+	archivetest.AfterQuestions(t, open(t, where))
+}

@@ -287,8 +287,10 @@ func (p *pruner) leftovers() error {
 		{`DELETE FROM state_keys WHERE id IN (SELECT k.id FROM state_keys k WHERE k.asked < ?
 			AND NOT EXISTS (SELECT 1 FROM evidence e WHERE e.state_key_id = k.id) AND NOT EXISTS (SELECT 1 FROM silences s WHERE s.state_key_id = k.id)
 			AND NOT EXISTS (SELECT 1 FROM calls c WHERE c.state_key_id = k.id) LIMIT ?)`, []any{p.Asked}},
+		{`DELETE FROM slow_states WHERE ctid IN (SELECT ctid FROM slow_states WHERE day < ? LIMIT ?)`, []any{tables.DayOf(p.Before)}},
+		{`DELETE FROM run_durations WHERE ctid IN (SELECT ctid FROM run_durations WHERE day < ? LIMIT ?)`, []any{tables.DayOf(p.Before)}},
 		{`DELETE FROM states WHERE id IN (SELECT s.id FROM states s WHERE NOT EXISTS (SELECT 1 FROM state_latest l WHERE l.state_id = s.id)
-			AND NOT EXISTS (SELECT 1 FROM state_results r WHERE r.state_id = s.id) LIMIT ?)`, nil},
+			AND NOT EXISTS (SELECT 1 FROM state_results r WHERE r.state_id = s.id) AND NOT EXISTS (SELECT 1 FROM slow_states d WHERE d.state_id = s.id) LIMIT ?)`, nil},
 		{`DELETE FROM unsettled WHERE ctid IN (SELECT u.ctid FROM unsettled u
 			WHERE u.recorded < ? AND EXISTS (SELECT 1 FROM unsettled n WHERE n.assignment = u.assignment AND n.revision <> u.revision AND n.recorded > u.recorded)
 			LIMIT ?)`, []any{p.Before}},

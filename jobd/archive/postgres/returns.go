@@ -172,7 +172,7 @@ func (w *batchWriter) removeWord(job, minion int64) error {
 // states numbers the states of the batch's returns.
 func (w *batchWriter) states() error {
 	var digests []digest
-	var keys, sls []string
+	var keys, sls, functions, ids, names []string
 	asked := map[tables.StateName]digest{}
 	for i := range w.batch.returns {
 		for k := range w.batch.returns[i].States {
@@ -187,12 +187,14 @@ func (w *batchWriter) states() error {
 			d := digestOf(0, s.Key, s.SLS)
 			asked[n] = d
 			digests, keys, sls = append(digests, d), append(keys, written(s.Key)), append(sls, written(s.SLS))
+			functions, ids, names = append(functions, written(tables.FunctionOf(s))), append(ids, written(s.ID)), append(names, written(s.Name))
 		}
 	}
-	ids, _, err := w.tx.number("states", `INSERT INTO states (digest, state, sls) SELECT d, k, s FROM unnest($1::bytea[], $2::text[], $3::text[]) g(d, k, s) ORDER BY d
-		ON CONFLICT DO NOTHING RETURNING id, digest`, digests, keys, sls)
+	numbers, _, err := w.tx.number("states", `INSERT INTO states (digest, state, sls, function, declared, name)
+		SELECT d, k, s, f, i, n FROM unnest($1::bytea[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[]) g(d, k, s, f, i, n) ORDER BY d
+		ON CONFLICT DO NOTHING RETURNING id, digest`, digests, keys, sls, functions, ids, names)
 	for n, d := range asked {
-		w.knows.states.learn(n, ids[d])
+		w.knows.states.learn(n, numbers[d])
 	}
 	return err
 }
@@ -266,7 +268,7 @@ func (w *batchWriter) returns() error {
 	}
 	var call *tables.Call
 	var callID int64
-	columns := []string{"job_id", "minion_id", "stamp", "outcome", "source", "call_id", "content_id", "retcode", "success", "message", "states", "unclean", "cuts", "state_list", "truncated"}
+	columns := []string{"job_id", "minion_id", "stamp", "outcome", "source", "call_id", "content_id", "retcode", "success", "message", "states", "unclean", "cuts", "state_list", "truncated", "duration"}
 	_, err := w.view.tx.CopyFrom(w.ctx, pgx.Identifier{"returns"}, columns, pgx.CopyFromSlice(len(rows), func(i int) ([]any, error) {
 		r := &rows[i]
 		if call == nil || !sameCall(call, &r.call) {
@@ -289,7 +291,7 @@ func (w *batchWriter) returns() error {
 		}
 		return []any{
 			r.job, r.minion, r.stamp, r.outcome, r.source, callID, w.contentOf(r), retcode, success, message, int64(len(r.States)), int64(r.unclean),
-			orNull(r.body.Cuts), orNull(r.stateList), tables.Text(truncated),
+			orNull(r.body.Cuts), orNull(r.stateList), tables.Text(truncated), tables.RunDuration(r.Return),
 		}, nil
 	}))
 	w.madeReturns += int64(len(rows))
@@ -308,14 +310,14 @@ func (w *batchWriter) stateResults() error {
 		r := &w.batch.returns[i]
 		for k := range r.States {
 			if r.States[k].Outcome != gaea.OutcomeInSync {
-				rows = append(rows, []any{r.job, r.minion, int64(k), w.state(&r.States[k]), r.outcomes[k]})
+				rows = append(rows, []any{r.job, r.minion, int64(k), w.state(&r.States[k]), r.outcomes[k], r.stamp})
 			}
 		}
 	}
 	if len(rows) == 0 {
 		return nil
 	}
-	_, err := w.view.tx.CopyFrom(w.ctx, pgx.Identifier{"state_results"}, []string{"job_id", "minion_id", "place", "state_id", "outcome"}, pgx.CopyFromRows(rows))
+	_, err := w.view.tx.CopyFrom(w.ctx, pgx.Identifier{"state_results"}, []string{"job_id", "minion_id", "place", "state_id", "outcome", "stamp"}, pgx.CopyFromRows(rows))
 	return err
 }
 
@@ -326,6 +328,7 @@ func (w *batchWriter) latestStates() error {
 	type value struct {
 		r       *newReturn
 		outcome int64
+		took    int64
 	}
 	latest := map[key]value{}
 	for i := range w.batch.returns {
@@ -335,24 +338,26 @@ func (w *batchWriter) latestStates() error {
 			if was, ok := latest[at]; ok && cmp.Or(cmp.Compare(was.r.stamp, r.stamp), cmp.Compare(was.r.JID, r.JID)) > 0 {
 				continue
 			}
-			latest[at] = value{r, r.outcomes[k]}
+			latest[at] = value{r, r.outcomes[k], tables.DurationOf(&r.States[k])}
 		}
 	}
 	n := len(latest)
 	if n == 0 {
 		return nil
 	}
-	minions, states, stamps, jobs, outcomes, tests := make([]int64, 0, n), make([]int64, 0, n), make([]int64, 0, n), make([]int64, 0, n), make([]int64, 0, n), make([]bool, 0, n)
+	minions, states, stamps, jobs, outcomes, tests, took := make([]int64, 0, n), make([]int64, 0, n), make([]int64, 0, n), make([]int64, 0, n), make([]int64, 0, n),
+		make([]bool, 0, n), make([]int64, 0, n)
 	for at, v := range latest {
 		minions, states, stamps, jobs = append(minions, at.minion), append(states, at.state), append(stamps, v.r.stamp), append(jobs, v.r.job)
-		outcomes, tests = append(outcomes, v.outcome), append(tests, v.r.Test)
+		outcomes, tests, took = append(outcomes, v.outcome), append(tests, v.r.Test), append(took, v.took)
 	}
-	return w.Exec(`INSERT INTO state_latest (minion_id, state_id, stamp, job_id, outcome, test)
-		SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::smallint[], $6::boolean[])
-		ON CONFLICT (minion_id, state_id) DO UPDATE SET stamp = excluded.stamp, job_id = excluded.job_id, outcome = excluded.outcome, test = excluded.test
+	return w.Exec(`INSERT INTO state_latest (minion_id, state_id, stamp, job_id, outcome, test, duration)
+		SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::smallint[], $6::boolean[], $7::bigint[])
+		ON CONFLICT (minion_id, state_id) DO UPDATE SET stamp = excluded.stamp, job_id = excluded.job_id, outcome = excluded.outcome, test = excluded.test,
+			duration = excluded.duration
 		WHERE excluded.stamp > state_latest.stamp OR (excluded.stamp = state_latest.stamp AND
 			(SELECT jid FROM jobs WHERE id = excluded.job_id) > (SELECT jid FROM jobs WHERE id = state_latest.job_id))`,
-		minions, states, stamps, jobs, outcomes, tests)
+		minions, states, stamps, jobs, outcomes, tests, took)
 }
 
 // evidence notes the newest return of each minion for its state key.

@@ -19,7 +19,7 @@ func (s *Store) WriteBatch(ctx context.Context, master string, b archive.Batch) 
 		if err != nil {
 			return err
 		}
-		w := &batchWriter{tx: tx, master: id, calls: references{}, contents: references{}}
+		w := &batchWriter{tx: tx, master: id, calls: references{}, contents: references{}, heard: map[int64]int64{}, asked: map[int64]bool{}}
 		for i := range b.Jobs {
 			if err := w.publication(&b.Jobs[i]); err != nil {
 				return err
@@ -46,6 +46,9 @@ type batchWriter struct {
 	splitter content.Splitter
 
 	calls, contents references
+	heard           map[int64]int64 // returns of jobs that minions sent themselves
+	asked           map[int64]bool  // jobs of which it became known whom they expect
+	durations       tables.Durations
 	unused          bool // something that was stored for a row may be needed by none
 	last            int64
 	jobs, returns   int64
@@ -75,6 +78,12 @@ func (w *batchWriter) end() error {
 		}
 	}
 	if err := w.addContents(w.bodies); err != nil {
+		return err
+	}
+	if err := w.openJobs(); err != nil {
+		return err
+	}
+	if err := w.writeDurations(); err != nil {
 		return err
 	}
 	if w.unused {

@@ -179,3 +179,14 @@ func rowsOf(t *testing.T, db *sql.DB, table string) []map[string]any {
 	check(t, rows.Err())
 	return list
 }
+
+func TestWhatWasArchivedBeforeIsFoundByWhatPeopleAsk(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	archivetest.BeforeQuestions(t, s)
+	check(t, s.Close())
+	_, tables := migrator(t, dir)
+	_, err := tables.DownTo(t.Context(), 3)
+	check(t, err)
+	archivetest.AfterQuestions(t, open(t, dir))
+}

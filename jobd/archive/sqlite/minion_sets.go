@@ -16,7 +16,11 @@ func (w *batchWriter) jobMinions(jobID, role int64, minions []string) error {
 	if err != nil {
 		return err
 	}
-	return w.Exec(`INSERT INTO job_minions (job_id, role, set_id) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`, jobID, role, set)
+	added, err := w.Change(`INSERT INTO job_minions (job_id, role, set_id) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`, jobID, role, set)
+	if added > 0 && role == tables.Expected {
+		w.asked[jobID] = true
+	}
+	return err
 }
 
 // minionSet stores a list of minions, once for each list.

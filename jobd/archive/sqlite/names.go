@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive/content"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive/tables"
 )
@@ -74,10 +75,20 @@ func (t *tx) Minion(master int64, name string) (int64, error) {
 		`SELECT id FROM minions WHERE master_id = ? AND name = ?`, master, name)
 }
 
-func (t *tx) state(key, sls string) (int64, error) {
-	return number(t, t.names.states, tables.StateName{Key: key, SLS: sls},
-		`INSERT INTO states (state, sls) VALUES (?, ?) ON CONFLICT DO NOTHING`,
-		`SELECT id FROM states WHERE state = ? AND sls = ?`, key, sls)
+func (t *tx) state(s *gaea.StateResult) (int64, error) {
+	key := tables.StateName{Key: s.Key, SLS: s.SLS}
+	if id, ok := t.names.states.Get(key); ok {
+		return id, nil
+	}
+	id, inserted, err := t.insert(`INSERT INTO states (state, sls, function, declared, name) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+		s.Key, s.SLS, tables.FunctionOf(s), s.ID, s.Name)
+	if err == nil && !inserted {
+		err = t.Row(`SELECT id FROM states WHERE state = ? AND sls = ?`, s.Key, s.SLS).Scan(&id)
+	}
+	if err == nil {
+		t.names.states.Put(key, id)
+	}
+	return id, err
 }
 
 // StateKey implements [tables.Tx].

@@ -195,8 +195,13 @@ func (p *pruner) leftovers() error {
 		{`DELETE FROM state_keys WHERE id IN (SELECT k.id FROM state_keys k WHERE k.asked < ?
 			AND NOT EXISTS (SELECT 1 FROM evidence e WHERE e.state_key_id = k.id) AND NOT EXISTS (SELECT 1 FROM silences s WHERE s.state_key_id = k.id)
 			AND NOT EXISTS (SELECT 1 FROM calls c WHERE c.state_key_id = k.id) LIMIT ?) RETURNING master_id, state_key`, []any{p.Asked}, p.dropStateKey},
+		{`DELETE FROM slow_states WHERE (state_id, master_id, day) IN (SELECT state_id, master_id, day FROM slow_states WHERE day < ? LIMIT ?) RETURNING 1`,
+			[]any{tables.DayOf(p.Before)}, nil},
+		{`DELETE FROM run_durations WHERE (applied, test, day, master_id, bucket) IN (SELECT applied, test, day, master_id, bucket FROM run_durations WHERE day < ? LIMIT ?)
+			RETURNING 1`, []any{tables.DayOf(p.Before)}, nil},
 		{`DELETE FROM states WHERE id IN (SELECT s.id FROM states s WHERE NOT EXISTS (SELECT 1 FROM state_latest l WHERE l.state_id = s.id)
-			AND NOT EXISTS (SELECT 1 FROM state_results r WHERE r.state_id = s.id) LIMIT ?) RETURNING state, sls`, nil, p.dropState},
+			AND NOT EXISTS (SELECT 1 FROM state_results r WHERE r.state_id = s.id) AND NOT EXISTS (SELECT 1 FROM slow_states d WHERE d.state_id = s.id) LIMIT ?)
+			RETURNING state, sls`, nil, p.dropState},
 		{`DELETE FROM unsettled WHERE (assignment, revision, minion, label) IN (SELECT u.assignment, u.revision, u.minion, u.label FROM unsettled u
 			WHERE u.recorded < ? AND EXISTS (SELECT 1 FROM unsettled n WHERE n.assignment = u.assignment AND n.revision <> u.revision AND n.recorded > u.recorded)
 			LIMIT ?) RETURNING 1`, []any{p.Before}, nil},

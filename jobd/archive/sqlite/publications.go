@@ -99,6 +99,9 @@ func (w *batchWriter) replaceHead(id, oldCall int64, h *tables.Head) error {
 	w.calls[oldCall]--
 	w.calls[callID]++
 	w.unused = true
+	if err := w.Exec(`UPDATE open_jobs SET started = ? WHERE job_id = ?`, h.Started, id); err != nil {
+		return err
+	}
 	return w.Exec(`UPDATE jobs SET known = ?, source = ?, started = ?, head = ?, call_id = ?, function = ?, run_id = ?, target_type = ?, target = ?, user = ?, origin = ?
 		WHERE id = ?`,
 		h.Known, h.Source, h.Started, h.Minion, callID, h.Function, h.RunID, h.TargetType, h.Target, h.User, h.How, id)

@@ -43,6 +43,9 @@ func (w *batchWriter) ret(r *gaea.Return) error {
 	if id, ok := n.content.(int64); ok {
 		w.contents[id]++
 	}
+	if r.Outcome.Heard() {
+		w.heard[n.job.ID]++
+	}
 	if err := w.stateResults(n); err != nil {
 		return err
 	}
@@ -114,10 +117,10 @@ func (w *batchWriter) insertReturn(n *newReturn) (bool, error) {
 		return false, err
 	}
 	changed, err := w.Change(`INSERT INTO returns
-		(job_id, minion_id, stamp, outcome, source, call_id, content_id, retcode, success, message, states, unclean, cuts, state_list, truncated)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+		(job_id, minion_id, stamp, outcome, source, call_id, content_id, retcode, success, message, states, unclean, cuts, state_list, truncated, duration)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
 		n.job.ID, n.minion, n.stamp, n.outcome, n.source, n.call, n.content, retcode, success, tables.Text(n.Message), int64(len(n.States)),
-		n.unclean(), tables.Text(n.cuts), n.states, tables.Text(truncated))
+		n.unclean(), tables.Text(n.cuts), n.states, tables.Text(truncated), tables.RunDuration(n.Return))
 	return changed > 0, err
 }
 
@@ -150,33 +153,36 @@ func (w *batchWriter) removeUnheard(n *newReturn) (bool, error) {
 
 // stateResults stores the states that are not clean, and how each one stood last.
 func (w *batchWriter) stateResults(n *newReturn) error {
+	ids := make([]int64, len(n.States))
 	for i := range n.States {
 		s := &n.States[i]
 		outcome, err := tables.OutcomeCode(s.Outcome)
 		if err != nil {
 			return err
 		}
-		id, err := w.state(s.Key, s.SLS)
+		id, err := w.state(s)
 		if err != nil {
 			return err
 		}
+		ids[i] = id
 		if s.Outcome != gaea.OutcomeInSync {
-			err = w.Exec(`INSERT INTO state_results (job_id, minion_id, place, state_id, outcome) VALUES (?, ?, ?, ?, ?)`,
-				n.job.ID, n.minion, int64(i), id, outcome)
+			err = w.Exec(`INSERT INTO state_results (job_id, minion_id, place, state_id, outcome, stamp) VALUES (?, ?, ?, ?, ?, ?)`,
+				n.job.ID, n.minion, int64(i), id, outcome, n.stamp)
 			if err != nil {
 				return err
 			}
 		}
 		// Of two returns with one stamp the later job counts, so that the order of writing does not matter.
-		err = w.Exec(`INSERT INTO state_latest (minion_id, state_id, stamp, job_id, outcome, test) VALUES (?, ?, ?, ?, ?, ?)
-			ON CONFLICT DO UPDATE SET stamp = excluded.stamp, job_id = excluded.job_id, outcome = excluded.outcome, test = excluded.test
+		err = w.Exec(`INSERT INTO state_latest (minion_id, state_id, stamp, job_id, outcome, test, duration) VALUES (?, ?, ?, ?, ?, ?, ?)
+			ON CONFLICT DO UPDATE SET stamp = excluded.stamp, job_id = excluded.job_id, outcome = excluded.outcome, test = excluded.test, duration = excluded.duration
 			WHERE excluded.stamp > stamp OR (excluded.stamp = stamp AND
 				(SELECT jid FROM jobs WHERE id = excluded.job_id) > (SELECT jid FROM jobs WHERE id = state_latest.job_id))`,
-			n.minion, id, n.stamp, n.job.ID, outcome, n.Test)
+			n.minion, id, n.stamp, n.job.ID, outcome, n.Test, tables.DurationOf(s))
 		if err != nil {
 			return err
 		}
 	}
+	w.durations.Add(n.Return, n.minion, func(i int) int64 { return ids[i] })
 	return nil
 }
 

@@ -12,10 +12,10 @@ import (
 // jobColumns are what scanJob reads, from fromJobs.
 const (
 	jobColumns = `j.id, ma.name, j.jid, j.known, j.source, j.started, j.target_type, j.target, j."user", j.origin, ` + noteColumns + `, ` + CallColumns
-	jobJoins   = ` FROM jobs j JOIN masters ma ON ma.id = j.master_id JOIN calls c ON c.id = j.call_id LEFT JOIN state_keys k ON k.id = c.state_key_id LEFT JOIN job_notes n ON `
+	jobTables  = ` JOIN masters ma ON ma.id = j.master_id JOIN calls c ON c.id = j.call_id LEFT JOIN state_keys k ON k.id = c.state_key_id LEFT JOIN job_notes n ON `
 )
 
-func (d *Dialect) fromJobs() string { return jobJoins + d.SameJob("n", "j") }
+func (d *Dialect) fromJobs() string { return ` FROM jobs j` + jobTables + d.SameJob("n", "j") }
 
 // storedJob is a job with its number.
 type storedJob struct {
@@ -54,26 +54,43 @@ func (j *storedJob) fill(q Query, sets map[int64][]string) error {
 			return err
 		}
 	}
-	j.Counts = map[gaea.Outcome]int{}
-	err = q.Each(`SELECT outcome, count(*) FROM returns WHERE job_id = ? GROUP BY outcome`, func(row Scanner) error {
-		var outcome int64
-		var n int
-		err := row.Scan(&outcome, &n)
-		j.Counts[OutcomeOf(outcome)] = n
+	if err = j.count(q); err != nil {
 		return err
-	}, j.id)
-	if err != nil {
-		return err
-	}
-	var pending int
-	err = q.Row(`SELECT count(DISTINCT s.minion_id) FROM job_minions m JOIN minion_set_members s ON s.set_id = m.set_id
-		WHERE m.job_id = ?1 AND m.role = ?2
-		AND NOT EXISTS (SELECT 1 FROM returns r WHERE r.job_id = ?1 AND r.minion_id = s.minion_id)`, j.id, Expected).Scan(&pending)
-	if pending > 0 {
-		j.Counts[gaea.OutcomePending] += pending
 	}
 	if left, how := j.untold(); len(left) > 0 {
 		j.Counts[how] += len(left)
+	}
+	return nil
+}
+
+// count counts the minions by their outcome, in one pass over the job's returns: a page has many jobs of many minions. Those that
+// are expected and have no return are pending.
+func (j *storedJob) count(q Query) error {
+	sets, err := setsOf(q, j.id, Expected)
+	if err != nil {
+		return err
+	}
+	expected, from, args := "0", "", []any{j.id}
+	switch len(sets) {
+	case 0:
+	case 1:
+		expected, from, args = "count(s.minion_id)", ` LEFT JOIN minion_set_members s ON s.set_id = ?2 AND s.minion_id = r.minion_id`, append(args, sets[0])
+	default:
+		expected = `sum(CASE WHEN EXISTS (SELECT 1 FROM job_minions m JOIN minion_set_members s ON s.set_id = m.set_id
+			WHERE m.job_id = r.job_id AND m.role = 0 AND s.minion_id = r.minion_id) THEN 1 ELSE 0 END)`
+	}
+	j.Counts = map[gaea.Outcome]int{}
+	pending := len(j.Minions)
+	err = q.Each(`SELECT r.outcome, count(*), `+expected+` FROM returns r`+from+` WHERE r.job_id = ?1 GROUP BY r.outcome`, func(row Scanner) error {
+		var outcome int64
+		var n, of int
+		err := row.Scan(&outcome, &n, &of)
+		j.Counts[OutcomeOf(outcome)] = n
+		pending -= of
+		return err
+	}, args...)
+	if pending > 0 {
+		j.Counts[gaea.OutcomePending] += pending
 	}
 	return err
 }
@@ -142,9 +159,9 @@ func (s *Store) Jobs(ctx context.Context, f gaea.JobFilter, p gaea.PageRequest) 
 		if err != nil {
 			return err
 		}
-		c.after(after, "j.started", "j.id")
+		text := jobsQuery(&c, f, after)
 		var jobs []storedJob
-		err = q.Each(jobsQuery(&c), func(row Scanner) error {
+		err = q.Each(text, func(row Scanner) error {
 			j, err := scanJob(row)
 			jobs = append(jobs, j)
 			return err
@@ -154,14 +171,25 @@ func (s *Store) Jobs(ctx context.Context, f gaea.JobFilter, p gaea.PageRequest) 
 			if err == nil && i < limit {
 				err = jobs[i].fill(q, sets)
 			}
-			page.add(jobs[i].Job, archive.Cursor{Numbers: []int64{Micros(jobs[i].Started), jobs[i].id}})
+			at := archive.Cursor{Numbers: []int64{Micros(jobs[i].Started), jobs[i].id}}
+			if f.Running && i < limit && jobs[i].Counts[gaea.OutcomePending] == 0 {
+				page.pass(at)
+				continue
+			}
+			page.add(jobs[i].Job, at)
 		}
 		return err
 	})
 	return page.done(err)
 }
 
-func jobsQuery(c *conditions) string {
+// jobsQuery lists jobs from a cursor on: of all, or of the few that wait for minions.
+func jobsQuery(c *conditions, f gaea.JobFilter, from *archive.Cursor) string {
+	if f.Running {
+		c.after(from, "o.started", "o.job_id")
+		return `SELECT ` + jobColumns + c.dialect.fromOpenJobs() + c.where() + ` ORDER BY o.started DESC, o.job_id DESC LIMIT ?`
+	}
+	c.after(from, "j.started", "j.id")
 	return `SELECT ` + jobColumns + c.dialect.fromJobs() + c.where() + ` ORDER BY j.started DESC, j.id DESC LIMIT ?`
 }
 
@@ -179,11 +207,16 @@ func jobConditions(q Query, f gaea.JobFilter) (conditions, error) {
 			OR EXISTS (SELECT 1 FROM job_minions jm JOIN minion_set_members s ON s.set_id = jm.set_id
 				WHERE jm.job_id = j.id AND jm.role = 0 AND s.minion_id IN (`+marks(len(ids))+`)))`, append(ids, ids...)...)
 	}
-	c.between("j.started", f.Since, f.Until)
+	started, plus := "j.started", ""
+	if f.Running {
+		started, plus = "o.started", c.dialect.Unindexed
+		c.add(`NOT EXISTS (SELECT 1 FROM runs u WHERE u.id = j.run_id AND NOT u.active)`)
+	}
+	c.between(started, f.Since, f.Until)
 	if err := c.outcome(f); err != nil {
 		return c, err
 	}
-	return c, c.published(q, f, "")
+	return c, c.published(q, f, plus)
 }
 
 // published adds what the filter says about the publication: function, user, run, parent and target. With a plus each is only looked

@@ -32,13 +32,7 @@ func SetDigest(master int64, minions []string) (d [sha256.Size]byte) {
 
 // minionsOf reads the minions with a role in a job, sorted. Lists that were read before are taken from sets.
 func minionsOf(q Query, sets map[int64][]string, jobID, role int64) ([]string, error) {
-	var ids []int64
-	err := q.Each(`SELECT set_id FROM job_minions WHERE job_id = ? AND role = ?`, func(row Scanner) error {
-		var id int64
-		err := row.Scan(&id)
-		ids = append(ids, id)
-		return err
-	}, jobID, role)
+	ids, err := setsOf(q, jobID, role)
 	var all []string
 	for _, id := range ids {
 		if err != nil {
@@ -54,6 +48,18 @@ func minionsOf(q Query, sets map[int64][]string, jobID, role int64) ([]string, e
 	}
 	slices.Sort(all)
 	return slices.Compact(all), err
+}
+
+// setsOf are the sets of the minions with a role in a job.
+func setsOf(q Query, jobID, role int64) ([]int64, error) {
+	var ids []int64
+	err := q.Each(`SELECT set_id FROM job_minions WHERE job_id = ? AND role = ?`, func(row Scanner) error {
+		var id int64
+		err := row.Scan(&id)
+		ids = append(ids, id)
+		return err
+	}, jobID, role)
+	return ids, err
 }
 
 func members(q Query, set int64) ([]string, error) {

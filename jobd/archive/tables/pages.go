@@ -26,6 +26,12 @@ func (p *pager[T]) add(item T, place archive.Cursor) {
 	p.last = place
 }
 
+// pass goes over a row that is not for the page, and leaves no place for another.
+func (p *pager[T]) pass(place archive.Cursor) {
+	p.limit--
+	p.last = place
+}
+
 func (p *pager[T]) done(err error) (gaea.Page[T], error) {
 	if err != nil {
 		return gaea.Page[T]{}, err

@@ -1,0 +1,13 @@
+package tables
+
+// OpenJob notes that a job waits for minions, where it does. Returns that come then are only counted, without a look at whether
+// their minions were expected; when as many have come it is asked again.
+const OpenJob = `INSERT INTO open_jobs (job_id, started, missing) SELECT id, started, missing FROM (
+	SELECT j.id, j.started, (SELECT count(DISTINCT s.minion_id) FROM job_minions m JOIN minion_set_members s ON s.set_id = m.set_id
+		WHERE m.job_id = j.id AND m.role = 0 AND NOT EXISTS (SELECT 1 FROM returns r WHERE r.job_id = j.id AND r.minion_id = s.minion_id)) AS missing
+	FROM jobs j WHERE j.id = ?) o WHERE missing > 0`
+
+// fromOpenJobs are the jobs that wait for minions.
+func (d *Dialect) fromOpenJobs() string {
+	return ` FROM open_jobs o ` + d.FirstJoin + ` jobs j ON j.id = o.job_id` + jobTables + d.SameJob("n", "j")
+}
