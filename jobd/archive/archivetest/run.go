@@ -30,6 +30,8 @@ func Run(t *testing.T, open func(t *testing.T) archive.Store) {
 		{"definitions", definitionTests},
 		{"tokens, secrets and gaps", smallTests},
 		{"pruning", pruneTests},
+		{"holds", holdTests},
+		{"usage", usageTests},
 		{"everything at once", togetherTests},
 	} {
 		t.Run(group.name, func(t *testing.T) {
