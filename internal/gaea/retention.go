@@ -36,6 +36,21 @@ func (r Retention) Expiry(now time.Time) Expiry {
 	return Expiry{Returns: before(r.Returns), Events: before(r.Events), Runs: before(r.Runs)}
 }
 
+// String writes r for people: "returns 90d, events 14d, runs 365d, max_size 20.0 GiB".
+func (r Retention) String() string {
+	keep := func(d time.Duration) string {
+		if d <= 0 {
+			return "for ever"
+		}
+		return Age(d).String()
+	}
+	size := "any"
+	if r.MaxSize > 0 {
+		size = Size(r.MaxSize).String()
+	}
+	return "returns " + keep(r.Returns) + ", events " + keep(r.Events) + ", runs " + keep(r.Runs) + ", max_size " + size
+}
+
 // IsZero says whether everything is kept.
 func (r Retention) IsZero() bool { return r == Retention{} }
 

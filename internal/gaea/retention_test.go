@@ -44,4 +44,8 @@ func TestWhatIsKeptForEverNeverExpires(t *testing.T) {
 	if want := (gaea.Expiry{Returns: now.Add(-time.Hour), Runs: now.Add(-2 * time.Hour)}); e != want {
 		t.Errorf("%+v, want %+v", e, want)
 	}
+	r := gaea.Retention{Returns: 90 * 24 * time.Hour, Events: 36 * time.Hour, MaxSize: 20 << 30}
+	if want := "returns 90d, events 36h, runs for ever, max_size 20.0 GiB"; r.String() != want {
+		t.Errorf("%s, want %s", r, want)
+	}
 }

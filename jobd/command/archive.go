@@ -10,8 +10,13 @@ import (
 )
 
 type archiveCommand struct {
-	Ledger ledgerCommand `cmd:"" help:"Show what jobs expected, what came, and what never did."`
-	Verify verifyCommand `cmd:"" help:"Compare the archive with the master's job cache."`
+	Ledger  ledgerCommand  `cmd:"" help:"Show what jobs expected, what came, and what never did."`
+	Verify  verifyCommand  `cmd:"" help:"Compare the archive with the master's job cache."`
+	Stats   statsCommand   `cmd:"" help:"Show how much the archive holds, and how fast it grows."`
+	Hold    holdCommand    `cmd:"" help:"Keep a run or a job from being deleted by retention."`
+	Holds   holdsCommand   `cmd:"" help:"List what is held, with who holds it, since when and why."`
+	Release releaseCommand `cmd:"" help:"Release a hold."`
+	Backup  backupCommand  `cmd:"" help:"Copy the archive's SQLite file while jobd runs."`
 }
 
 type ledgerCommand struct {

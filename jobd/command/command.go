@@ -41,7 +41,7 @@ type root struct {
 	Retry   retryCommand   `cmd:"" help:"Run again what went wrong in a run, on just those minions."`
 	Jobs    jobsCommand    `cmd:"" help:"List jobs, whoever started them."`
 	Job     jobCommand     `cmd:"" help:"Show a job: how each minion ended, and the jobs that belong to it."`
-	Archive archiveCommand `cmd:"" help:"Say whether the archive is complete, and verify it."`
+	Archive archiveCommand `cmd:"" help:"Say whether the archive is complete and how large it is; hold, and back up."`
 	Check   checkCommand   `cmd:"" help:"Make a test run of an assignment now, and show its drift."`
 	Drift   driftCommand   `cmd:"" help:"Show the drift of assignments by what the archive knows."`
 	Version versionCommand `cmd:"" help:"Print jobd's version."`

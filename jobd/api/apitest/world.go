@@ -34,6 +34,8 @@ type World struct {
 	tokens  []gaea.Token
 	reports []gaea.VerifyReport
 	asked   []gaea.VerifyRequest
+	holds   []gaea.LegalHold
+	stats   gaea.ArchiveStats
 
 	Runs     *Runs
 	Enforcer *Enforcer

@@ -147,7 +147,9 @@ var holdTests = map[string]func(*bench){
 		}
 		left := func() [3]int {
 			b.Helper()
-			runs := all(b, 100, func(p gaea.PageRequest) (gaea.Page[gaea.Run], error) { return b.store.ListRuns(b.ctx(), gaea.RunFilter{}, p) })
+			runs := all(b, 100, func(p gaea.PageRequest) (gaea.Page[gaea.Run], error) {
+				return b.store.ListRuns(b.ctx(), gaea.RunFilter{}, p)
+			})
 			st, err := b.store.Stats(b.ctx())
 			b.ok(err)
 			return [3]int{int(st.Returns), int(st.Events), len(runs)}
