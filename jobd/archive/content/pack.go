@@ -14,7 +14,7 @@ const packAt = 128
 // packer and unpacker are made with the first body. Both serve many goroutines, and start none.
 var (
 	packer = sync.OnceValues(func() (*zstd.Encoder, error) {
-		return zstd.NewWriter(nil, zstd.WithEncoderConcurrency(2), zstd.WithEncoderLevel(zstd.SpeedDefault), zstd.WithEncoderCRC(false),
+		return zstd.NewWriter(nil, zstd.WithEncoderConcurrency(2), zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderCRC(false),
 			zstd.WithWindowSize(packWindow), zstd.WithLowerEncoderMem(true))
 	})
 	unpacker = sync.OnceValues(func() (*zstd.Decoder, error) {
