@@ -32,6 +32,7 @@ func Run(t *testing.T, open func(t *testing.T) archive.Store) {
 		{"pruning", pruneTests},
 		{"holds", holdTests},
 		{"usage", usageTests},
+		{"retention beside others", besideTests},
 		{"everything at once", togetherTests},
 	} {
 		t.Run(group.name, func(t *testing.T) {
