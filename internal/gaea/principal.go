@@ -14,7 +14,7 @@ const (
 	RoleRead  Role = "read"  // look
 	RolePlan  Role = "plan"  // and cause test runs, nothing else
 	RoleApply Role = "apply" // and define, run and cancel
-	RoleAdmin Role = "admin" // and make tokens
+	RoleAdmin Role = "admin" // and make tokens and legal holds
 )
 
 // Roles lists the roles, least first.
@@ -46,6 +46,7 @@ const (
 	ActionRun    Action = "run"    // run a function on minions
 	ActionCancel Action = "cancel" // stop a run
 	ActionTokens Action = "tokens" // list, make and delete tokens
+	ActionHold   Action = "hold"   // keep runs and jobs from being deleted, and let them go
 )
 
 // Principal is who makes a request.

@@ -36,6 +36,7 @@ func TestTheClientSpeaksEveryRouteOfTheAPI(t *testing.T) {
 	t.Run("ledger", func(t *testing.T) { ledgerConforms(t, j, c) })
 	t.Run("export", func(t *testing.T) { exportConforms(t, c) })
 	t.Run("questions", func(t *testing.T) { questionsConform(t, j, c) })
+	t.Run("holds and stats", func(t *testing.T) { retentionConforms(t, c) })
 	t.Run("tokens", func(t *testing.T) { tokensConform(t, c) })
 
 	var doc struct {
@@ -325,6 +326,29 @@ func TestAProblemComesBackAsItWas(t *testing.T) {
 	}
 	if j.agents[0] != "terraform-provider-gaea/1.0" {
 		t.Errorf("agent %q", j.agents[0])
+	}
+}
+
+// retentionConforms follows archiveConforms, which made the job.
+func retentionConforms(t *testing.T, c *jobdclient.Client) {
+	t.Helper()
+	ctx := t.Context()
+	h := must[*gaea.LegalHold](t)(c.Hold(ctx, gaea.HoldRequest{JID: jid, Reason: "case 1"}))
+	if h.Holder != "alice" || h.Reason != "case 1" {
+		t.Errorf("held %+v", h)
+	}
+	_, err := c.Hold(ctx, gaea.HoldRequest{JID: "20250101120000000000", Reason: "case 2"})
+	wantError(t, err, gaea.CodeNotFound)
+	if s := must[*gaea.ArchiveStats](t)(c.ArchiveStats(ctx)); s.Holds != 1 {
+		t.Errorf("stats %+v", s)
+	}
+	if r := must[*gaea.LegalHold](t)(c.ReleaseHold(ctx, h.ID, gaea.ReleaseRequest{Reason: "closed"})); r.Releaser != "alice" || r.ReleaseReason != "closed" {
+		t.Errorf("released %+v", r)
+	}
+	for released, n := range map[bool]int{false: 0, true: 1} {
+		if list := must[[]gaea.LegalHold](t)(c.Holds(ctx, released)); len(list) != n {
+			t.Errorf("released %v: %+v", released, list)
+		}
 	}
 }
 

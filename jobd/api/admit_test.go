@@ -62,6 +62,7 @@ func TestEachRouteTakesTheRolesThatItsActionNeeds(t *testing.T) {
 	least := map[gaea.Action]gaea.Role{
 		gaea.ActionRead: gaea.RoleRead, gaea.ActionCheck: gaea.RolePlan, gaea.ActionDefine: gaea.RoleApply, gaea.ActionApply: gaea.RoleApply,
 		gaea.ActionRun: gaea.RoleApply, gaea.ActionCancel: gaea.RoleApply, gaea.ActionTokens: gaea.RoleAdmin,
+		gaea.ActionHold: gaea.RoleAdmin,
 	}
 	for path, methods := range document(t, h.api.OpenAPI()).Paths {
 		for method, op := range methods {

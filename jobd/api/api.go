@@ -35,6 +35,10 @@ type Archive interface {
 	RunDurations(ctx context.Context, f gaea.RunDurationFilter, p gaea.PageRequest) (gaea.Measured[gaea.RunDurations], error)
 	Ledger(ctx context.Context, f gaea.LedgerFilter, p gaea.PageRequest) (gaea.Page[gaea.JobLedger], error)
 	LedgerTotals(ctx context.Context, f gaea.LedgerFilter) (gaea.LedgerTotals, error)
+	Usage(ctx context.Context) (gaea.ArchiveStats, error)
+	Hold(ctx context.Context, req gaea.HoldRequest, holder string) (*gaea.LegalHold, error)
+	Holds(ctx context.Context, released bool) ([]gaea.LegalHold, error)
+	ReleaseHold(ctx context.Context, id, releaser, reason string) (*gaea.LegalHold, error)
 	ListRuns(ctx context.Context, f gaea.RunFilter, p gaea.PageRequest) (gaea.Page[gaea.Run], error)
 	TargetGroups() gaea.DefinitionStore[gaea.TargetGroup]
 	JobTemplates() gaea.DefinitionStore[gaea.JobTemplate]
@@ -140,6 +144,7 @@ func New(deps Deps) *API {
 	a.ledger()
 	a.export()
 	a.questions()
+	a.retention()
 	a.runs()
 	a.targetGroups()
 	a.jobTemplates()

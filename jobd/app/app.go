@@ -135,7 +135,7 @@ func (a *App) wire(salt *native.Client, sealer archive.Sealer) {
 	reading := ingest.Options{
 		Master: a.master, MasterID: salt.Master(), Bus: salt, Cache: salt, Store: ingestStore{store: a.store, master: a.master}, Hub: a.hub,
 		Fingerprint: fingerprinter.Job, OnStored: a.stored, Keys: a.engine,
-		Registry: a.registry, Logger: a.log, QueueBytes: a.o.QueueBytes, Keep: a.o.Retention,
+		Registry: a.registry, Logger: a.log, QueueBytes: a.o.QueueBytes, Keep: a.o.Retention.Returns, Horizon: a.store.Horizon,
 	}
 	if a.spill != nil {
 		reading.Spill = a.spill
@@ -148,14 +148,14 @@ func (a *App) wire(salt *native.Client, sealer archive.Sealer) {
 		Fingerprinter: fingerprinter, Logger: a.log,
 	})
 	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		archiveCollector{store: a.store}, busCollector{salt: salt})
+		archiveCollector{store: a.store, max: a.o.Retention.MaxSize, pruned: func() schedule.Pruned { return a.queue.Pruned() }}, busCollector{salt: salt})
 	registerReady(a.registry, a.problems)
 	if path, err := SQLitePath(a.o.Database); err == nil && path != "" {
 		registerDisk(a.registry, path)
 	}
 	tokens := authn.New(a.store, time.Now)
 	a.api = api.New(api.Deps{
-		Archive: watchedArchive{a.store, func() { a.queue.Changed() }}, Runs: runs, Enforcer: a.enforce, Verifier: a.ingest, Feed: a.hub, Authenticator: tokens, Policy: authz.Default(), Tokens: tokens,
+		Archive: watchedArchive{a.store, a.o.Retention.MaxSize, func() { a.queue.Changed() }}, Runs: runs, Enforcer: a.enforce, Verifier: a.ingest, Feed: a.hub, Authenticator: tokens, Policy: authz.Default(), Tokens: tokens,
 		CompileExpect: func(expr string) error { _, err := expect.Compile(expr); return err },
 		Status:        a.status, Ready: a.problems, Metrics: promhttp.HandlerFor(a.registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError}), Logger: a.log,
 	})

@@ -9,14 +9,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive/postgres"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive/sqlite"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/ingest/spill"
-	"github.com/gaea-salt/terraform-provider-gaea/jobd/schedule"
 )
 
 // databaseForms is what a database may be written as.
@@ -213,20 +211,4 @@ func (a *App) openArchive(ctx context.Context) (archive.Sealer, error) {
 		}
 	}
 	return sealer, nil
-}
-
-// pruner is the archive as retention knows it. In PostgreSQL what is old goes by whole days, whose partitions are dropped: to
-// delete row by row what is a few hours older would take each day apart before it can be.
-func (a *App) pruner() schedule.Pruner {
-	if a.masterLock == nil {
-		return a.store
-	}
-	return wholeDays{a.store}
-}
-
-type wholeDays struct{ schedule.Pruner }
-
-// Prune deletes what is older than the day of a time.
-func (w wholeDays) Prune(ctx context.Context, before time.Time, limit int) (int, error) {
-	return w.Pruner.Prune(ctx, before.UTC().Truncate(24*time.Hour), limit)
 }

@@ -51,7 +51,7 @@ func (a *App) serve(ctx context.Context, served chan<- struct{}) error {
 		close(served)
 	}()
 	a.log.Info("jobd is running", "version", a.o.Version, "listen", scheme+"://"+a.Addr(), "master", a.master,
-		"salt_config_dir", a.o.SaltConfigDir, "database", a.database, "retention", gaea.Duration(a.o.Retention).String())
+		"salt_config_dir", a.o.SaltConfigDir, "database", a.database, "retention", a.o.Retention.String())
 	select {
 	case <-ctx.Done():
 		a.log.Info("stopping: storing what was read")

@@ -8,28 +8,27 @@ import (
 	"net"
 	"net/netip"
 	"strings"
-	"time"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
 )
 
 // Options say how jobd serves. They are the keys of its config file.
 type Options struct {
-	Listen        string        // HOST:PORT; anything but loopback needs TLS
-	SaltConfigDir string        // the master's config directory
-	SaltUser      string        // whose key publishes; empty: root's where it is readable, else the own user's
-	MasterName    string        // the master's name in the archive; empty: the id in its config
-	Database      string        // sqlite:///PATH or postgres://…
-	QueueDatabase string        // the same; empty: a file beside the database, or in the same PostgreSQL
-	KeyFile       string        // what seals secrets in the database; empty: jobd.key beside the database, or in /var/lib/jobd
-	TLSCert       string        // PEM file; with TLSKey
-	TLSKey        string        // PEM file
-	Retention     time.Duration // how long jobs, returns and events are kept; 0: for ever
-	MaxFrame      int           // bytes of one message of the event bus
-	MaxReturn     int           // bytes of a return that is kept whole
-	QueueBytes    int           // bytes of events that may wait for the database in memory
-	SpillBytes    int64         // bytes of events that may wait for the database on disk; 0: none
-	SpillDir      string        // where they wait; empty: see SpillPath
+	Listen        string         // HOST:PORT; anything but loopback needs TLS
+	SaltConfigDir string         // the master's config directory
+	SaltUser      string         // whose key publishes; empty: root's where it is readable, else the own user's
+	MasterName    string         // the master's name in the archive; empty: the id in its config
+	Database      string         // sqlite:///PATH or postgres://…
+	QueueDatabase string         // the same; empty: a file beside the database, or in the same PostgreSQL
+	KeyFile       string         // what seals secrets in the database; empty: jobd.key beside the database, or in /var/lib/jobd
+	TLSCert       string         // PEM file; with TLSKey
+	TLSKey        string         // PEM file
+	Retention     gaea.Retention // how long each kind is kept, and how large the archive may get
+	MaxFrame      int            // bytes of one message of the event bus
+	MaxReturn     int            // bytes of a return that is kept whole
+	QueueBytes    int            // bytes of events that may wait for the database in memory
+	SpillBytes    int64          // bytes of events that may wait for the database on disk; 0: none
+	SpillDir      string         // where they wait; empty: see SpillPath
 	Version       string
 	Logger        *slog.Logger
 }

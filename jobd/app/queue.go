@@ -42,7 +42,7 @@ func (a *App) openQueue(ctx context.Context) error {
 	}
 	a.queue, err = schedule.Open(ctx, schedule.Options{
 		Address: address, Master: a.master, Seat: seat,
-		Runs: a.engine, Checks: a.enforce, Store: a.pruner(), Keep: a.o.Retention, Logger: a.log,
+		Runs: a.engine, Checks: a.enforce, Store: a.store, Keep: a.o.Retention, WholeDays: a.masterLock != nil, Logger: a.log,
 	})
 	return err
 }
@@ -83,7 +83,15 @@ func (r queuedRuns) Retry(ctx context.Context, id string, req gaea.RetryRequest,
 // watchedArchive is the archive, which tells of each change of an assignment.
 type watchedArchive struct {
 	archive.Store
+	max     int64 // bytes
 	changed func()
+}
+
+// Usage is the archive's, with how large it may get.
+func (w watchedArchive) Usage(ctx context.Context) (gaea.ArchiveStats, error) {
+	s, err := w.Store.Usage(ctx)
+	s.MaxBytes = w.max
+	return s, err
 }
 
 // Assignments are the archive's.

@@ -121,16 +121,42 @@ type Store interface {
 	// DeleteToken removes a token. CodeNotFound.
 	DeleteToken(ctx context.Context, id string) error
 
-	// Prune removes what is older than a time: jobs that were published before it with all their returns, where none of those
-	// came after it, events, and runs that have ended; about limit of them in one transaction (a job or run goes whole), so
-	// that writers wait only shortly. It returns how many things went: call again until that is 0. What stays:
+	// Prune removes what of each kind is older than a time: jobs that were published before it with all their returns, where none
+	// of those came after it, events, and runs that have ended; about limit of them in one transaction (a job or run goes whole),
+	// so that writers wait only shortly. It returns how many things went: call again until that is 0. What stays:
 	//   - definitions, tokens and secrets;
+	//   - what a hold keeps: runs and jobs as [gaea.LegalHold] says, with their returns;
 	//   - runs that are active, or whose check is pending, with their jobs, and the newest run of each kind of an assignment;
 	//   - the runs of a run's actions as long as it stays, which is at least as long as one of them is active; they go before it;
 	//   - of every state key that Evidence or PutSilence was asked about since that time, each minion's newest evidence.
 	// What only they needed goes too: contents, state keys, states that no minion has had since, closed gaps, and what was
 	// unsettled in revisions that have a newer one. CodeInvalid for a limit below 1.
-	Prune(ctx context.Context, before time.Time, limit int) (deleted int, err error)
+	Prune(ctx context.Context, e gaea.Expiry, limit int) (deleted int, err error)
+	// Horizon is before when Prune has deleted jobs; zero where it never has.
+	Horizon(ctx context.Context) (time.Time, error)
+	// Oldest is when the oldest job, event or run is from that is not older than a time; zero where there is none.
+	Oldest(ctx context.Context, after time.Time) (time.Time, error)
+	// UsedBytes is how much of the database is in use, with indexes: what is free in it is used before it grows. In PostgreSQL
+	// it is an estimate from samples.
+	UsedBytes(ctx context.Context) (int64, error)
+	// GiveBack gives free space back to the disk where the database can do that in small steps, one step a call, and leaves
+	// some for what comes next. It returns whether there may be more to give.
+	GiveBack(ctx context.Context) (more bool, err error)
+
+	// Hold keeps a run or a job from being deleted by Prune, from when it returns. CodeNotFound where there is no such run or
+	// job; CodeInvalid naming the field for a request that cannot be. The same may be held several times.
+	Hold(ctx context.Context, req gaea.HoldRequest, holder string) (*gaea.LegalHold, error)
+	// Holds lists holds, newest first; those that were released as well if released says so.
+	Holds(ctx context.Context, released bool) ([]gaea.LegalHold, error)
+	// ReleaseHold ends a hold, and keeps the record of it. Releasing it again changes nothing. CodeNotFound; CodeInvalid without
+	// a reason.
+	ReleaseHold(ctx context.Context, id, releaser, reason string) (*gaea.LegalHold, error)
+	// Usage is how much is stored of each kind and how fast that grows, by the measures of the last week. Counting is cheap; how
+	// many bytes each kind takes is measured where that is cheap, and else carried on from the last measure.
+	Usage(ctx context.Context) (gaea.ArchiveStats, error)
+	// Measure notes how much is stored of each kind now, and forgets measures older than a month. It may read the whole
+	// database.
+	Measure(ctx context.Context) error
 	// Stats counts what is stored. It is cheap enough for every scrape of the metrics.
 	Stats(ctx context.Context) (Stats, error)
 	// Check returns an error where the database cannot be read and written now.

@@ -27,6 +27,7 @@ func Default() *Policy {
 		gaea.ActionRun:    {gaea.RoleApply, "running jobs"},
 		gaea.ActionCancel: {gaea.RoleApply, "cancelling, pausing and resuming runs"},
 		gaea.ActionTokens: {gaea.RoleAdmin, "managing tokens"},
+		gaea.ActionHold:   {gaea.RoleAdmin, "holding and releasing what the archive keeps"},
 	}}
 }
 

@@ -10,10 +10,15 @@ import (
 )
 
 type archiveCommand struct {
-	Ledger ledgerCommand `cmd:"" help:"Show what jobs expected, what came, and what never did."`
-	Verify verifyCommand `cmd:"" help:"Compare the archive with the master's job cache."`
-	Import importCommand `cmd:"" help:"Store what a master's job cache on disk has, without a running jobd."`
-	Export exportCommand `cmd:"" help:"Write jobs, returns, events and runs as NDJSON."`
+	Ledger  ledgerCommand  `cmd:"" help:"Show what jobs expected, what came, and what never did."`
+	Verify  verifyCommand  `cmd:"" help:"Compare the archive with the master's job cache."`
+	Import  importCommand  `cmd:"" help:"Store what a master's job cache on disk has, without a running jobd."`
+	Export  exportCommand  `cmd:"" help:"Write jobs, returns, events and runs as NDJSON."`
+	Stats   statsCommand   `cmd:"" help:"Show how much the archive holds, and how fast it grows."`
+	Hold    holdCommand    `cmd:"" help:"Keep a run or a job from being deleted by retention."`
+	Holds   holdsCommand   `cmd:"" help:"List what is held, with who holds it, since when and why."`
+	Release releaseCommand `cmd:"" help:"Release a hold."`
+	Backup  backupCommand  `cmd:"" help:"Copy the archive's SQLite file while jobd runs."`
 }
 
 type ledgerCommand struct {

@@ -26,6 +26,9 @@ func (f configFile) BeforeResolve(k *kong.Kong, ctx *kong.Context, trace *kong.P
 	if err != nil {
 		return err
 	}
+	if keys, err = flattened(path, keys); err != nil {
+		return err
+	}
 	// Every command takes the file whole, so that there is one for jobd serve and jobd token.
 	known := map[string]bool{}
 	for _, command := range k.Model.Leaves(true) {
@@ -52,6 +55,27 @@ func (f configFile) BeforeResolve(k *kong.Kong, ctx *kong.Context, trace *kong.P
 		return nil, nil //nolint:nilnil // kong's way to say: not here
 	}))
 	return nil
+}
+
+// flattened writes a map below a key as keys of its own: retention: {events: 14d} is retention_events: 14d.
+func flattened(path string, keys map[string]yaml.Node) (map[string]yaml.Node, error) {
+	flat := map[string]yaml.Node{}
+	for key, node := range keys {
+		below := map[string]yaml.Node{key: node}
+		if node.Kind == yaml.MappingNode {
+			below = map[string]yaml.Node{}
+			for i := 0; i+1 < len(node.Content); i += 2 {
+				below[key+"_"+node.Content[i].Value] = *node.Content[i+1]
+			}
+		}
+		for name, value := range below {
+			if _, twice := flat[name]; twice {
+				return nil, gaea.Errorf(gaea.CodeInvalid, "%s line %d: %s is set twice", path, value.Line, name)
+			}
+			flat[name] = value
+		}
+	}
+	return flat, nil
 }
 
 func readConfig(path string) (map[string]yaml.Node, error) {

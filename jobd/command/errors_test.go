@@ -36,12 +36,16 @@ func TestATokenThatJobdDoesNotKnowIsNamedAsThat(t *testing.T) {
 func TestAValueOfTheConfigFileIsNamedByItsLine(t *testing.T) {
 	t.Parallel()
 	for text, wants := range map[string][]string{
-		"listen: 127.0.0.1:0\nretention: 90d\n": {"line 2: retention", "90d", "1h30m"},
-		"log_level: loud\n":                     {"line 1: log_level", "loud", "debug"},
-		"max_frame: [1]\n":                      {"line 1", "max_frame"},
-		"- a\n":                                 {"not a YAML map"},
-		"listen: a\nlisten: b\n":                {"already defined"},
-		"queue: many\n":                         {"line 1: queue", "many"},
+		"listen: 127.0.0.1:0\nretention: 90x\n":           {"line 2: retention", "90x", "36h"},
+		"retention: {returns: 1d, evens: 2d}\n":           {"line 1", "retention_evens"},
+		"retention:\n  events: soon\n":                    {"line 2: retention_events", "soon"},
+		"retention: {max_size: 20GB}\n":                   {"line 1: retention_max_size", "20GiB"},
+		"retention: {events: 1d}\nretention_events: 2d\n": {"retention_events is set twice"},
+		"log_level: loud\n":                               {"line 1: log_level", "loud", "debug"},
+		"max_frame: [1]\n":                                {"line 1", "max_frame"},
+		"- a\n":                                           {"not a YAML map"},
+		"listen: a\nlisten: b\n":                          {"already defined"},
+		"queue: many\n":                                   {"line 1: queue", "many"},
 	} {
 		path := filepath.Join(t.TempDir(), "jobd.yaml")
 		write(t, path, text)

@@ -11,24 +11,28 @@ import (
 
 // serveFlags are the settings of jobd serve. Each is also a key of the config file, with "_" for "-".
 type serveFlags struct {
-	Config        configFile    `help:"YAML file with the same keys as these flags; flags win." placeholder:"FILE"`
-	Listen        string        `help:"Where to listen; anything but loopback needs TLS." default:"127.0.0.1:7780" placeholder:"HOST:PORT"`
-	TLSCert       string        `help:"Certificate, PEM." type:"path" placeholder:"FILE"`
-	TLSKey        string        `help:"Its private key, PEM." type:"path" placeholder:"FILE"`
-	SaltConfigDir string        `help:"The Salt master's config directory." default:"/etc/salt" type:"path" placeholder:"DIR"`
-	SaltUser      string        `help:"Whose key publishes: a user of publisher_acl. Root's key where it is readable, else the own user's, when absent." placeholder:"USER"`
-	MasterName    string        `help:"The master's name in the archive; its id when absent." placeholder:"NAME"`
-	Database      string        `help:"Where the archive is: sqlite:///PATH or postgres://USER@HOST/DATABASE." default:"sqlite:///var/lib/jobd/jobd.db" placeholder:"URL"`
-	QueueDatabase string        `help:"Where what is done by the clock is queued: sqlite:///PATH or postgres://…. A file beside the archive, or the same PostgreSQL, when absent." placeholder:"URL"`
-	KeyFile       string        `help:"What seals secrets in the database; made when missing. jobd.key beside the database, or in /var/lib/jobd for PostgreSQL, when absent." type:"path" placeholder:"FILE"`
-	Retention     gaea.Duration `help:"How long jobs, returns and events are kept; 0 keeps them for ever. 2160h is 90 days." default:"2160h" placeholder:"DURATION"`
-	MaxFrame      int           `help:"Largest message of the event bus that is read whole, in MiB." default:"64" placeholder:"MIB"`
-	MaxReturnSize int           `help:"Largest return that is kept whole, in MiB. Of a larger one its beginning is kept, its outcome, and the size and SHA-256 of the whole." default:"16" placeholder:"MIB"`
-	Queue         int           `help:"How much may wait for the database in memory, in MiB." default:"64" placeholder:"MIB"`
-	SpillMax      int           `help:"How much may wait on disk while the database is away or slow, in MiB; 0 keeps nothing there. A quarter is for what is in no job cache: beacons and custom events." default:"1024" placeholder:"MIB"`
-	SpillDir      string        `help:"Directory for that, on a disk of this machine. The database's, or for PostgreSQL systemd's state directory or else the key file's, when absent." type:"path" placeholder:"DIR"`
-	LogFormat     string        `help:"text or json." enum:"text,json" default:"text"`
-	LogLevel      string        `help:"debug, info, warn or error." enum:"debug,info,warn,error" default:"info"`
+	Config           configFile `help:"YAML file with the same keys as these flags; flags win." placeholder:"FILE"`
+	Listen           string     `help:"Where to listen; anything but loopback needs TLS." default:"127.0.0.1:7780" placeholder:"HOST:PORT"`
+	TLSCert          string     `help:"Certificate, PEM." type:"path" placeholder:"FILE"`
+	TLSKey           string     `help:"Its private key, PEM." type:"path" placeholder:"FILE"`
+	SaltConfigDir    string     `help:"The Salt master's config directory." default:"/etc/salt" type:"path" placeholder:"DIR"`
+	SaltUser         string     `help:"Whose key publishes: a user of publisher_acl. Root's key where it is readable, else the own user's, when absent." placeholder:"USER"`
+	MasterName       string     `help:"The master's name in the archive; its id when absent." placeholder:"NAME"`
+	Database         string     `help:"Where the archive is: sqlite:///PATH or postgres://USER@HOST/DATABASE." default:"sqlite:///var/lib/jobd/jobd.db" placeholder:"URL"`
+	QueueDatabase    string     `help:"Where what is done by the clock is queued: sqlite:///PATH or postgres://…. A file beside the archive, or the same PostgreSQL, when absent." placeholder:"URL"`
+	KeyFile          string     `help:"What seals secrets in the database; made when missing. jobd.key beside the database, or in /var/lib/jobd for PostgreSQL, when absent." type:"path" placeholder:"FILE"`
+	Retention        gaea.Age   `help:"How long jobs with their returns, events, and runs that have ended are kept (90d, 1y, 36h); 0 keeps them for ever." default:"90d" placeholder:"AGE"`
+	RetentionReturns *gaea.Age  `help:"The same for jobs with their returns alone; --retention when absent." placeholder:"AGE"`
+	RetentionEvents  *gaea.Age  `help:"For events." placeholder:"AGE"`
+	RetentionRuns    *gaea.Age  `help:"For run records: who ran what, and how each minion ended." placeholder:"AGE"`
+	RetentionMaxSize gaea.Size  `help:"How much of the database may be in use (20GiB): while it is more the oldest goes, however short its age; 0 for any size." default:"0" placeholder:"SIZE"`
+	MaxFrame         int        `help:"Largest message of the event bus that is read whole, in MiB." default:"64" placeholder:"MIB"`
+	MaxReturnSize    int        `help:"Largest return that is kept whole, in MiB. Of a larger one its beginning is kept, its outcome, and the size and SHA-256 of the whole." default:"16" placeholder:"MIB"`
+	Queue            int        `help:"How much may wait for the database in memory, in MiB." default:"64" placeholder:"MIB"`
+	SpillMax         int        `help:"How much may wait on disk while the database is away or slow, in MiB; 0 keeps nothing there. A quarter is for what is in no job cache: beacons and custom events." default:"1024" placeholder:"MIB"`
+	SpillDir         string     `help:"Directory for that, on a disk of this machine. The database's, or for PostgreSQL systemd's state directory or else the key file's, when absent." type:"path" placeholder:"DIR"`
+	LogFormat        string     `help:"text or json." enum:"text,json" default:"text"`
+	LogLevel         string     `help:"debug, info, warn or error." enum:"debug,info,warn,error" default:"info"`
 }
 
 // maxMiB bounds sizes: 64 GiB.
@@ -56,7 +60,22 @@ Examples:
 While the database is away or slow, what the bus tells waits on disk (--spill-max, --spill-dir) and is forwarded in order when it
 is back; /readyz says how much. When that is full, too, returns are left to be fetched from the master's job cache.
 
+Retention deletes in small steps, every hour. What a kind has of its own wins over --retention, and max_size over every age;
+what is held (jobd archive hold) and what is in use stays. In the config file:
+  retention: {returns: 90d, events: 14d, runs: 1y, max_size: 20GiB}
+
 SIGTERM stops it in order: what was read is stored first. A second signal ends it at once.`
+}
+
+// retention is what is kept: what is said of a kind, or else of all.
+func (f *serveFlags) retention() gaea.Retention {
+	of := func(kind *gaea.Age) time.Duration {
+		if kind == nil {
+			kind = &f.Retention
+		}
+		return time.Duration(*kind)
+	}
+	return gaea.Retention{Returns: of(f.RetentionReturns), Events: of(f.RetentionEvents), Runs: of(f.RetentionRuns), MaxSize: int64(f.RetentionMaxSize)}
 }
 
 // Run serves until the context ends, then stores what was read and stops.
@@ -80,7 +99,7 @@ func (c *serveCommand) Run(w *world) error {
 	jobd, err := app.New(w.ctx, app.Options{
 		Listen: c.Listen, SaltConfigDir: c.SaltConfigDir, SaltUser: c.SaltUser, MasterName: c.MasterName,
 		Database: c.Database, QueueDatabase: c.QueueDatabase, KeyFile: c.KeyFile, TLSCert: c.TLSCert, TLSKey: c.TLSKey,
-		Retention: time.Duration(c.Retention), MaxFrame: c.MaxFrame << 20, MaxReturn: c.MaxReturnSize << 20, QueueBytes: c.Queue << 20,
+		Retention: c.retention(), MaxFrame: c.MaxFrame << 20, MaxReturn: c.MaxReturnSize << 20, QueueBytes: c.Queue << 20,
 		SpillBytes: int64(c.SpillMax) << 20, SpillDir: c.SpillDir,
 		Version: w.Version, Logger: slog.New(handler),
 	})

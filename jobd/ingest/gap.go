@@ -189,10 +189,10 @@ func mayPass(err error, failures int) bool {
 // in it.
 func (i *Ingester) candidates(ctx context.Context, from time.Time) (touched map[string]bool, jids []string, err error) {
 	if from.IsZero() { // an empty archive is filled, perhaps in several attempts
-		jids, err = i.o.Cache.CachedJIDs(ctx, i.kept(from))
+		jids, err = i.o.Cache.CachedJIDs(ctx, i.kept(ctx, from))
 		return nil, jids, err
 	}
-	active, err := i.o.Cache.CachedJIDs(ctx, i.kept(from))
+	active, err := i.o.Cache.CachedJIDs(ctx, i.kept(ctx, from))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -200,17 +200,26 @@ func (i *Ingester) candidates(ctx context.Context, from time.Time) (touched map[
 	for _, jid := range active {
 		touched[jid] = true
 	}
-	jids, err = i.o.Cache.CachedJIDs(ctx, i.kept(from.Add(-longJob)))
+	jids, err = i.o.Cache.CachedJIDs(ctx, i.kept(ctx, from.Add(-longJob)))
 	return touched, jids, err
 }
 
 // kept is a time, or a later one from which on retention has taken nothing: what it took must not come back.
-func (i *Ingester) kept(from time.Time) time.Time {
-	if i.o.Keep <= 0 {
+func (i *Ingester) kept(ctx context.Context, from time.Time) time.Time {
+	if i.o.Keep > 0 {
+		if oldest := i.o.Now().Add(-i.o.Keep); from.Before(oldest) {
+			from = oldest
+		}
+	}
+	if i.o.Horizon == nil {
 		return from
 	}
-	if oldest := i.o.Now().Add(-i.o.Keep); from.Before(oldest) {
-		return oldest
+	horizon, err := i.o.Horizon(ctx)
+	if err != nil {
+		i.o.Logger.WarnContext(ctx, "could not see before when jobs were deleted: what is older than that may come back from the job cache", "err", err)
+	}
+	if from.Before(horizon) {
+		return horizon
 	}
 	return from
 }

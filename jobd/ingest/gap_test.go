@@ -1,6 +1,7 @@
 package ingest_test
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"testing"
@@ -346,6 +347,31 @@ func TestWhatRetentionHasTakenDoesNotComeBack(t *testing.T) {
 		_, hasYoung := s.stored(young)
 		if hasOld || !hasYoung {
 			t.Errorf("older than the retention: stored %v; younger: stored %v", hasOld, hasYoung)
+		}
+		r.stop(t)
+	})
+}
+
+func TestWhatWasDeletedForItsSizeDoesNotComeBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		old := ret(1)
+		c := newCache(old)
+		elapse(2 * time.Hour)
+		horizon := time.Now().Add(-time.Hour)
+		young := ret(2)
+		c.add(young)
+		s := newStore()
+		s.last = time.Now().Add(-5 * time.Minute)
+		r := startOn(t, s, c, func(o *ingest.Options) {
+			o.Horizon = func(context.Context) (time.Time, error) { return horizon, nil }
+		})
+		r.connect()
+		elapse(time.Minute)
+		_, hasOld := s.stored(old)
+		_, hasYoung := s.stored(young)
+		if hasOld || !hasYoung {
+			t.Errorf("older than the horizon: stored %v; younger: stored %v", hasOld, hasYoung)
 		}
 		r.stop(t)
 	})

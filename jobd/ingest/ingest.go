@@ -55,7 +55,9 @@ type Options struct {
 	Logger      *slog.Logger
 	Now         gaea.Clock
 
-	Keep         time.Duration // older jobs are not fetched from the job cache: the archive does not keep them; 0 means all
+	Keep time.Duration // older jobs are not fetched from the job cache: the archive does not keep them; 0 means all
+	// Horizon is before when the archive has deleted jobs; nil where it never does.
+	Horizon      func(ctx context.Context) (time.Time, error)
 	QueueBytes   int           // bound of the queue; 0 means 64 MiB
 	ReserveBytes int           // on top, for events that no cache has; 0 means 16 MiB
 	BatchEvents  int           // events in one transaction at most; 0 means 500

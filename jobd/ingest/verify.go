@@ -35,7 +35,7 @@ func (i *Ingester) Verify(ctx context.Context, req gaea.VerifyRequest) (*gaea.Ve
 	jids := []string{req.JID}
 	if req.JID == "" {
 		var err error
-		if jids, err = i.o.Cache.CachedJIDs(ctx, i.kept(req.Since)); err != nil {
+		if jids, err = i.o.Cache.CachedJIDs(ctx, i.kept(ctx, req.Since)); err != nil {
 			return nil, err
 		}
 	}

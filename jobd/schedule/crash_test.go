@@ -22,7 +22,7 @@ func beforeTheCrash() {
 	w.hold()
 	w.watch("web", "web@1", time.Hour)
 	q, err := schedule.Open(context.Background(), schedule.Options{
-		Address: os.Getenv(crashIn), Master: "salt.example.org", Seat: "a", Runs: w, Checks: w, Store: w, Logger: slog.New(slog.DiscardHandler),
+		Address: os.Getenv(crashIn), Master: "salt.example.org", Seat: "a", Runs: w, Checks: w, Store: w.shelf, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err == nil {
 		err = q.Start(context.Background())

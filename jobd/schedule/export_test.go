@@ -8,6 +8,8 @@ import (
 
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/rivertype"
+
+	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
 )
 
 // Break takes the database away as a fault would.
@@ -19,8 +21,9 @@ func (q *Queue) Rows(ctx context.Context, kind string) ([]*rivertype.JobRow, err
 }
 
 // Prune is the retention's work without a queue.
-func Prune(ctx context.Context, store Pruner, keep time.Duration, log *slog.Logger) (pause time.Duration) {
-	return newRetention(store, keep, log).prune(ctx)
+func Prune(ctx context.Context, store Pruner, keep gaea.Retention, wholeDays bool, log *slog.Logger) (pause time.Duration, done Pruned) {
+	r := newRetention(store, keep, wholeDays, log)
+	return r.prune(ctx), r.pruned()
 }
 
 // LookAfter is what the job of a run that was accepted at a time does: it is over, or sleeps.

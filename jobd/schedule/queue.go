@@ -26,8 +26,10 @@ type Options struct {
 	Runs   Runs
 	Checks Checks
 	Store  Pruner
-	Keep   time.Duration // the retention; 0: for ever
-	Logger *slog.Logger
+	Keep   gaea.Retention
+	// WholeDays says that the archive is kept by the day, and so is deleted.
+	WholeDays bool
+	Logger    *slog.Logger
 }
 
 // Queue holds what jobd does by the clock. Make it with [Open], then Start it once, Stop it, and Close it. Every goroutine of
@@ -85,7 +87,7 @@ func Open(ctx context.Context, o Options) (*Queue, error) {
 	q := &Queue{
 		o: o, db: db, log: slog.New(log), said: log.said, ended: make(chan struct{}),
 		name: "gaea-" + digest(o.Master), seat: "gaea-" + digest(o.Master, o.Seat) + "-",
-		keep: newRetention(o.Store, o.Keep, o.Logger), tended: map[string]string{},
+		keep: newRetention(o.Store, o.Keep, o.WholeDays, o.Logger), tended: map[string]string{},
 		accepted: make(chan string, acceptedMost), changed: make(chan struct{}, 1),
 	}
 	q.ctx, q.cancel = context.WithCancel(context.Background())
@@ -136,6 +138,7 @@ func (q *Queue) Start(ctx context.Context) error {
 	}
 	q.running.Go(q.insertRuns)
 	q.running.Go(q.tend)
+	q.running.Go(q.measure)
 	return nil
 }
 

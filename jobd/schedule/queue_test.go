@@ -113,10 +113,6 @@ func (w *world) Ensure(_ context.Context, id string) (bool, error) {
 	return ended, nil
 }
 
-func (w *world) Prune(ctx context.Context, before time.Time, limit int) (int, error) {
-	return w.shelf.Prune(ctx, before, limit)
-}
-
 // place is where queues are opened: a database of one test's own.
 type place struct {
 	t       *testing.T
@@ -125,7 +121,7 @@ type place struct {
 
 func (p place) options(w *world, seat string) schedule.Options {
 	return schedule.Options{
-		Address: p.address, Master: "salt.example.org", Seat: seat, Runs: w, Checks: w, Store: w, Logger: slog.New(slog.DiscardHandler),
+		Address: p.address, Master: "salt.example.org", Seat: seat, Runs: w, Checks: w, Store: w.shelf, Logger: slog.New(slog.DiscardHandler),
 	}
 }
 
@@ -325,7 +321,7 @@ func TestOldThingsAreDeletedWhenJobdStartsAndNotWithoutARetention(t *testing.T) 
 		}
 		stop()
 		for _, keep := range []time.Duration{10 * time.Hour, 5 * time.Hour} {
-			o.Keep = keep
+			o.Keep = gaea.Retention{Returns: keep}
 			q, stop = p.start(o)
 			eventually(t, "only what is younger is left", func() bool { return w.shelf.left() == int(keep.Minutes())+1 || w.shelf.left() == int(keep.Minutes()) })
 			if n := rows(t, q, "retention"); n != 1 {

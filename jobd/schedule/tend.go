@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/riverqueue/river"
@@ -107,8 +108,8 @@ func (q *Queue) wanted(ctx context.Context) (map[string]standing, error) {
 	for name, ref := range watched {
 		wanted[kindCheck+" "+name] = standing{args: checkArgs{Master: q.o.Master, Assignment: name}, version: ref}
 	}
-	if q.o.Keep > 0 {
-		wanted[kindRetention+" "] = standing{args: retentionArgs{Master: q.o.Master}, version: q.o.Keep.String()}
+	if !q.o.Keep.IsZero() {
+		wanted[kindRetention+" "] = standing{args: retentionArgs{Master: q.o.Master}, version: fmt.Sprint(q.o.Keep)}
 	}
 	return wanted, nil
 }

@@ -36,6 +36,8 @@ type World struct {
 	asked     []gaea.VerifyRequest
 	answers   Answers
 	questions []any
+	holds     []gaea.LegalHold
+	stats     gaea.ArchiveStats
 
 	Runs     *Runs
 	Enforcer *Enforcer

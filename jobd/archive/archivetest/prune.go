@@ -12,9 +12,15 @@ import (
 // prune deletes all that is older, in steps, and returns how much went.
 func (b *bench) prune(before time.Time, limit int) int {
 	b.Helper()
+	return b.expire(gaea.ExpireAll(before), limit)
+}
+
+// expire deletes what has expired, in steps, and returns how much went.
+func (b *bench) expire(e gaea.Expiry, limit int) int {
+	b.Helper()
 	total := 0
 	for range 10_000 {
-		n, err := b.store.Prune(b.ctx(), before, limit)
+		n, err := b.store.Prune(b.ctx(), e, limit)
 		b.ok(err)
 		if total += n; n == 0 {
 			return total
@@ -61,12 +67,12 @@ var pruneTests = map[string]func(*bench){
 		for n := range 50 {
 			b.write(archive.Batch{Jobs: []gaea.Job{newJob(n, "web1")}, Returns: []gaea.Return{newReturn(n, "web1")}})
 		}
-		n, err := b.store.Prune(b.ctx(), at(1000), 10)
+		n, err := b.store.Prune(b.ctx(), gaea.ExpireAll(at(1000)), 10)
 		b.ok(err)
 		if n < 10 || n > 12 {
 			b.Errorf("a step of 10 deleted %d things", n)
 		}
-		_, err = b.store.Prune(b.ctx(), at(1000), 0)
+		_, err = b.store.Prune(b.ctx(), gaea.ExpireAll(at(1000)), 0)
 		b.code(err, gaea.CodeInvalid)
 	},
 	"a body that a newer return has stays": func(b *bench) {

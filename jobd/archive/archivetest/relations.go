@@ -154,7 +154,7 @@ var relationTests = map[string]func(*bench){
 		b.write(orchestration())
 		b.write(archive.Batch{Jobs: []gaea.Job{newJob(2, "web1"), tie(2, 1), tie(9, 1)}})
 		for {
-			n, err := b.store.Prune(b.ctx(), at(0).Add(time.Hour), 100)
+			n, err := b.store.Prune(b.ctx(), gaea.ExpireAll(at(0).Add(time.Hour)), 100)
 			b.ok(err)
 			if n == 0 {
 				break

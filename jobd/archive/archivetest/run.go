@@ -31,6 +31,9 @@ func Run(t *testing.T, open func(t *testing.T) archive.Store) {
 		{"definitions", definitionTests},
 		{"tokens, secrets and gaps", smallTests},
 		{"pruning", pruneTests},
+		{"holds", holdTests},
+		{"usage", usageTests},
+		{"retention beside others", besideTests},
 		{"everything at once", togetherTests},
 	} {
 		t.Run(group.name, func(t *testing.T) {

@@ -172,7 +172,7 @@ var runFamilyTests = map[string]func(*bench){
 		for n := range 30 {
 			b.create(actionRun(n+1, endedRun(0).ID), "", "")
 		}
-		n, err := b.store.Prune(b.ctx(), at(1000), 12) // each has three minions
+		n, err := b.store.Prune(b.ctx(), gaea.ExpireAll(at(1000)), 12) // each has three minions
 		b.ok(err)
 		same(b, "how many runs went", n, 3)
 		b.run(endedRun(0).ID)

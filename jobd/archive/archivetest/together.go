@@ -59,7 +59,7 @@ var togetherTests = map[string]func(*bench){
 		ctx, stop := context.WithCancel(b.ctx())
 		pruning.Go(func() {
 			for ctx.Err() == nil {
-				if _, err := b.store.Prune(b.ctx(), at(0), 5); err != nil {
+				if _, err := b.store.Prune(b.ctx(), gaea.ExpireAll(at(0)), 5); err != nil {
 					b.Error(err)
 				}
 			}

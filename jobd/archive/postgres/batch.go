@@ -145,6 +145,8 @@ type batchWriter struct {
 	madeJobs    int64
 	madeReturns int64
 	madeEvents  int64
+	madeRaw     int64 // bytes of bodies
+	madeSized   int64
 }
 
 // end writes what was counted.
@@ -160,8 +162,8 @@ func (w *batchWriter) end() error {
 			return err
 		}
 	}
-	return w.Exec(`UPDATE masters SET last_stamp = greatest(last_stamp, $2), jobs = jobs + $3, returns = returns + $4, events = events + $5, contents = contents + $6
-		WHERE id = $1`, w.master, w.batch.last, w.madeJobs, w.madeReturns, w.madeEvents, w.newContents)
+	return w.Exec(`UPDATE masters SET last_stamp = greatest(last_stamp, $2), jobs = jobs + $3, returns = returns + $4, events = events + $5, contents = contents + $6,
+		raw = raw + $7, sized = sized + $8 WHERE id = $1`, w.master, w.batch.last, w.madeJobs, w.madeReturns, w.madeEvents, w.newContents, w.madeRaw, w.madeSized)
 }
 
 // contentOf numbers a body's content; nil where there is none.

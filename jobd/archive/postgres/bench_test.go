@@ -70,6 +70,18 @@ func BenchmarkRawInsert(b *testing.B) {
 	})
 }
 
+// BenchmarkHighstates tells how many bytes an archived highstate takes, with indexes.
+func BenchmarkHighstates(b *testing.B) {
+	archivetest.BenchmarkHighstates(b, func(b *testing.B) (archive.Store, func() int64) {
+		s := open(b, durable(b))
+		return s, func() int64 {
+			u, err := s.Usage(b.Context())
+			check(b, err)
+			return u.DiskBytes
+		}
+	})
+}
+
 // rawTable is rows of a table, which are merged where they cannot be added.
 type rawTable struct {
 	name    string
@@ -78,10 +90,18 @@ type rawTable struct {
 	merge   string
 }
 
+// packedOr is a text as the store writes it: packed, or as it is.
+func packedOr(b []byte) (plain, packed []byte) {
+	if p := content.Pack(b); p != nil {
+		return []byte{}, p
+	}
+	return slices.Clone(b), nil
+}
+
 func ready(m *archivetest.Batches) []rawTable {
-	contents := rawTable{name: "contents", columns: []string{"digest", "last_day", "body", "holes"}}
+	contents := rawTable{name: "contents", columns: []string{"digest", "last_day", "body", "holes", "packed"}}
 	returns := rawTable{name: "returns", columns: []string{
-		"job_id", "minion_id", "stamp", "outcome", "source", "call_id", "content_id", "retcode", "success", "states", "unclean", "cuts",
+		"job_id", "minion_id", "stamp", "outcome", "source", "call_id", "content_id", "retcode", "success", "states", "unclean", "cuts", "packed_cuts", "size",
 	}}
 	latest := rawTable{
 		name: "state_latest", columns: []string{"minion_id", "state_id", "stamp", "job_id", "outcome", "test"},
@@ -98,8 +118,10 @@ func ready(m *archivetest.Batches) []rawTable {
 		digest := body.Digest()
 		job, minion := int64((first+i)/archivetest.BenchMinions)+m.Start.UnixMicro()/86_400_000_000<<40+1_000_000, int64((first+i)%archivetest.BenchMinions+1)
 		stamp := r.Stamp.UnixMicro()
-		contents.rows = append(contents.rows, []any{digest[:], int64(1), slices.Clone(body.Same), slices.Clone(body.Holes)})
-		returns.rows = append(returns.rows, []any{job, minion, stamp, int64(3), int64(1), int64(1), int64(first + i), int64(0), true, int64(3), int64(0), slices.Clone(body.Cuts)})
+		same, packed := packedOr(body.Same)
+		cuts, packedCuts := packedOr(body.Cuts)
+		contents.rows = append(contents.rows, []any{digest[:], int64(1), same, slices.Clone(body.Holes), packed})
+		returns.rows = append(returns.rows, []any{job, minion, stamp, int64(3), int64(1), int64(1), int64(first + i), int64(0), true, int64(3), int64(0), cuts, packedCuts, int64(len(r.Body))})
 		for k := range archivetest.BenchStates {
 			latest.rows = append(latest.rows, []any{minion, int64(k + 1), stamp, job, int64(3), false})
 		}

@@ -128,12 +128,12 @@ func (s *Store) attach(ctx context.Context, tx pgx.Tx, table, name string, from,
 	return nil
 }
 
-// storedDays are the days that have partitions, oldest first.
+// storedDays are the days for which a table has partitions, oldest first.
 func storedDays(ctx context.Context, q interface {
 	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
-}) ([]int64, error) {
+}, table string) ([]int64, error) {
 	rows, err := q.Query(ctx, `SELECT DISTINCT right(c.relname, 8) FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
-		WHERE i.inhparent IN ('returns'::regclass, 'events'::regclass) AND c.relname ~ '_[0-9]{8}$' ORDER BY 1`)
+		WHERE i.inhparent = $1::text::regclass AND c.relname ~ '_[0-9]{8}$' ORDER BY 1`, table)
 	if err != nil {
 		return nil, err
 	}

@@ -159,7 +159,7 @@ func recount(t *testing.T, where string) {
 func pruneAll(t *testing.T, s *postgres.Store, before time.Time, limit int) {
 	t.Helper()
 	for {
-		n, err := s.Prune(t.Context(), before, limit)
+		n, err := s.Prune(t.Context(), gaea.ExpireAll(before), limit)
 		check(t, err)
 		if n == 0 {
 			return

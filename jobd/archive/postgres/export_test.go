@@ -6,3 +6,9 @@ var (
 	Partition = partition
 	WholeDay  = wholeDay
 )
+
+// DigestOf is what a name is found by.
+func DigestOf(master int64, parts ...string) []byte {
+	d := digestOf(master, parts...)
+	return d[:]
+}

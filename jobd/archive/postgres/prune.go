@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"time"
 
+	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive/tables"
 )
 
@@ -19,14 +19,14 @@ import (
 // References to calls are counted, each time that a job is forgotten or deleted. Those to contents are not: many masters share
 // a content, and would wait for each other to count. A content has the last day whose returns point at it instead, and goes
 // when that day has gone and no return is found that points at it.
-func (s *Store) Prune(ctx context.Context, before time.Time, limit int) (int, error) {
+func (s *Store) Prune(ctx context.Context, e gaea.Expiry, limit int) (int, error) {
 	if err := tables.ValidatePruning(limit); err != nil {
 		return 0, err
 	}
 	var deleted int
 	err := s.write(ctx, true, func(t *tx) error {
-		p := &pruner{t, tables.NewPruning(t, before, s.now(), limit)}
-		if err := p.Parts(p.days, p.jobs, p.events, p.Runs, p.leftovers); err != nil {
+		p := &pruner{t, tables.NewPruning(t, e, s.now(), limit)}
+		if err := p.Parts(p.days, p.jobs, p.eventDays, p.events, p.Runs, p.leftovers); err != nil {
 			return err
 		}
 		deleted = p.Deleted
@@ -101,8 +101,8 @@ func (p *pruner) jobs() error {
 	last := oldJob{started: math.MinInt64}
 	for p.Left > 0 {
 		old, err := p.oldJobs(`SELECT `+oldJobColumns+`, FALSE FROM jobs j
-			WHERE j.started < $1 AND (j.started, j.id) > ($2, $3) AND NOT `+ofActiveRun+` AND NOT `+hasLate+` ORDER BY j.started, j.id LIMIT $4`,
-			p.Before, last.started, last.id, step)
+			WHERE j.started < $1 AND (j.started, j.id) > ($2, $3) AND NOT `+ofActiveRun+` AND NOT `+hasLate+` AND NOT `+tables.JobHeld+` ORDER BY j.started, j.id LIMIT $4`,
+			p.Returns, last.started, last.id, step)
 		if err != nil {
 			return err
 		}
@@ -141,12 +141,17 @@ func (p *pruner) rows(jobs []oldJob) error {
 		masters[jobs[i].id] = jobs[i].master
 	}
 	calls, contents := map[int64]int64{}, map[int64]bool{}
-	err := p.Each(`DELETE FROM returns r WHERE r.job_id = ANY($1) AND NOT `+isKept+` RETURNING r.job_id, r.call_id, coalesce(r.content_id, 0)`, func(row tables.Scanner) error {
-		var job, call, contentID int64
-		err := row.Scan(&job, &call, &contentID)
+	err := p.Each(`DELETE FROM returns r WHERE r.job_id = ANY($1) AND NOT `+isKept+` RETURNING r.job_id, r.call_id, coalesce(r.content_id, 0), coalesce(r.size, 0)`, func(row tables.Scanner) error {
+		var job, call, contentID, size int64
+		err := row.Scan(&job, &call, &contentID, &size)
 		calls[call]++
 		contents[contentID] = true
-		p.Of(masters[job]).Returns++
+		gone := p.Of(masters[job])
+		gone.Returns++
+		if size > 0 {
+			gone.Raw += size
+			gone.Sized++
+		}
 		p.Went(1)
 		return err
 	}, list, p.Asked)
@@ -261,7 +266,7 @@ func (p *pruner) events() error {
 			err := row.Scan(&master)
 			masters[master]++
 			return err
-		}, p.Before, p.Left)
+		}, p.Events, p.Left)
 	for master, n := range masters {
 		p.Of(master).Events += n
 		p.Went(int(n))
@@ -283,21 +288,21 @@ func (p *pruner) leftovers() error {
 		args []any
 	}{
 		{`DELETE FROM silences WHERE (state_key_id, minion_id) IN (SELECT s.state_key_id, s.minion_id FROM state_keys k
-			JOIN silences s ON s.state_key_id = k.id WHERE k.asked < ? AND s.stamp < ? LIMIT ?)`, []any{p.Asked, p.Before}},
+			JOIN silences s ON s.state_key_id = k.id WHERE k.asked < ? AND s.stamp < ? LIMIT ?)`, []any{p.Asked, p.Returns}},
 		{`DELETE FROM state_keys WHERE id IN (SELECT k.id FROM state_keys k WHERE k.asked < ?
 			AND NOT EXISTS (SELECT 1 FROM evidence e WHERE e.state_key_id = k.id) AND NOT EXISTS (SELECT 1 FROM silences s WHERE s.state_key_id = k.id)
 			AND NOT EXISTS (SELECT 1 FROM calls c WHERE c.state_key_id = k.id) LIMIT ?)`, []any{p.Asked}},
-		{`DELETE FROM slow_states WHERE ctid IN (SELECT ctid FROM slow_states WHERE day < ? LIMIT ?)`, []any{tables.DayOf(p.Before)}},
-		{`DELETE FROM run_durations WHERE ctid IN (SELECT ctid FROM run_durations WHERE day < ? LIMIT ?)`, []any{tables.DayOf(p.Before)}},
+		{`DELETE FROM slow_states WHERE ctid IN (SELECT ctid FROM slow_states WHERE day < ? LIMIT ?)`, []any{tables.DayOf(p.Returns)}},
+		{`DELETE FROM run_durations WHERE ctid IN (SELECT ctid FROM run_durations WHERE day < ? LIMIT ?)`, []any{tables.DayOf(p.Returns)}},
 		{`DELETE FROM states WHERE id IN (SELECT s.id FROM states s WHERE NOT EXISTS (SELECT 1 FROM state_latest l WHERE l.state_id = s.id)
 			AND NOT EXISTS (SELECT 1 FROM state_results r WHERE r.state_id = s.id) AND NOT EXISTS (SELECT 1 FROM slow_states d WHERE d.state_id = s.id) LIMIT ?)`, nil},
 		{`DELETE FROM unsettled WHERE ctid IN (SELECT u.ctid FROM unsettled u
 			WHERE u.recorded < ? AND EXISTS (SELECT 1 FROM unsettled n WHERE n.assignment = u.assignment AND n.revision <> u.revision AND n.recorded > u.recorded)
-			LIMIT ?)`, []any{p.Before}},
+			LIMIT ?)`, []any{p.Returns}},
 		{`DELETE FROM run_keys WHERE ("user", key) IN (SELECT "user", key FROM run_keys WHERE created < ? LIMIT ?)`, []any{p.Keys}},
 		{`DELETE FROM job_notes WHERE digest IN (SELECT n.digest FROM job_notes n WHERE n.stamp < ?
-			AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.digest = n.digest) LIMIT ?)`, []any{p.Before}},
-		{`DELETE FROM gaps WHERE id IN (SELECT id FROM gaps WHERE until < ? LIMIT ?)`, []any{p.Before}},
+			AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.digest = n.digest) LIMIT ?)`, []any{p.Returns}},
+		{`DELETE FROM gaps WHERE id IN (SELECT id FROM gaps WHERE until < ? LIMIT ?)`, []any{p.Returns}},
 	} {
 		if p.Left <= 0 {
 			return nil
@@ -313,11 +318,11 @@ func (p *pruner) leftovers() error {
 
 // oldContents deletes contents whose last day has gone.
 func (p *pruner) oldContents() error {
-	days, err := storedDays(p.ctx, p.view.tx)
+	days, err := storedDays(p.ctx, p.view.tx, "returns")
 	if err != nil {
 		return err
 	}
-	gone := dayOf(p.Before)
+	gone := dayOf(p.Returns)
 	if len(days) > 0 {
 		gone = min(gone, days[0])
 	}
@@ -337,9 +342,9 @@ func (p *pruner) oldContents() error {
 
 // days forgets the jobs of days that are old, oldest first, and drops their partitions.
 func (p *pruner) days() error {
-	days, err := storedDays(p.ctx, p.view.tx)
+	days, err := storedDays(p.ctx, p.view.tx, "returns")
 	for _, day := range days {
-		if err != nil || p.Left <= 0 || (day+1)*microsADay > p.Before {
+		if err != nil || p.Left <= 0 || (day+1)*microsADay > p.Returns {
 			return err
 		}
 		err = p.day(day)
@@ -350,8 +355,8 @@ func (p *pruner) days() error {
 func (p *pruner) day(day int64) error {
 	for p.Left > 0 {
 		const step = 500
-		jobs, err := p.oldJobs(`SELECT `+oldJobColumns+`, (j.started >= $1 OR `+ofActiveRun+` OR `+hasLate+` OR EXISTS (SELECT 1 FROM returns r WHERE r.job_id = j.id AND `+isKept+`))
-			FROM jobs j WHERE j.id >= $3 AND j.id < $4 ORDER BY j.id LIMIT $5`, p.Before, p.Asked, firstOf(day), firstOf(day+1), step)
+		jobs, err := p.oldJobs(`SELECT `+oldJobColumns+`, (j.started >= $1 OR `+ofActiveRun+` OR `+hasLate+` OR `+tables.JobHeld+` OR EXISTS (SELECT 1 FROM returns r WHERE r.job_id = j.id AND `+isKept+`))
+			FROM jobs j WHERE j.id >= $3 AND j.id < $4 ORDER BY j.id LIMIT $5`, p.Returns, p.Asked, firstOf(day), firstOf(day+1), step)
 		if err != nil {
 			return err
 		}
@@ -405,8 +410,22 @@ func (p *pruner) forgetJobs(jobs []oldJob) error {
 	if err := p.told(list, false); err != nil {
 		return err
 	}
+	masters := map[int64]int64{}
+	for i := range jobs {
+		masters[jobs[i].id] = jobs[i].master
+	}
+	err := p.Each(`SELECT job_id, coalesce(sum(size), 0)::bigint, count(size) FROM returns WHERE job_id = ANY($1) GROUP BY job_id`, func(row tables.Scanner) error {
+		var job, raw, sized int64
+		err := row.Scan(&job, &raw, &sized)
+		gone := p.Of(masters[job])
+		gone.Raw, gone.Sized = gone.Raw+raw, gone.Sized+sized
+		return err
+	}, list)
+	if err != nil {
+		return err
+	}
 	calls := map[int64]int64{}
-	err := p.Each(`SELECT call_id, count(*) FROM returns WHERE job_id = ANY($1) GROUP BY call_id`, func(row tables.Scanner) error {
+	err = p.Each(`SELECT call_id, count(*) FROM returns WHERE job_id = ANY($1) GROUP BY call_id`, func(row tables.Scanner) error {
 		var call, n int64
 		err := row.Scan(&call, &n)
 		calls[call] = n
@@ -427,27 +446,37 @@ const dropTimeout = "2s"
 
 // drop drops the partitions of a day without jobs.
 func (p *pruner) drop(day int64) error {
-	if err := p.Exec(`SET LOCAL lock_timeout = '` + dropTimeout + `'`); err != nil {
-		return err
-	}
-	var events bool
-	if err := p.Row(`SELECT to_regclass($1) IS NOT NULL`, partition("events", day)).Scan(&events); err != nil {
-		return err
-	}
-	if events {
-		err := p.Each(`SELECT master_id, count(*) FROM `+partition("events", day)+` GROUP BY master_id`, func(row tables.Scanner) error {
+	return p.dropPartitions(day, "returns", "state_results")
+}
+
+// eventDays drops the events of days that are old, oldest first.
+func (p *pruner) eventDays() error {
+	days, err := storedDays(p.ctx, p.view.tx, "events")
+	for _, day := range days {
+		if err != nil || p.Left <= 0 || (day+1)*microsADay > p.Events {
+			return err
+		}
+		err = p.Each(`SELECT master_id, count(*) FROM `+partition("events", day)+` GROUP BY master_id`, func(row tables.Scanner) error {
 			var master, n int64
 			err := row.Scan(&master, &n)
 			p.Of(master).Events += n
 			p.Deleted += int(n)
 			return err
 		})
-		if err != nil {
-			return err
+		if err == nil {
+			err = p.dropPartitions(day, "events")
 		}
 	}
-	for _, t := range partitioned {
-		if err := p.Exec(fmt.Sprintf(`DROP TABLE IF EXISTS %s`, partition(t.table, day))); err != nil {
+	return err
+}
+
+// dropPartitions drops the partitions of tables for a day.
+func (p *pruner) dropPartitions(day int64, list ...string) error {
+	if err := p.Exec(`SET LOCAL lock_timeout = '` + dropTimeout + `'`); err != nil {
+		return err
+	}
+	for _, table := range list {
+		if err := p.Exec(fmt.Sprintf(`DROP TABLE IF EXISTS %s`, partition(table, day))); err != nil {
 			return err
 		}
 	}

@@ -14,6 +14,7 @@ import (
 
 // dialect is PostgreSQL's. An index has the beginning of a text only: it cannot hold a text of any length.
 var dialect = &tables.Dialect{
+	Name:        "postgres",
 	FirstJoin:   "JOIN",
 	SameJob:     func(note, job string) string { return note + ".digest = " + job + ".digest" },
 	IndexedText: func(column string) string { return "left(" + column + ", 100)" },

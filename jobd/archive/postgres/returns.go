@@ -20,6 +20,7 @@ type newReturn struct {
 	call                   tables.Call
 	digest                 content.Digest
 	body                   content.Body
+	cuts, packedCuts       []byte // of the body: one of them is nil
 	stateList              []byte // as JSON where it does not follow from the body
 	outcomes               []int64
 	unclean                int
@@ -79,6 +80,9 @@ func (n *newReturn) take(splitter *content.Splitter) error {
 		n.body = cloned(n.body)
 	}
 	n.digest = n.body.Digest()
+	if n.packedCuts = content.Pack(n.body.Cuts); n.packedCuts == nil {
+		n.cuts = n.body.Cuts
+	}
 	if len(n.States) > 0 && !follows {
 		list, err := tables.StateList(n.Return)
 		if err != nil {
@@ -156,12 +160,17 @@ func (w *batchWriter) removeWord(job, minion int64) error {
 	if !w.alone {
 		return errAlone
 	}
-	var call, contentID int64
-	err := w.Row(`DELETE FROM returns WHERE job_id = $1 AND minion_id = $2 RETURNING call_id, coalesce(content_id, 0)`, job, minion).Scan(&call, &contentID)
+	var call, contentID, size int64
+	err := w.Row(`DELETE FROM returns WHERE job_id = $1 AND minion_id = $2 RETURNING call_id, coalesce(content_id, 0), coalesce(size, 0)`, job, minion).
+		Scan(&call, &contentID, &size)
 	if err != nil {
 		return err
 	}
 	w.madeReturns--
+	if size > 0 {
+		w.madeRaw -= size
+		w.madeSized--
+	}
 	w.calls[call]--
 	if err := w.Exec(`DELETE FROM state_results WHERE job_id = $1 AND minion_id = $2`, job, minion); err != nil || contentID == 0 {
 		return err
@@ -220,14 +229,17 @@ func (w *batchWriter) contents() error {
 		days[r.digest] = max(days[r.digest], day)
 	}
 	n := len(news)
-	digests, bodies, holes, last := make([]digest, n), make([][]byte, n), make([][]byte, n), make([]int64, n)
+	digests, bodies, packed, holes, last := make([]digest, n), make([][]byte, n), make([][]byte, n), make([][]byte, n), make([]int64, n)
 	// In one order everywhere, so that no two transactions wait for each other.
 	slices.SortFunc(news, func(a, b *newReturn) int { return bytes.Compare(a.digest[:], b.digest[:]) })
 	for i, r := range news {
 		digests[i], bodies[i], holes[i], last[i] = digest(r.digest), r.body.Same, orNull(r.body.Holes), days[r.digest]
+		if packed[i] = content.Pack(r.body.Same); packed[i] != nil {
+			bodies[i] = []byte{}
+		}
 	}
-	ids, made, err := w.tx.number("contents", `INSERT INTO contents (digest, last_day, body, holes)
-		SELECT * FROM unnest($1::bytea[], $2::integer[], $3::bytea[], $4::bytea[]) ON CONFLICT DO NOTHING RETURNING id, digest`, digests, last, bodies, holes)
+	ids, made, err := w.tx.number("contents", `INSERT INTO contents (digest, last_day, body, holes, packed)
+		SELECT * FROM unnest($1::bytea[], $2::integer[], $3::bytea[], $4::bytea[], $5::bytea[]) ON CONFLICT DO NOTHING RETURNING id, digest`, digests, last, bodies, holes, packed)
 	if err != nil {
 		return err
 	}
@@ -268,14 +280,19 @@ func (w *batchWriter) returns() error {
 	}
 	var call *tables.Call
 	var callID int64
-	columns := []string{"job_id", "minion_id", "stamp", "outcome", "source", "call_id", "content_id", "retcode", "success", "message", "states", "unclean", "cuts", "state_list", "truncated", "duration"}
+	columns := []string{"job_id", "minion_id", "stamp", "outcome", "source", "call_id", "content_id", "retcode", "success", "message", "states", "unclean", "cuts", "state_list", "truncated", "duration", "packed_cuts", "size"}
 	_, err := w.view.tx.CopyFrom(w.ctx, pgx.Identifier{"returns"}, columns, pgx.CopyFromSlice(len(rows), func(i int) ([]any, error) {
 		r := &rows[i]
 		if call == nil || !sameCall(call, &r.call) {
 			call, callID = &r.call, w.callOf(&r.call)
 		}
 		w.calls[callID]++
-		var retcode, success, message any
+		var retcode, success, message, size any
+		if n := int64(len(r.Body)); n > 0 {
+			size = n
+			w.madeRaw += n
+			w.madeSized++
+		}
 		if r.Retcode != nil {
 			retcode = int64(*r.Retcode)
 		}
@@ -291,7 +308,7 @@ func (w *batchWriter) returns() error {
 		}
 		return []any{
 			r.job, r.minion, r.stamp, r.outcome, r.source, callID, w.contentOf(r), retcode, success, message, int64(len(r.States)), int64(r.unclean),
-			orNull(r.body.Cuts), orNull(r.stateList), tables.Text(truncated), tables.RunDuration(r.Return),
+			orNull(r.cuts), orNull(r.stateList), tables.Text(truncated), tables.RunDuration(r.Return), orNull(r.packedCuts), size,
 		}, nil
 	}))
 	w.madeReturns += int64(len(rows))

@@ -85,7 +85,7 @@ func TestMastersThatShareContentsWriteBesideEachOther(t *testing.T) {
 					t.Error(err)
 				}
 				if n%5 == 4 {
-					if _, err := s.Prune(t.Context(), time.Now().Add(-time.Hour), 100); err != nil {
+					if _, err := s.Prune(t.Context(), gaea.ExpireAll(time.Now().Add(-time.Hour)), 100); err != nil {
 						t.Error(err)
 					}
 				}

@@ -53,10 +53,19 @@ type batchWriter struct {
 	last            int64
 	jobs, returns   int64
 	events, bodies  int64
+	raw, sized      int64
 }
 
 // references counts by how much the references to rows have changed.
 type references map[int64]int64
+
+// size counts the bytes of a body that comes, or goes.
+func (w *batchWriter) size(bytes, sign int) {
+	if bytes > 0 {
+		w.raw += int64(sign * bytes)
+		w.sized += int64(sign)
+	}
+}
 
 // seen notes the newest time in the batch.
 func (w *batchWriter) seen(t time.Time) { w.last = max(w.last, tables.Micros(t)) }
@@ -91,6 +100,6 @@ func (w *batchWriter) end() error {
 			return err
 		}
 	}
-	return w.Exec(`UPDATE masters SET last_stamp = max(last_stamp, ?), jobs = jobs + ?, returns = returns + ?, events = events + ? WHERE id = ?`,
-		w.last, w.jobs, w.returns, w.events, w.master)
+	return w.Exec(`UPDATE masters SET last_stamp = max(last_stamp, ?), jobs = jobs + ?, returns = returns + ?, events = events + ?,
+		raw = raw + ?, sized = sized + ? WHERE id = ?`, w.last, w.jobs, w.returns, w.events, w.raw, w.sized, w.master)
 }

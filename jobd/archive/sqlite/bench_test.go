@@ -14,6 +14,7 @@ import (
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive/archivetest"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive/content"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive/sqlite"
+	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive/tables"
 )
 
 // BenchmarkWriteBatch tells how many returns a second are archived, and BenchmarkRawInsert what a raw bulk insert into the same
@@ -33,6 +34,20 @@ func BenchmarkRawInsert(b *testing.B) {
 	raw := newRawWriter(b, dir+"/jobd.db")
 	m := &archivetest.Batches{Fresh: true, Start: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)}
 	archivetest.BenchmarkBatches(b, m, func() time.Duration { return cpuTime(b) }, func() [][][]any { first := m.N; return raw.ready(m.Next(), first) }, raw.insert)
+}
+
+// BenchmarkHighstates tells how many bytes an archived highstate takes.
+func BenchmarkHighstates(b *testing.B) {
+	archivetest.BenchmarkHighstates(b, func(b *testing.B) (archive.Store, func() int64) {
+		s := open(b, b.TempDir())
+		return s, func() int64 {
+			n, err := s.UsedBytes(b.Context()) // the file without what is free in it, and with what the log has of it
+			if err != nil {
+				b.Fatal(err)
+			}
+			return n
+		}
+	})
 }
 
 // rawWriter inserts rows that are ready.
@@ -72,8 +87,8 @@ func newRawWriter(b *testing.B, path string) *rawWriter {
 	}
 	for _, text := range []string{
 		"INSERT INTO contents (id, digest, refs) VALUES (?, ?, 1)",
-		"INSERT INTO content_bodies (content_id, body, holes) VALUES (?, ?, ?)",
-		"INSERT INTO returns (job_id, minion_id, stamp, outcome, source, call_id, content_id, retcode, success, states, unclean, cuts) VALUES (?, ?, ?, 3, 1, 1, ?, 0, 1, 3, 0, ?)",
+		"INSERT INTO content_bodies (content_id, body, holes, packed) VALUES (?, ?, ?, ?)",
+		"INSERT INTO returns (job_id, minion_id, stamp, outcome, source, call_id, content_id, retcode, success, states, unclean, cuts, packed_cuts, size) VALUES (?, ?, ?, 3, 1, 1, ?, 0, 1, 3, 0, ?, ?, ?)",
 		"INSERT INTO state_latest (minion_id, state_id, stamp, job_id, outcome, test) VALUES (?, ?, ?, ?, 3, 0) ON CONFLICT DO UPDATE SET stamp = excluded.stamp, job_id = excluded.job_id",
 		"INSERT INTO evidence (state_key_id, minion_id, stamp, jid, job_id) VALUES (1, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET stamp = excluded.stamp, job_id = excluded.job_id",
 	} {
@@ -94,6 +109,14 @@ func (w *rawWriter) exec(text string, args ...any) {
 	}
 }
 
+// packedOr is a text as the store writes it: packed, or as it is.
+func packedOr(b []byte) (plain []byte, packed any) {
+	if p := content.Pack(b); p != nil {
+		return nil, p
+	}
+	return b, nil
+}
+
 // ready makes rows of a batch, those of each table in the order of the returns.
 func (w *rawWriter) ready(batch archive.Batch, first int) [][][]any {
 	rows := make([][][]any, len(w.tables))
@@ -104,8 +127,10 @@ func (w *rawWriter) ready(batch archive.Batch, first int) [][][]any {
 		digest := body.Digest()
 		n, job, minion, stamp := int64(first+i+1), int64((first+i)/archivetest.BenchMinions+1), int64((first+i)%archivetest.BenchMinions+1), r.Stamp.UnixMicro()
 		rows[0] = append(rows[0], []any{n, digest[:]})
-		rows[1] = append(rows[1], []any{n, string(body.Same), slices.Clone(body.Holes)})
-		rows[2] = append(rows[2], []any{job, minion, stamp, n, string(body.Cuts)})
+		same, packed := packedOr(body.Same)
+		cuts, packedCuts := packedOr(body.Cuts)
+		rows[1] = append(rows[1], []any{n, string(same), slices.Clone(body.Holes), packed})
+		rows[2] = append(rows[2], []any{job, minion, stamp, n, tables.Text(cuts), packedCuts, int64(len(r.Body))})
 		for k := range archivetest.BenchStates {
 			rows[3] = append(rows[3], []any{minion, int64(k + 1), stamp, job})
 		}

@@ -20,7 +20,8 @@ func (w *batchWriter) content(b content.Body) (int64, error) {
 		if len(b.Holes) > 0 {
 			holes = b.Holes
 		}
-		err = w.Exec(`INSERT INTO content_bodies (content_id, body, holes) VALUES (?, ?, ?)`, id, string(b.Same), holes)
+		same, packed := packedOr(b.Same)
+		err = w.Exec(`INSERT INTO content_bodies (content_id, body, holes, packed) VALUES (?, ?, ?, ?)`, id, string(same), holes, packed)
 		// A new content is mostly for one return: it is stored with that reference, so that nothing is left to count.
 		w.contents[id]--
 		w.bodies++
@@ -31,6 +32,14 @@ func (w *batchWriter) content(b content.Body) (int64, error) {
 		w.names.contents.Put(digest, id)
 	}
 	return id, err
+}
+
+// packedOr is a text to be stored as it is, or packed; the other one is empty, or nil.
+func packedOr(b []byte) (plain []byte, packed any) {
+	if p := content.Pack(b); p != nil {
+		return nil, p
+	}
+	return b, nil
 }
 
 // dropUnused deletes contents and calls that nothing points at.

@@ -137,7 +137,7 @@ func TestWhatAnotherProcessDeletedIsWrittenAgain(t *testing.T) {
 	daemon, command := open(t, dir), open(t, dir)
 	check(t, daemon.WriteBatch(t.Context(), "salt", archivetest.KillBatch(1)))
 	for {
-		n, err := command.Prune(t.Context(), time.Now(), 100)
+		n, err := command.Prune(t.Context(), gaea.ExpireAll(time.Now()), 100)
 		check(t, err)
 		if n == 0 {
 			break

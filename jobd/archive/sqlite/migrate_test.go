@@ -12,6 +12,7 @@ import (
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive/archivetest"
+	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive/content"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive/sqlite"
 )
 
@@ -189,4 +190,67 @@ func TestWhatWasArchivedBeforeIsFoundByWhatPeopleAsk(t *testing.T) {
 	_, err := tables.DownTo(t.Context(), 3)
 	check(t, err)
 	archivetest.AfterQuestions(t, open(t, dir))
+}
+
+func TestReturnsOfEveryReleaseAreReadAndPruned(t *testing.T) {
+	dir := t.TempDir()
+	db, tables := migrator(t, dir)
+	_, err := tables.UpTo(t.Context(), 1)
+	check(t, err)
+	// What the first release wrote of one return: its body as a text, with what differs each time beside it.
+	body := archivetest.StateBody("web1", 3, 1, 1)
+	var splitter content.Splitter
+	parts := splitter.Split(body)
+	digest := parts.Digest()
+	for _, row := range []struct {
+		text string
+		args []any
+	}{
+		{`INSERT INTO masters (id, name, last_stamp, jobs, returns) VALUES (1, 'salt', 1, 1, 1)`, nil},
+		{`INSERT INTO minions VALUES (1, 1, 'web1')`, nil},
+		{`INSERT INTO calls (id, digest, refs, function, run_id, test) VALUES (1, randomblob(32), 2, 'state.apply', '', 0)`, nil},
+		{`INSERT INTO jobs VALUES (1, 1, '20260301120000000001', 1, 1, 1000000, '', 1, 'state.apply', '', 'glob', '*', 'root')`, nil},
+		{`INSERT INTO contents VALUES (1, ?, 1)`, []any{digest[:]}},
+		{`UPDATE totals SET rows = 1`, nil},
+		{`INSERT INTO content_bodies VALUES (1, ?, ?)`, []any{string(parts.Same), parts.Holes}},
+		{`INSERT INTO returns VALUES (1, 1, 1000000, 3, 1, 1, 1, 0, 1, NULL, 3, 0, ?, NULL)`, []any{string(parts.Cuts)}},
+	} {
+		_, err := db.ExecContext(t.Context(), row.text, row.args...)
+		check(t, err)
+	}
+	s := open(t, dir)
+	old, err := s.Return(t.Context(), "salt", "20260301120000000001", "web1")
+	check(t, err)
+	if string(old.Body) != string(body) || len(old.States) != 3 {
+		t.Errorf("the body is %s", old.Body)
+	}
+	// The same content comes again, and another that is packed.
+	check(t, s.WriteBatch(t.Context(), "salt", archive.Batch{Returns: []gaea.Return{
+		archivetest.StateReturn("20260301120000000002", "web1", 3, 1, 7, time.Unix(2, 0)), archivetest.StateReturn("20260301120000000003", "web1", 3, 2, 8, time.Unix(3, 0)),
+	}}))
+	for jid, want := range map[string]string{"20260301120000000002": string(archivetest.StateBody("web1", 3, 1, 7)), "20260301120000000003": string(archivetest.StateBody("web1", 3, 2, 8))} {
+		if r, err := s.Return(t.Context(), "salt", jid, "web1"); err != nil || string(r.Body) != want {
+			t.Errorf("the body of %s is %v (%v)", jid, r, err)
+		}
+	}
+	u, err := s.Usage(t.Context())
+	check(t, err)
+	if want := int64(len(body) * 3); u.RawBytes < want-10 || u.RawBytes > want+10 { // one is from before sizes were noted
+		t.Errorf("%d bytes came, about %d did", u.RawBytes, want)
+	}
+	for range 10 {
+		_, err = s.Prune(t.Context(), gaea.ExpireAll(time.Unix(100, 0)), 100)
+		check(t, err)
+	}
+	st, err := s.Stats(t.Context())
+	check(t, err)
+	u, err = s.Usage(t.Context())
+	check(t, err)
+	if st.Bytes = 0; st != (archive.Stats{}) || u.RawBytes != 0 {
+		t.Errorf("left are %+v, and %d bytes", st, u.RawBytes)
+	}
+	check(t, s.Close())
+	_, err = tables.DownTo(t.Context(), 1)
+	check(t, err)
+	check(t, open(t, dir).Close())
 }

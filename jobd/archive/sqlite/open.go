@@ -69,6 +69,7 @@ func writerDSN(path string, busy time.Duration) string {
 	q := url.Values{}
 	q.Set("_txlock", "immediate")
 	q.Add("_pragma", "page_size("+strconv.Itoa(pageSize)+")")
+	q.Add("_pragma", "auto_vacuum("+strconv.Itoa(incremental)+")") // it counts when the database is made, as the size of pages does
 	q.Add("_pragma", "journal_size_limit("+strconv.Itoa(64*kibibyte*kibibyte)+")")
 	q.Add("_pragma", "wal_autocheckpoint("+strconv.Itoa(walPages)+")")
 	return dsn(path, q, busy, writerCache)

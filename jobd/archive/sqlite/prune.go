@@ -3,19 +3,19 @@ package sqlite
 import (
 	"context"
 	"math"
-	"time"
 
+	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive/tables"
 )
 
 // Prune implements [archive.Store].
-func (s *Store) Prune(ctx context.Context, before time.Time, limit int) (int, error) {
+func (s *Store) Prune(ctx context.Context, e gaea.Expiry, limit int) (int, error) {
 	if err := tables.ValidatePruning(limit); err != nil {
 		return 0, err
 	}
 	var deleted int
 	err := s.write(ctx, func(tx *tx) error {
-		p := &pruner{tx, tables.NewPruning(tx, before, s.now(), limit)}
+		p := &pruner{tx, tables.NewPruning(tx, e, s.now(), limit)}
 		if err := p.protect(); err != nil {
 			return err
 		}
@@ -54,7 +54,7 @@ func (p *pruner) protect() error {
 		return err
 	}
 	return p.Exec(`INSERT OR IGNORE INTO kept SELECT e.job_id, e.minion_id FROM state_keys k JOIN evidence e ON e.state_key_id = k.id
-		WHERE k.asked >= ? AND e.stamp < ?`, p.Asked, p.Before)
+		WHERE k.asked >= ? AND e.stamp < ?`, p.Asked, p.Returns)
 }
 
 // oldJob is a job that may go.
@@ -72,13 +72,13 @@ func (p *pruner) jobs() error {
 		err := p.Each(`SELECT j.id, j.master_id, j.started, j.call_id, j.jid FROM jobs j
 			WHERE j.started < ?1 AND (j.started, j.id) > (?2, ?3)
 			AND NOT EXISTS (SELECT 1 FROM runs u LEFT JOIN runs p ON p.id = u.parent AND u.kind = 'action' WHERE u.id = j.run_id AND (u.active OR p.active))
-			AND NOT EXISTS (SELECT 1 FROM returns r WHERE r.job_id = j.id AND r.stamp >= ?1)
+			AND NOT EXISTS (SELECT 1 FROM returns r WHERE r.job_id = j.id AND r.stamp >= ?1) AND NOT `+tables.JobHeld+`
 			ORDER BY j.started, j.id LIMIT ?4`, func(row tables.Scanner) error {
 			var j oldJob
 			err := row.Scan(&j.id, &j.master, &j.started, &j.call, &j.jid)
 			old = append(old, j)
 			return err
-		}, p.Before, last.started, last.id, step)
+		}, p.Returns, last.started, last.id, step)
 		if err != nil {
 			return err
 		}
@@ -116,11 +116,16 @@ func (p *pruner) job(j oldJob) error {
 			return err
 		}
 	}
+	gone := p.Of(j.master)
+	var raw, sized int64
+	if err := p.Row(`SELECT ifnull(sum(r.size), 0), count(r.size) FROM returns r WHERE`+goes, j.id).Scan(&raw, &sized); err != nil {
+		return err
+	}
 	n, err := p.Change(`DELETE FROM returns AS r WHERE`+goes, j.id)
 	if err != nil {
 		return err
 	}
-	p.Of(j.master).Returns += n
+	gone.Returns, gone.Raw, gone.Sized = gone.Returns+n, gone.Raw+raw, gone.Sized+sized
 	p.Went(int(n))
 	var kept bool
 	if err := p.Row(`SELECT EXISTS (SELECT 1 FROM returns WHERE job_id = ?)`, j.id).Scan(&kept); err != nil || kept {
@@ -176,7 +181,7 @@ func (p *pruner) events() error {
 			p.Of(master).Events++
 			p.Went(1)
 			return err
-		}, p.Before, p.Left)
+		}, p.Events, p.Left)
 }
 
 // leftovers deletes what only deleted things needed.
@@ -191,24 +196,24 @@ func (p *pruner) leftovers() error {
 		drop func(row tables.Scanner) error
 	}{
 		{`DELETE FROM silences WHERE (state_key_id, minion_id) IN (SELECT s.state_key_id, s.minion_id FROM state_keys k
-			JOIN silences s ON s.state_key_id = k.id WHERE k.asked < ? AND s.stamp < ? LIMIT ?) RETURNING 1`, []any{p.Asked, p.Before}, nil},
+			JOIN silences s ON s.state_key_id = k.id WHERE k.asked < ? AND s.stamp < ? LIMIT ?) RETURNING 1`, []any{p.Asked, p.Returns}, nil},
 		{`DELETE FROM state_keys WHERE id IN (SELECT k.id FROM state_keys k WHERE k.asked < ?
 			AND NOT EXISTS (SELECT 1 FROM evidence e WHERE e.state_key_id = k.id) AND NOT EXISTS (SELECT 1 FROM silences s WHERE s.state_key_id = k.id)
 			AND NOT EXISTS (SELECT 1 FROM calls c WHERE c.state_key_id = k.id) LIMIT ?) RETURNING master_id, state_key`, []any{p.Asked}, p.dropStateKey},
 		{`DELETE FROM slow_states WHERE (state_id, master_id, day) IN (SELECT state_id, master_id, day FROM slow_states WHERE day < ? LIMIT ?) RETURNING 1`,
-			[]any{tables.DayOf(p.Before)}, nil},
+			[]any{tables.DayOf(p.Returns)}, nil},
 		{`DELETE FROM run_durations WHERE (applied, test, day, master_id, bucket) IN (SELECT applied, test, day, master_id, bucket FROM run_durations WHERE day < ? LIMIT ?)
-			RETURNING 1`, []any{tables.DayOf(p.Before)}, nil},
+			RETURNING 1`, []any{tables.DayOf(p.Returns)}, nil},
 		{`DELETE FROM states WHERE id IN (SELECT s.id FROM states s WHERE NOT EXISTS (SELECT 1 FROM state_latest l WHERE l.state_id = s.id)
 			AND NOT EXISTS (SELECT 1 FROM state_results r WHERE r.state_id = s.id) AND NOT EXISTS (SELECT 1 FROM slow_states d WHERE d.state_id = s.id) LIMIT ?)
 			RETURNING state, sls`, nil, p.dropState},
 		{`DELETE FROM unsettled WHERE (assignment, revision, minion, label) IN (SELECT u.assignment, u.revision, u.minion, u.label FROM unsettled u
 			WHERE u.recorded < ? AND EXISTS (SELECT 1 FROM unsettled n WHERE n.assignment = u.assignment AND n.revision <> u.revision AND n.recorded > u.recorded)
-			LIMIT ?) RETURNING 1`, []any{p.Before}, nil},
+			LIMIT ?) RETURNING 1`, []any{p.Returns}, nil},
 		{`DELETE FROM run_keys WHERE (user, key) IN (SELECT user, key FROM run_keys WHERE created < ? LIMIT ?) RETURNING 1`, []any{p.Keys}, nil},
 		{`DELETE FROM job_notes WHERE (master_id, jid) IN (SELECT n.master_id, n.jid FROM job_notes n WHERE n.stamp < ?
-			AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.master_id = n.master_id AND j.jid = n.jid) LIMIT ?) RETURNING 1`, []any{p.Before}, nil},
-		{`DELETE FROM gaps WHERE id IN (SELECT id FROM gaps WHERE until < ? LIMIT ?) RETURNING 1`, []any{p.Before}, nil},
+			AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.master_id = n.master_id AND j.jid = n.jid) LIMIT ?) RETURNING 1`, []any{p.Returns}, nil},
+		{`DELETE FROM gaps WHERE id IN (SELECT id FROM gaps WHERE until < ? LIMIT ?) RETURNING 1`, []any{p.Returns}, nil},
 	} {
 		if p.Left <= 0 {
 			return nil

@@ -57,7 +57,7 @@ func (v view) Each(text string, f func(tables.Scanner) error, args ...any) error
 func (v view) Dialect() *tables.Dialect { return dialect }
 
 // dialect is SQLite's. The plus keeps it from taking an index for a column; it reads the tables of a CROSS JOIN in that order.
-var dialect = &tables.Dialect{Unindexed: "+", FirstJoin: "CROSS JOIN", SameJob: sameJob}
+var dialect = &tables.Dialect{Name: "sqlite", Unindexed: "+", FirstJoin: "CROSS JOIN", SameJob: sameJob}
 
 func sameJob(note, job string) string {
 	return note + ".master_id = " + job + ".master_id AND " + note + ".jid = " + job + ".jid"

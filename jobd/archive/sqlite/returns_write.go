@@ -39,6 +39,7 @@ func (w *batchWriter) ret(r *gaea.Return) error {
 		return nil
 	}
 	w.returns++
+	w.size(len(n.Body), 1)
 	w.calls[n.call]++
 	if id, ok := n.content.(int64); ok {
 		w.contents[id]++
@@ -112,15 +113,20 @@ func (w *batchWriter) insertReturn(n *newReturn) (bool, error) {
 	if n.Success != nil {
 		success = *n.Success
 	}
+	var size any
+	if len(n.Body) > 0 {
+		size = int64(len(n.Body))
+	}
+	cuts, packedCuts := packedOr(n.cuts)
 	truncated, err := tables.Truncated(n.Truncated)
 	if err != nil {
 		return false, err
 	}
 	changed, err := w.Change(`INSERT INTO returns
-		(job_id, minion_id, stamp, outcome, source, call_id, content_id, retcode, success, message, states, unclean, cuts, state_list, truncated, duration)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+		(job_id, minion_id, stamp, outcome, source, call_id, content_id, retcode, success, message, states, unclean, cuts, state_list, truncated, duration, packed_cuts, size)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
 		n.job.ID, n.minion, n.stamp, n.outcome, n.source, n.call, n.content, retcode, success, tables.Text(n.Message), int64(len(n.States)),
-		n.unclean(), tables.Text(n.cuts), n.states, tables.Text(truncated), tables.RunDuration(n.Return))
+		n.unclean(), tables.Text(cuts), n.states, tables.Text(truncated), tables.RunDuration(n.Return), packedCuts, size)
 	return changed > 0, err
 }
 
@@ -136,13 +142,14 @@ func (n *newReturn) unclean() (count int64) {
 
 // removeUnheard removes the stored row of a return where that is only a word about it.
 func (w *batchWriter) removeUnheard(n *newReturn) (bool, error) {
-	var outcome, callID, contentID int64
-	err := w.Row(`SELECT outcome, call_id, ifnull(content_id, 0) FROM returns WHERE job_id = ? AND minion_id = ?`, n.job.ID, n.minion).
-		Scan(&outcome, &callID, &contentID)
+	var outcome, callID, contentID, size int64
+	err := w.Row(`SELECT outcome, call_id, ifnull(content_id, 0), ifnull(size, 0) FROM returns WHERE job_id = ? AND minion_id = ?`, n.job.ID, n.minion).
+		Scan(&outcome, &callID, &contentID, &size)
 	if err != nil || tables.OutcomeOf(outcome).Heard() {
 		return false, err
 	}
 	w.returns--
+	w.size(int(size), -1)
 	w.calls[callID]--
 	if contentID != 0 {
 		w.contents[contentID]--

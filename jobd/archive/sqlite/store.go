@@ -11,7 +11,6 @@ import (
 	"database/sql"
 	"errors"
 	"log/slog"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -135,11 +134,7 @@ func (s *Store) Stats(ctx context.Context) (archive.Stats, error) {
 			(SELECT rows FROM totals WHERE name = 'contents') FROM masters`).
 			Scan(&st.Jobs, &st.Returns, &st.Events, &st.Contents)
 	})
-	for _, file := range []string{s.path, s.path + "-wal"} {
-		if info, err := os.Stat(file); err == nil {
-			st.Bytes += info.Size()
-		}
-	}
+	st.Bytes = s.onDisk()
 	return st, err
 }
 

@@ -2,12 +2,13 @@ package tables
 
 // Runs deletes runs that have ended, but not the newest of each kind of an assignment. The runs of a run's actions stay as
 // long as it does and go with it, first; so it stays while one of them is active. Those whose parent is not there go as any
-// run does.
+// run does. What a hold keeps stays.
 func (p *Pruning) Runs() error {
 	old, err := p.ids(`SELECT u.id FROM runs u WHERE u.created < ?1 AND NOT u.active AND (u.assignment = '' OR u.kind = 'action' OR EXISTS
 		(SELECT 1 FROM runs n WHERE n.assignment = u.assignment AND n.assignment <> '' AND n.kind = u.kind AND (n.created, n.id) > (u.created, u.id)))
 		AND NOT (u.kind = 'action' AND EXISTS (SELECT 1 FROM runs r WHERE r.id = u.parent))
 		AND NOT EXISTS (SELECT 1 FROM runs a WHERE a.parent = u.id AND a.parent <> '' AND a.kind = 'action' AND a.active)
+		AND NOT `+runHeld+`
 		ORDER BY u.created, u.id LIMIT ?2`, p.Keys, p.Left)
 	for _, id := range old {
 		if err == nil {

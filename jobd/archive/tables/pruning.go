@@ -10,9 +10,10 @@ import (
 type Pruning struct {
 	tx Tx
 
-	Before int64 // what is older goes
-	Asked  int64 // evidence of state keys that were asked about since stays
-	Keys   int64 // Before, but at least as long ago as idempotency keys live: runs and their keys that are older go
+	Returns int64 // jobs, with their returns, that are older go
+	Events  int64 // events that are older go
+	Asked   int64 // evidence of state keys that were asked about since stays
+	Keys    int64 // runs and their keys that are older go; at least as long ago as idempotency keys live
 
 	Left    int // how many rows may still go
 	Deleted int // how many things went
@@ -20,7 +21,10 @@ type Pruning struct {
 }
 
 // Gone is how many rows of a master went.
-type Gone struct{ Jobs, Returns, Events int64 }
+type Gone struct {
+	Jobs, Returns, Events int64
+	Raw, Sized            int64 // bytes of bodies as they came, and how many returns that were
+}
 
 // ValidatePruning says what is wrong with the limit of a step. CodeInvalid.
 func ValidatePruning(limit int) error {
@@ -31,10 +35,10 @@ func ValidatePruning(limit int) error {
 }
 
 // NewPruning begins a step, in which so many rows may go.
-func NewPruning(tx Tx, before, now time.Time, limit int) *Pruning {
+func NewPruning(tx Tx, e gaea.Expiry, now time.Time, limit int) *Pruning {
 	return &Pruning{
-		tx: tx, Before: Micros(before), Asked: Micros(before.Add(-askedEvery)), Keys: min(Micros(before), Micros(now.Add(-keyLife))),
-		Left: limit, gone: map[int64]*Gone{},
+		tx: tx, Returns: Micros(e.Returns), Events: Micros(e.Events), Asked: Micros(e.Returns) - askedEvery.Microseconds(),
+		Keys: min(Micros(e.Runs), Micros(now.Add(-keyLife))), Left: limit, gone: map[int64]*Gone{},
 	}
 }
 
@@ -67,14 +71,20 @@ func (p *Pruning) Went(n int) {
 	p.Left -= n
 }
 
-// Count writes how many rows the masters have now.
+// Count writes how many rows the masters have now, and before when jobs are gone.
 func (p *Pruning) Count() error {
+	jobs := false
 	for master, g := range p.gone {
-		err := p.tx.Exec(`UPDATE masters SET jobs = jobs - ?, returns = returns - ?, events = events - ? WHERE id = ?`, g.Jobs, g.Returns, g.Events, master)
+		jobs = jobs || g.Jobs > 0
+		err := p.tx.Exec(`UPDATE masters SET jobs = jobs - ?, returns = returns - ?, events = events - ?, raw = raw - ?, sized = sized - ? WHERE id = ?`,
+			g.Jobs, g.Returns, g.Events, g.Raw, g.Sized, master)
 		if err != nil {
 			return err
 		}
 	}
 	clear(p.gone)
+	if jobs {
+		return p.tx.Exec(`UPDATE horizon SET until = ?1 WHERE until < ?1`, p.Returns)
+	}
 	return nil
 }

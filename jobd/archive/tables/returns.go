@@ -17,7 +17,7 @@ const (
 	returnColumns = `r.job_id, r.minion_id, ma.name, j.jid, m.name, r.stamp, r.outcome, r.source, r.retcode, r.success, coalesce(r.message, ''), coalesce(r.truncated, ''), ` + CallColumns
 	returnTables  = ` jobs j ON j.id = r.job_id JOIN minions m ON m.id = r.minion_id JOIN masters ma ON ma.id = j.master_id
 		JOIN calls c ON c.id = r.call_id LEFT JOIN state_keys k ON k.id = c.state_key_id`
-	bodyColumns = `, r.content_id IS NOT NULL, r.states, r.unclean, coalesce(r.cuts, ''), coalesce(r.state_list, ''), coalesce(b.body, ''), b.holes`
+	bodyColumns = `, r.content_id IS NOT NULL, r.states, r.unclean, coalesce(r.cuts, ''), r.packed_cuts, coalesce(r.state_list, ''), coalesce(b.body, ''), b.packed, b.holes`
 	bodyTable   = ` LEFT JOIN content_bodies b ON b.content_id = r.content_id`
 )
 
@@ -37,10 +37,12 @@ type storedBody struct {
 	cuts, list      []byte
 	same            []byte
 	holes           []byte
+	// In zstd, in the place of cuts and same.
+	packedCuts, packed []byte
 }
 
 func (b *storedBody) into() []any {
-	return []any{&b.present, &b.states, &b.unclean, &b.cuts, &b.list, &b.same, &b.holes}
+	return []any{&b.present, &b.states, &b.unclean, &b.cuts, &b.packedCuts, &b.list, &b.same, &b.packed, &b.holes}
 }
 
 func (r *storedReturn) scan(row Scanner, bodies bool) error {
@@ -74,7 +76,7 @@ func (r *storedReturn) rebuild(unclean map[int]gaea.Outcome) error {
 
 func (b *storedBody) rebuild(unclean map[int]gaea.Outcome) (body json.RawMessage, states []gaea.StateResult, err error) {
 	if b.present {
-		body, err = content.Join(content.Body{Same: b.same, Holes: b.holes, Cuts: b.cuts})
+		body, err = b.join()
 	}
 	switch {
 	case err != nil || b.states == 0:
@@ -94,6 +96,22 @@ func (b *storedBody) rebuild(unclean map[int]gaea.Outcome) (body json.RawMessage
 		}
 	}
 	return body, states, nil
+}
+
+// join puts the body together.
+func (b *storedBody) join() (_ []byte, err error) {
+	c := content.Body{Same: b.same, Holes: b.holes, Cuts: b.cuts}
+	if len(b.packed) > 0 {
+		if c.Same, err = content.Unpack(b.packed); err != nil {
+			return nil, err
+		}
+	}
+	if len(b.packedCuts) > 0 {
+		if c.Cuts, err = content.Unpack(b.packedCuts); err != nil {
+			return nil, err
+		}
+	}
+	return content.Join(c)
 }
 
 // uncleanOf reads the outcomes of the states that are not clean: of all returns of a job, or of one.

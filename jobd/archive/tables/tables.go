@@ -36,6 +36,10 @@ type Database interface {
 	Write(ctx context.Context, f func(tx Tx) error) error
 	// WriteRun is Write for what only one caller at a time may do with a run.
 	WriteRun(ctx context.Context, run string, f func(tx Tx) error) error
+	// Stats counts what is stored; Sizes tells how large that is. The kinds are measured where that is cheap, or if measure
+	// says so.
+	Stats(ctx context.Context) (archive.Stats, error)
+	Sizes(ctx context.Context, measure bool) (Sizes, error)
 }
 
 // Query reads: from a snapshot, or in a writer's transaction. Arguments stand for question marks, in order, or for those with
@@ -80,6 +84,8 @@ type Tx interface {
 
 // Dialect is how a database differs from others in what it is asked.
 type Dialect struct {
+	// Name is the database's: sqlite or postgres.
+	Name string
 	// Unindexed before a column keeps an index from being chosen for it.
 	Unindexed string
 	// FirstJoin joins to a table that is to be read first.
