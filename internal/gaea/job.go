@@ -11,9 +11,10 @@ var busyPattern = regexp.MustCompile(`is running as PID \d+ and was started at`)
 
 // Event is one message of the master's event bus.
 type Event struct {
-	Tag   string          `json:"tag"`   // for example salt/job/JID/ret/MINION
-	Stamp time.Time       `json:"stamp"` // the master's _stamp, UTC; the time of reading where there is none
-	Data  json.RawMessage `json:"data"`  // the body as a JSON object; always valid JSON and valid UTF-8
+	Master string          `json:"master,omitempty" doc:"the master's name in the archive"` // filled by queries
+	Tag    string          `json:"tag"`                                                     // for example salt/job/JID/ret/MINION
+	Stamp  time.Time       `json:"stamp"`                                                   // the master's _stamp, UTC; the time of reading where there is none
+	Data   json.RawMessage `json:"data"`                                                    // the body as a JSON object; always valid JSON and valid UTF-8
 }
 
 // Source says how a job or a return came to Gaea.

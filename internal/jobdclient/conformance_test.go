@@ -34,6 +34,7 @@ func TestTheClientSpeaksEveryRouteOfTheAPI(t *testing.T) {
 	t.Run("runs", func(t *testing.T) { runsConform(t, j, c) })
 	t.Run("archive", func(t *testing.T) { archiveConforms(t, j, c) })
 	t.Run("ledger", func(t *testing.T) { ledgerConforms(t, j, c) })
+	t.Run("export", func(t *testing.T) { exportConforms(t, c) })
 	t.Run("tokens", func(t *testing.T) { tokensConform(t, c) })
 
 	var doc struct {

@@ -132,6 +132,7 @@ func New(deps Deps) *API {
 	a.probes()
 	a.jobs()
 	a.ledger()
+	a.export()
 	a.runs()
 	a.targetGroups()
 	a.jobTemplates()
@@ -180,6 +181,7 @@ type operation struct {
 	status  int         // of success; 200 when 0
 	wait    bool        // a long poll: it may take maxWait longer
 	stream  bool        // no limit in time
+	media   string      // of a stream; text/event-stream when empty
 }
 
 // maxBody bounds a request's body: a list of 100,000 minions with names of usual length fits.
@@ -222,8 +224,12 @@ func route[I, O any](a *API, op operation, handle func(context.Context, *I) (*O,
 		h.Extensions = map[string]any{"x-gaea-action": op.action}
 	}
 	if op.stream {
+		media, description := op.media, "A value a line"
+		if media == "" {
+			media, description = "text/event-stream", "Server-sent events"
+		}
 		h.Responses = map[string]*huma.Response{
-			"200": {Description: "Server-sent events", Content: map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString}}}},
+			"200": {Description: description, Content: map[string]*huma.MediaType{media: {Schema: &huma.Schema{Type: huma.TypeString}}}},
 		}
 	}
 	huma.Register(a.huma, h, handle)

@@ -74,7 +74,7 @@ type Store interface {
 	// States lists how each state stood on each minion when it was last run or tested, minion by minion in an order that does
 	// not change.
 	States(ctx context.Context, f StateFilter, p gaea.PageRequest) (gaea.Page[LatestState], error)
-	// Events lists events by stamp. An event's minion is the "id" in its data, else the one its tag names.
+	// Events lists events by stamp, with their masters. An event's minion is the "id" in its data, else the one its tag names.
 	Events(ctx context.Context, f gaea.EventFilter, p gaea.PageRequest) (gaea.Page[gaea.Event], error)
 	// HaveReturns names the minions whose own return of a job is stored (not only a word about it); empty where there is no
 	// such job.

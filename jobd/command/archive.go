@@ -12,6 +12,8 @@ import (
 type archiveCommand struct {
 	Ledger ledgerCommand `cmd:"" help:"Show what jobs expected, what came, and what never did."`
 	Verify verifyCommand `cmd:"" help:"Compare the archive with the master's job cache."`
+	Import importCommand `cmd:"" help:"Store what a master's job cache on disk has, without a running jobd."`
+	Export exportCommand `cmd:"" help:"Write jobs, returns, events and runs as NDJSON."`
 }
 
 type ledgerCommand struct {

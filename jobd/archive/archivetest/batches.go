@@ -114,6 +114,7 @@ var batchTests = map[string]func(*bench){
 			same(b, "the jobs of the target and user", b.jids(gaea.JobFilter{Target: "t" + s, User: "u" + s, Minion: "n" + s}), []string{jid(i)})
 			page, err := b.store.Events(b.ctx(), gaea.EventFilter{Tag: "my/" + s, Minion: s}, gaea.PageRequest{})
 			b.ok(err)
+			ev.Master = salt
 			same(b, "the events", page.Items, []gaea.Event{ev})
 			evidence, err := b.store.Evidence(b.ctx(), salt, "k"+s, []string{r.Minion})
 			b.ok(err)

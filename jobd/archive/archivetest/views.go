@@ -137,7 +137,9 @@ func (b *bench) viewed() map[string][]string {
 		}
 		want[view] = append(want[view], strings.Join(line, " | "))
 	}
-	for _, j := range all(b, 100, func(p gaea.PageRequest) (gaea.Page[gaea.Job], error) { return b.store.Jobs(b.ctx(), gaea.JobFilter{}, p) }) {
+	for _, j := range all(b, 100, func(p gaea.PageRequest) (gaea.Page[gaea.Job], error) {
+		return b.store.Jobs(b.ctx(), gaea.JobFilter{}, p)
+	}) {
 		target := j.Target.Expr
 		if j.Target.Type == gaea.TargetList {
 			target = strings.Join(j.Target.Minions, ",")

@@ -61,7 +61,7 @@ func (s *Store) Events(ctx context.Context, f gaea.EventFilter, p gaea.PageReque
 		return q.Each(eventsQuery(&c), func(row Scanner) error {
 			var ev gaea.Event
 			var stamp, id int64
-			err := row.Scan(&ev.Tag, &stamp, (*RawText)(&ev.Data), &id)
+			err := row.Scan(&ev.Master, &ev.Tag, &stamp, (*RawText)(&ev.Data), &id)
 			ev.Stamp = TimeOf(stamp)
 			page.add(ev, archive.Cursor{Numbers: []int64{stamp, id}})
 			return err
@@ -71,5 +71,5 @@ func (s *Store) Events(ctx context.Context, f gaea.EventFilter, p gaea.PageReque
 }
 
 func eventsQuery(c *conditions) string {
-	return `SELECT e.tag, e.stamp, coalesce(e.data, ''), e.id FROM events e` + c.where() + ` ORDER BY e.stamp DESC, e.id DESC LIMIT ?`
+	return `SELECT ma.name, e.tag, e.stamp, coalesce(e.data, ''), e.id FROM events e JOIN masters ma ON ma.id = e.master_id` + c.where() + ` ORDER BY e.stamp DESC, e.id DESC LIMIT ?`
 }
