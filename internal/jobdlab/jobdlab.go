@@ -75,8 +75,8 @@ func New(ctx context.Context, cfg Config) (*Jobd, error) {
 	return j, l.Close()
 }
 
-// keyFile is where jobd keeps its key.
-func (j *Jobd) keyFile() string { return filepath.Join(j.cfg.Dir, "jobd.key") }
+// KeyFile is where jobd keeps its key.
+func (j *Jobd) KeyFile() string { return filepath.Join(j.cfg.Dir, "jobd.key") }
 
 // Launch starts the process, the first time or after [Jobd.Stop] or [Jobd.Kill], and does not wait for it.
 func (j *Jobd) Launch(ctx context.Context) error {
@@ -85,7 +85,7 @@ func (j *Jobd) Launch(ctx context.Context) error {
 		return err
 	}
 	defer log.Close()
-	args := append([]string{"serve", "--listen", j.address, "--salt-config-dir", j.cfg.SaltConfigDir, "--database", j.Database, "--key-file", j.keyFile()}, j.cfg.Args...)
+	args := append([]string{"serve", "--listen", j.address, "--salt-config-dir", j.cfg.SaltConfigDir, "--database", j.Database, "--key-file", j.KeyFile()}, j.cfg.Args...)
 	// Not bound to ctx: jobd is stopped by Stop, so that it stores what it has read.
 	cmd := exec.CommandContext(context.WithoutCancel(ctx), j.cfg.Binary, args...)
 	cmd.Stdout, cmd.Stderr = log, log
@@ -134,7 +134,7 @@ var probe = &http.Client{Timeout: 5 * time.Second}
 
 // Token makes a token of a role under a name.
 func (j *Jobd) Token(ctx context.Context, role, name string) (string, error) {
-	out, err := exec.CommandContext(ctx, j.cfg.Binary, "token", "create", "--role", role, "--name", name, "--database", j.Database, "--key-file", j.keyFile()).Output()
+	out, err := exec.CommandContext(ctx, j.cfg.Binary, "token", "create", "--role", role, "--name", name, "--database", j.Database, "--key-file", j.KeyFile()).Output()
 	if err != nil {
 		if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 			err = fmt.Errorf("%w: %s", err, exit.Stderr)
