@@ -119,6 +119,7 @@ func (a *App) wire(salt *native.Client, sealer archive.Sealer) {
 		Digest: sealer.Digest,
 		Redact: func(_ string, args []any, kwargs map[string]any) json.RawMessage { return redact.Call(args, kwargs) },
 		Runner: salt, Expect: compileExpectation, HTTP: engine.ActionClient(), Keep: ingestStore{store: a.store, master: a.master}.keepEvent,
+		OnEnd: countRuns(a.registry),
 	})
 	a.late = newLateReturns(a.noteLate, a.log)
 	a.ingest = ingest.New(ingest.Options{
@@ -134,6 +135,10 @@ func (a *App) wire(salt *native.Client, sealer archive.Sealer) {
 	})
 	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		archiveCollector{store: a.store}, busCollector{salt: salt})
+	registerReady(a.registry, a.problems)
+	if path, err := SQLitePath(a.o.Database); err == nil && path != "" {
+		registerDisk(a.registry, path)
+	}
 	tokens := authn.New(a.store, time.Now)
 	a.api = api.New(api.Deps{
 		Archive: watchedArchive{a.store, func() { a.queue.Changed() }}, Runs: runs, Enforcer: a.enforce, Verifier: a.ingest, Feed: a.hub, Authenticator: tokens, Policy: authz.Default(), Tokens: tokens,
