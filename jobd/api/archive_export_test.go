@@ -98,9 +98,9 @@ var exportFields = map[string]string{
 	"job":    "args batch counts function jid known master metadata minions missing origin parent run_id schedule source started target test user",
 	"return": "args body function jid master message metadata minion outcome retcode run_id source stamp states success test",
 	"event":  "data master stamp tag",
-	"run":    "actions args assignment batch blocked canary_done check_run check_state claimed concurrency counts created ended function grace hurried id job_template kind " +
+	"run": "actions args assignment batch blocked canary_done check_run check_state claimed concurrency counts created ended function grace hurried id job_template kind " +
 		"master message minions parent pause paused_for reason resolved retry_of revision seed seq slices started status target timeouts user verdict",
-	"end":    "events jobs returns runs",
+	"end": "events jobs returns runs",
 }
 
 func TestTheFieldsOfAnExportStay(t *testing.T) {
