@@ -128,7 +128,8 @@ a generator on a socket that frames messages as Salt 3008 does; jobd reads it as
 histogram, as the upper end of the bucket that the quantile falls into. For the rate jobd is given a queue of 512 MiB (` + "`--queue`" + `; 64 by
 default), because the generator is faster than any master. No two of its returns have the same content, so the archive, which stores equal
 content once, has nothing to save. PostgreSQL runs on the same machine with the settings that it has by default, and takes its
-part of the cores.
+part of the cores. A real master's full speed is what it relays from a writer that never pauses; it cuts off a reader that falls far behind. Salt's
+event_return: pgjsonb runs as the process that a master makes for it, with a filter that leaves returns alone through.
 
 `
 
