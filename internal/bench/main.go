@@ -22,7 +22,7 @@ import (
 )
 
 type options struct {
-	Only    []string `help:"Only these, with commas between: ${enum}. The four after runs are its parts." enum:"start,lag,rate,postgres,questions,ping,plan,runs,publish,slices,cancel,down,engine,direct,memory,size" placeholder:"NAME" xor:"table"`
+	Only    []string `help:"Only these, with commas between: ${enum}. The four after runs are its parts." enum:"start,lag,rate,postgres,pgjsonb,fullspeed,questions,ping,plan,runs,publish,slices,cancel,down,engine,direct,memory,size" placeholder:"NAME" xor:"table"`
 	Returns int      `help:"Returns in PostgreSQL when questions are asked; a fifth of them in SQLite." default:"10000000"`
 	Rounds  int      `help:"Rounds of what is compared command by command." default:"9"`
 	Output  string   `help:"File that is given the table instead of standard output; all figures are measured then." xor:"table" placeholder:"FILE" type:"path"`
@@ -83,8 +83,8 @@ func run(ctx context.Context, o options) (err error) {
 	b := &bench{jobd: binary, work: work, rounds: o.Rounds, returns: o.Returns, only: o.Only}
 	var figures []figure
 	for _, m := range []measurement{
-		{name: "start", run: measureStart}, {name: "lag", run: measureLag}, {name: "rate", run: measureRate}, {name: "postgres", run: measurePostgres}, {name: "questions", run: measureQuestions},
-		{name: "ping", run: measurePing},
+		{name: "start", run: measureStart}, {name: "lag", run: measureLag}, {name: "rate", run: measureRate}, {name: "postgres", run: measurePostgres}, {name: "pgjsonb", run: measurePgjsonb},
+		{name: "fullspeed", run: measureFullSpeed}, {name: "questions", run: measureQuestions}, {name: "ping", run: measurePing},
 		{name: "plan", run: measurePlan}, {name: "runs", run: measureRuns, parts: runParts()}, {name: "engine", run: measureEngine},
 		{name: "direct", run: measureDirect}, {name: "memory", run: measureMemory}, {name: "size", run: measureSize},
 	} {
@@ -130,7 +130,8 @@ a generator on a socket that frames messages as Salt 3008 does; jobd reads it as
 histogram, as the upper end of the bucket that the quantile falls into. For the rate jobd is given a queue of 512 MiB (` + "`--queue`" + `; 64 by
 default), because the generator is faster than any master. No two of its returns have the same content, so the archive, which stores equal
 content once, has nothing to save. PostgreSQL runs on the same machine with the settings that it has by default, and takes its
-part of the cores.
+part of the cores. A real master's full speed is what it relays from a writer that never pauses; it cuts off a reader that falls far behind. Salt's
+event_return: pgjsonb runs as the process that a master makes for it, with a filter that leaves returns alone through.
 
 `
 

@@ -54,7 +54,7 @@ func (c *Client) ExportArchive(ctx context.Context, req gaea.ExportRequest, w io
 	}
 	x.lines = bufio.NewReaderSize(resp.Body, exportBuffer)
 	end, err := x.copy()
-	if lost, ok := errors.AsType[lostExport](err); ok {
+	if lost, ok := errors.AsType[lostError](err); ok {
 		return nil, broken(lost.error)
 	}
 	return end, err
@@ -76,8 +76,8 @@ type exportReader struct {
 	start    []byte // of the line
 }
 
-// lostExport is an export that could not be read further.
-type lostExport struct{ error }
+// lostError is of an export that could not be read further.
+type lostError struct{ error }
 
 func (x *exportReader) copy() (*gaea.ExportEnd, error) {
 	for begun := false; ; begun = true {
@@ -121,9 +121,9 @@ func (x *exportReader) line() error {
 		switch {
 		case whole || errors.Is(err, bufio.ErrBufferFull):
 		case errors.Is(err, io.EOF):
-			return lostExport{errCut}
+			return lostError{errCut}
 		default:
-			return lostExport{err}
+			return lostError{err}
 		}
 		if first {
 			x.start = append(x.start[:0], part...)

@@ -75,8 +75,8 @@ func (c *importCommand) Run(w *world) error {
 
 // show prints the report.
 func (c *importCommand) show(w *world, report *gaea.ImportReport) error {
-	switch {
-	case c.Output == "table":
+	switch c.Output {
+	case "table":
 		for _, u := range report.Unread {
 			w.printf("not read: %s: %s\n", harmless(u.Path), harmless(u.Reason))
 		}

@@ -53,7 +53,7 @@ func (c *statsCommand) Run(w *world) error {
 	rows := make([][]string, len(s.Kinds))
 	for i, k := range s.Kinds {
 		bytes, growth := strconv.FormatInt(k.Bytes, 10), strconv.FormatFloat(k.BytesPerDay, 'f', 0, 64)
-		if !c.tsv() {
+		if !c.script() {
 			bytes, growth = gaea.Size(k.Bytes).String(), gaea.Size(k.BytesPerDay).String()
 		}
 		rows[i] = []string{k.Kind, strconv.FormatInt(k.Rows, 10), bytes, c.time(k.Oldest), strconv.FormatFloat(k.RowsPerDay, 'f', 0, 64), growth}

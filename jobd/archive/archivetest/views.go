@@ -58,27 +58,29 @@ func RunViews(t *testing.T, open func(t *testing.T) Viewed) {
 
 func columnsStay(b *bench, v Viewed) {
 	for _, want := range viewColumns {
-		rows, err := v.DB.QueryContext(b.ctx(), "SELECT * FROM "+v.View(want.view)) //nolint:gosec // the names are this file's
-		b.ok(err)
-		types, err := rows.ColumnTypes()
-		b.ok(err)
-		var got []string
-		for i, c := range types {
-			name := c.Name()
-			if columns := strings.Split(want.columns, ", "); i < len(columns) {
-				kind := columns[i][strings.LastIndex(columns[i], " ")+1:]
-				if slices.Contains(viewKinds[kind], c.DatabaseTypeName()) {
-					name += " " + kind
-				} else {
-					name += " " + c.DatabaseTypeName()
-				}
-			}
-			got = append(got, name)
-		}
-		same(b, "the columns of "+want.view, strings.Join(got, ", "), want.columns)
-		b.ok(rows.Close())
-		b.ok(rows.Err())
+		same(b, "the columns of "+want.view, strings.Join(v.columns(b, want.view, strings.Split(want.columns, ", ")), ", "), want.columns)
 	}
+}
+
+// columns are those that a view has, each with its kind where that may be the one that is wanted, and else with its type.
+func (v Viewed) columns(b *bench, view string, want []string) (got []string) {
+	b.Helper()
+	rows, err := v.DB.QueryContext(b.ctx(), "SELECT * FROM "+v.View(view)) //nolint:gosec // the names are this file's
+	b.ok(err)
+	defer func() { b.ok(rows.Close()) }()
+	types, err := rows.ColumnTypes()
+	b.ok(err)
+	for i, c := range types {
+		kind := c.DatabaseTypeName()
+		if i < len(want) {
+			if wanted := want[i][strings.LastIndex(want[i], " ")+1:]; slices.Contains(viewKinds[wanted], kind) {
+				kind = wanted
+			}
+		}
+		got = append(got, c.Name()+" "+kind)
+	}
+	b.ok(rows.Err())
+	return got
 }
 
 // viewsTellTheSame compares all that a captured bus, state runs and a run leave in the archive.

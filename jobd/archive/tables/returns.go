@@ -144,7 +144,8 @@ func (s *Store) Return(ctx context.Context, master, jid, minion string) (*gaea.R
 		if master != "" {
 			where, args = where+` AND ma.name = ?`, append(args, master)
 		}
-		err := r.scan(q.Row(`SELECT `+returnColumns+bodyColumns+q.Dialect().fromReturns()+bodyTable+where+` ORDER BY r.stamp DESC LIMIT 1`, args...), true)
+		// From the job, and not by time as lists are: that would look through every return.
+		err := r.scan(q.Row(`SELECT `+returnColumns+bodyColumns+` FROM returns r JOIN`+returnTables+bodyTable+where+` ORDER BY r.stamp DESC LIMIT 1`, args...), true)
 		if err != nil {
 			return missing(err, "there is no return of %s for job %s in the archive", minion, jid)
 		}
