@@ -227,14 +227,18 @@ func TestASlicedRunWhoseProcessWasKilledIsGoneOnWith(t *testing.T) {
 
 func TestOfASlicedRunTheRestIsNotToldWhereItIsNotClearWhatComesNext(t *testing.T) {
 	for why, change := range map[string]func(*gaea.RunRequest){
-		"the job timeout of 20s has passed":      func(req *gaea.RunRequest) { req.Timeouts.Job = gaea.Duration(20 * time.Second) },
-		"max_failures is a share":                func(req *gaea.RunRequest) { req.Batch.MaxFailures = allowance(t, "10%") },
-		"not all of its canary had been told":    func(req *gaea.RunRequest) { req.Batch.Canary = amount(t, "2") },
-		"the lock \"db\" was not held meanwhile": func(req *gaea.RunRequest) { req.Concurrency.Lock = "db" },
+		"the job timeout of 20s has passed":                 func(req *gaea.RunRequest) { req.Timeouts.Job = gaea.Duration(20 * time.Second) },
+		"max_failures is a share":                           func(req *gaea.RunRequest) { req.Batch.MaxFailures = allowance(t, "10%") },
+		"not all of its jobs are in the master's job cache": nil,
+		"not all of its canary had been told":               func(req *gaea.RunRequest) { req.Batch.Canary = amount(t, "2") },
+		"the lock \"db\" was not held meanwhile":            func(req *gaea.RunRequest) { req.Concurrency.Lock = "db" },
 	} {
 		t.Run(why, func(t *testing.T) {
 			inWorld(t, []string{"web1", "web2", "web3"}, func(t *testing.T, w *world) {
 				first, req := w.cutOff(change)
+				if change == nil {
+					w.master.renumber()
+				}
 				pass(15 * time.Second) // the job timeout of one of them
 				again, err := w.CreateRun(t.Context(), req, "k")
 				if err != nil || again.ID != first.ID {
