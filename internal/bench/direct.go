@@ -90,7 +90,9 @@ func measureDirect(ctx context.Context, b *bench) ([]figure, error) {
 				{&none, func() error { return terraform("apply", "-auto-approve") }},
 				{nil, func() error { return w.untouch() }},
 				{&command, func() error { _, err := w.lab.Salt(ctx, "*", "state.apply", "s0"); return err }},
-				{nil, func() error { return errors.Join(w.untouch(), write(directConfig+fmt.Sprintf(directAssignment, fmt.Sprintf("s%d", i)))) }},
+				{nil, func() error {
+					return errors.Join(w.untouch(), write(directConfig+fmt.Sprintf(directAssignment, fmt.Sprintf("s%d", i))))
+				}},
 				{&whole, func() error { return terraform("apply", "-auto-approve") }},
 				{nil, func() error {
 					return errors.Join(write(directConfig), terraform("state", "rm", "gaea_state_assignment.s"))
