@@ -77,3 +77,21 @@ func TestAccAMoveOfAJobToAJobdAndBackRunsNothing(t *testing.T) {
 	f.write(t, group+job[:len(job)-2]+"  wait = false\n}\n")
 	wants(t, f.plan(t, planFails), "Without a jobd nobody carries a run out that Terraform does not wait for")
 }
+
+func TestAccOnDestroyOfAJobThatMovedToAJobdAndBackIsRunOnce(t *testing.T) {
+	for name, last := range map[string]bool{"Jobd": false, "Direct": true} {
+		t.Run(name, func(t *testing.T) {
+			r := newDirect(t)
+			f := r.newTerraform(t, "apply", r.jobOf("echo run >> started", "on_destroy = { "+r.shell("echo run >> undone")+" }", "web1"))
+			f.apply(t)
+			for _, direct := range []bool{false, last} {
+				f.connect(r, "apply", direct)
+				f.apply(t)
+				f.plan(t, planEmpty)
+			}
+			f.must(t, 0, "destroy", "-auto-approve")
+			r.wantTimes(t, 1, "web1", "started")
+			r.wantTimes(t, 1, "web1", "undone")
+		})
+	}
+}

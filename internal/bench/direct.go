@@ -35,9 +35,10 @@ resource "gaea_target_group" "all" {
 }
 `
 
+// directAssignment has the name of the assignment left out.
 const directAssignment = `
 resource "gaea_state_assignment" "s" {
-  name         = "s"
+  name         = %q
   target_group = gaea_target_group.all.ref
   states       = ["s0"]
   drift_check  = { mode = "live" }
@@ -89,7 +90,9 @@ func measureDirect(ctx context.Context, b *bench) ([]figure, error) {
 				{&none, func() error { return terraform("apply", "-auto-approve") }},
 				{nil, func() error { return w.untouch() }},
 				{&command, func() error { _, err := w.lab.Salt(ctx, "*", "state.apply", "s0"); return err }},
-				{nil, func() error { return errors.Join(w.untouch(), write(directConfig+directAssignment)) }},
+				{nil, func() error {
+					return errors.Join(w.untouch(), write(directConfig+fmt.Sprintf(directAssignment, fmt.Sprintf("s%d", i))))
+				}},
 				{&whole, func() error { return terraform("apply", "-auto-approve") }},
 				{nil, func() error {
 					return errors.Join(write(directConfig), terraform("state", "rm", "gaea_state_assignment.s"))
@@ -145,7 +148,7 @@ func measureMemory(ctx context.Context, b *bench) ([]figure, error) {
 		return nil, err
 	}
 	terraform := terraformIn(ctx, dir, cliConfig, provider.EnvSaltAPIURL+"="+server.URL, provider.EnvSaltAPIUser+"=u", provider.EnvSaltAPIPassword+"=p", provider.EnvSaltAPIEauth+"=pam")
-	if err := errors.Join(os.WriteFile(filepath.Join(dir, "main.tf"), []byte(directConfig+directAssignment), 0o600), terraform("init")); err != nil {
+	if err := errors.Join(os.WriteFile(filepath.Join(dir, "main.tf"), []byte(directConfig+fmt.Sprintf(directAssignment, "s")), 0o600), terraform("init")); err != nil {
 		return nil, err
 	}
 	watching, stop := context.WithCancel(ctx)

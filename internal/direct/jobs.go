@@ -145,72 +145,91 @@ func (b *Backend) FollowJob(ctx context.Context, jid string, f func(gaea.Return)
 	}
 	sub := b.journal.hub.Follow(jid) // before looking: what comes in between comes twice, and is told once
 	defer sub.Close()
-	told := map[string]bool{}
-	tell := func(r gaea.Return) error {
-		if told[r.Minion] {
-			return nil
-		}
-		told[r.Minion] = true
-		return f(r)
-	}
-	var minions []string
-	var trouble error // of the last look
-	look := func() error {
-		job, err := b.journal.CachedJob(ctx, jid)
-		if job == nil {
-			if ctx.Err() == nil {
-				trouble = err
-			}
-			return err
-		}
-		minions, trouble = job.Job.Minions, nil
-		for _, name := range job.Cut {
-			told[name] = true // it has returned, and nobody can tell what
-		}
-		for _, r := range job.Returns {
-			redact.Return(&r)
-			if err := tell(r); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	if err := look(); err != nil {
-		return err
-	}
-	lookAgain := func() error { // one that comes to nothing is made again
-		err := look()
-		if code := gaea.CodeOf(err); code == gaea.CodeUnavailable || code == gaea.CodeTimeout || code == gaea.CodeCancelled {
-			return nil
-		}
+	job := &followed{jid: jid, cache: b.journal, tell: f, told: map[string]bool{}}
+	if err := job.look(ctx); err != nil {
 		return err
 	}
 	again := time.NewTicker(followGap)
 	defer again.Stop()
-	for slices.ContainsFunc(minions, func(name string) bool { return !told[name] }) {
+	for job.waits() {
+		var err error
 		select {
 		case r, ok := <-sub.Returns():
 			if !ok {
 				return gaea.Errorf(gaea.CodeUnavailable, "the provider is ending")
 			}
-			if err := tell(r); err != nil {
-				return err
-			}
+			err = job.take(r)
 		case <-sub.Lost():
-			if err := lookAgain(); err != nil {
-				return err
-			}
+			err = job.lookAgain(ctx)
 		case <-again.C:
-			if err := lookAgain(); err != nil {
-				return err
-			}
+			err = job.lookAgain(ctx)
 		case <-ctx.Done():
-			err := gaea.Wrap(ctx.Err(), gaea.CodeTimeout, "the time ran out while waiting for the job %s", jid)
-			if trouble != nil {
-				err = gaea.Wrap(trouble, gaea.CodeTimeout, "the time ran out while waiting for the job %s, and its last look-up failed: %s", jid, gaea.MessageOf(trouble))
-			}
+			err = job.outOfTime(ctx)
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// followed is a job of which somebody wants to be told each return once.
+type followed struct {
+	jid     string
+	cache   gaea.JobCache
+	tell    func(gaea.Return) error
+	minions []string
+	told    map[string]bool
+	trouble error // of the last look
+}
+
+// waits says whether a minion has not returned.
+func (j *followed) waits() bool {
+	return slices.ContainsFunc(j.minions, func(name string) bool { return !j.told[name] })
+}
+
+func (j *followed) take(r gaea.Return) error {
+	if j.told[r.Minion] {
+		return nil
+	}
+	j.told[r.Minion] = true
+	return j.tell(r)
+}
+
+// look tells what the job cache has.
+func (j *followed) look(ctx context.Context) error {
+	job, err := j.cache.CachedJob(ctx, j.jid)
+	if job == nil {
+		if ctx.Err() == nil {
+			j.trouble = err
+		}
+		return err
+	}
+	j.minions, j.trouble = job.Job.Minions, nil
+	for _, name := range job.Cut {
+		j.told[name] = true // it has returned, and nobody can tell what
+	}
+	for _, r := range job.Returns {
+		redact.Return(&r)
+		if err := j.take(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lookAgain is look where one that comes to nothing is made again later.
+func (j *followed) lookAgain(ctx context.Context) error {
+	err := j.look(ctx)
+	if code := gaea.CodeOf(err); code == gaea.CodeUnavailable || code == gaea.CodeTimeout || code == gaea.CodeCancelled {
+		return nil
+	}
+	return err
+}
+
+func (j *followed) outOfTime(ctx context.Context) error {
+	if j.trouble != nil {
+		return gaea.Wrap(j.trouble, gaea.CodeTimeout, "the time ran out while waiting for the job %s, and the last look at the job cache failed: %s", j.jid, gaea.MessageOf(j.trouble))
+	}
+	return gaea.Wrap(ctx.Err(), gaea.CodeTimeout, "the time ran out while waiting for the job %s", j.jid)
 }

@@ -13,11 +13,11 @@ import (
 // MetadataKey is the key of the metadata of a job that names the idempotency key of its run, as a digest.
 const MetadataKey = "gaea_key"
 
-// metadataPlanned is the same for how many minions the run has, where that is known before they are told, and metadataCanary for
-// whether these are its canary.
+// What else of the run a job's metadata tells.
 const (
-	metadataPlanned = "gaea_planned"
-	metadataCanary  = "gaea_canary"
+	metadataPlanned = "gaea_planned" // how many minions it has, where that is known before they are told
+	metadataSlice   = "gaea_slice"   // the index of the job's slice
+	metadataCanary  = "gaea_canary"  // the slice is one of the canary; else it is left out
 )
 
 // maxLeft bounds the jobs of one run that are read from the job cache.
@@ -38,7 +38,7 @@ func (b *Backend) left(ctx context.Context, r *gaea.Run, key string) (*gaea.Run,
 	found := engine.Clone(r)
 	found.ID, found.Target = jobs[0].Job.RunID, r.Target
 	if untold := resume(found, jobs, now); untold > 0 {
-		if why := obstacle(found, untold, now); why != "" {
+		if why := obstacle(found, jobs, untold, now); why != "" {
 			halt(found, untold, why)
 		} else {
 			found.Resolved = false // the engine asks who else there is, and goes on with those

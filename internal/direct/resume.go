@@ -87,8 +87,13 @@ func halt(run *gaea.Run, untold int, why string) {
 
 // obstacle is why a run that had told a part of its minions when its process ended cannot be gone on with: of what is left in the
 // job cache it must follow, as surely as it did for that process, who is told next and whether anybody is. Empty where it does.
-func obstacle(run *gaea.Run, untold int, now time.Time) string {
+func obstacle(run *gaea.Run, jobs []*gaea.CachedJob, untold int, now time.Time) string {
 	canaries := 0
+	for i, job := range jobs {
+		if index := -1; !told(&job.Job, metadataSlice, &index) || index != i || len(run.Slices[i].Minions) == 0 {
+			return "not all of its jobs are in the master's job cache any more"
+		}
+	}
 	for i := range run.Slices {
 		if run.Slices[i].Canary {
 			canaries += len(run.Slices[i].Minions)
@@ -111,17 +116,18 @@ func obstacle(run *gaea.Run, untold int, now time.Time) string {
 }
 
 // isCanary says whether a job told a run's canary.
-func isCanary(job *gaea.Job) bool {
-	var metadata map[string]json.RawMessage
-	canary := false
-	return json.Unmarshal(job.Metadata, &metadata) == nil && json.Unmarshal(metadata[metadataCanary], &canary) == nil && canary
-}
+func isCanary(job *gaea.Job) (canary bool) { return told(job, metadataCanary, &canary) && canary }
 
-func plannedOf(job *gaea.Job) int {
-	var metadata map[string]json.RawMessage
-	n := 0
-	if json.Unmarshal(job.Metadata, &metadata) != nil || json.Unmarshal(metadata[metadataPlanned], &n) != nil {
+// plannedOf is how many minions a job's run had; 0 where that was not known.
+func plannedOf(job *gaea.Job) (n int) {
+	if !told(job, metadataPlanned, &n) {
 		return 0
 	}
 	return n
+}
+
+// told reads a value of a job's metadata. False where there is none of its kind.
+func told(job *gaea.Job, key string, value any) bool {
+	var metadata map[string]json.RawMessage
+	return json.Unmarshal(job.Metadata, &metadata) == nil && json.Unmarshal(metadata[key], value) == nil
 }

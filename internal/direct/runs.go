@@ -239,8 +239,13 @@ func (s *runs) metadata(r *gaea.Run, jid string) map[string]any {
 	if r.Planned() {
 		metadata[metadataPlanned] = len(r.Minions)
 	}
-	if slices.ContainsFunc(r.Slices, func(slice gaea.Slice) bool { return slice.JID == jid && slice.Canary }) {
-		metadata[metadataCanary] = true
+	for i := range r.Slices {
+		if slice := &r.Slices[i]; slice.JID == jid && r.Batch.Sliced() {
+			metadata[metadataSlice] = slice.Index
+			if slice.Canary {
+				metadata[metadataCanary] = true
+			}
+		}
 	}
 	return metadata
 }

@@ -188,6 +188,17 @@ func (m *master) find(want map[string]any) ([]string, error) {
 	return found, m.findErr
 }
 
+// renumber has the jobs of runs in slices be later ones than they are, as if the first had left the job cache.
+func (m *master) renumber() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, metadata := range m.metadata {
+		if index, ok := metadata["gaea_slice"].(int); ok {
+			metadata["gaea_slice"] = index + 1
+		}
+	}
+}
+
 // LastJob looks into the job cache.
 func (m *master) LastJob(ctx context.Context, want map[string]any) (*gaea.CachedJob, error) {
 	m.ask("the last job")

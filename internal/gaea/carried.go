@@ -94,6 +94,27 @@ func Carried[T Definition](r Ref) (d T, ok bool, err error) {
 	return carried, true, nil
 }
 
+// Carriable checks that what [Carry] makes of d can be read again. CodeTooLarge where d has more than 4 MiB of JSON; CodeInvalid
+// where it holds a value that comes back as another one.
+func Carriable[T Definition](d T) error {
+	raw, err := json.Marshal(d)
+	if err == nil && len(raw) > maxCarried {
+		return Errorf(CodeTooLarge, "the definition of %q has %.1f MiB as JSON, and without a jobd the references that carry it can have at most %d MiB; make it smaller "+
+			"(match minions by an expression and not by a list, give files by their address and not in arguments), or use a jobd", d.DefinitionName(), float64(len(raw))/(1<<20), maxCarried>>20)
+	}
+	var ref Ref
+	if err == nil {
+		ref, err = ParseRef(Carry(d))
+	}
+	if err == nil {
+		_, _, err = Carried[T](ref)
+	}
+	if err != nil {
+		return Wrap(err, CodeInvalid, "the definition of %q holds a value that references cannot carry as it is: without a jobd write it as a text", d.DefinitionName())
+	}
+	return nil
+}
+
 func unpack(packed []byte) ([]byte, error) {
 	r, err := zlib.NewReader(bytes.NewReader(packed))
 	if err != nil {

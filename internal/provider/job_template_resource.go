@@ -85,6 +85,10 @@ func (r *jobTemplateResource) ModifyPlan(ctx context.Context, req resource.Modif
 			addInvalid(&resp.Diagnostics, path.Root("name"), err)
 			return
 		}
+		if err := carriable(r.session, definition); err != nil {
+			addInvalid(&resp.Diagnostics, path.Root("ref"), err)
+			return
+		}
 		plan.Ref = r.session.ref(definition, state)
 		r.warnShown(definition, &resp.Diagnostics)
 	}

@@ -1,7 +1,9 @@
 package provider_test
 
 import (
+	"crypto/sha256"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
@@ -95,6 +97,46 @@ func TestWithoutAJobdReferencesCarryTheirDefinitions(t *testing.T) {
 	}
 	tf.write(replaced(directConfig, "REF", "id", "DRIFT", ""))
 	wantText(t, tf.must(1, "plan", "-no-color"), "names a definition that nobody keeps without a jobd", "use the ref attribute")
+}
+
+func TestWithoutAJobdALargeDefinitionIsCarriedAndOneThatIsTooLargeIsRefusedInThePlan(t *testing.T) {
+	tf := newTerraform(t, provider.WithBackend(directFake{newFakeJobd("web1")}))
+	write := func(text string) {
+		tf.write(fmt.Sprintf(`
+resource "gaea_target_group" "all" {
+  name  = "all"
+  match = "*"
+}
+resource "gaea_job_template" "long" {
+  name        = "long"
+  pre_actions = [{ name = "note", function = "test.arg", args = [%q] }]
+}
+resource "gaea_state_assignment" "it" {
+  name         = "it"
+  target_group = gaea_target_group.all.ref
+  job_template = gaea_job_template.long.ref
+  states       = ["motd"]
+}
+`, text))
+	}
+	var noise strings.Builder // that does not get shorter when it is packed
+	for i := range 4000 {
+		fmt.Fprintf(&noise, "%x", sha256.Sum256([]byte{byte(i), byte(i >> 8)}))
+	}
+	write(noise.String())
+	tf.must(0, "init", "-input=false")
+	if ok, out := tf.apply(); !ok {
+		t.Fatal(out)
+	}
+	template, _ := tf.state("gaea_job_template.long")
+	if ref := fmt.Sprint(template["ref"]); len(ref) < 100_000 {
+		t.Errorf("the ref has %d bytes", len(ref))
+	}
+	if code, out := tf.plan(); code != 0 {
+		t.Errorf("the plan after the apply is not empty:\n%s", out)
+	}
+	write(strings.Repeat("x", 5<<20))
+	wantText(t, tf.must(1, "plan", "-no-color"), `Invalid ref`, `the definition of "long" has 5.0 MiB as JSON`, "at most 4 MiB")
 }
 
 func TestWithoutAJobdThereIsNothingToImport(t *testing.T) {

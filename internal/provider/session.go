@@ -120,6 +120,14 @@ func actionGroups(t gaea.JobTemplate) map[string]string {
 	return refs
 }
 
+// carriable refuses a definition that a reference cannot carry, where there is no jobd to keep it.
+func carriable[T gaea.Definition](s *session, d T) error {
+	if s == nil || !s.direct {
+		return nil
+	}
+	return gaea.Carriable(d)
+}
+
 // hint is a hint at jobd's command line; empty where there is no jobd.
 func (s *session) hint(text string) string {
 	if s.direct {

@@ -156,6 +156,10 @@ func (r *targetGroupResource) ModifyPlan(ctx context.Context, req resource.Modif
 	}
 	plan.ID, plan.Ref = plan.Name, types.StringUnknown()
 	if known(ctx, plan.Name, plan.Description, plan.Match, plan.MatchType, plan.Minions) {
+		if err := carriable(r.session, plan.definition()); err != nil {
+			addInvalid(&resp.Diagnostics, path.Root("ref"), err)
+			return
+		}
 		plan.Ref = r.session.ref(plan.definition(), state)
 	}
 	setPlan(ctx, resp, map[string]any{"id": plan.ID, "ref": plan.Ref, "match_type": plan.MatchType})
