@@ -22,7 +22,7 @@ import (
 )
 
 type options struct {
-	Only   []string `help:"Only these, with commas between: ${enum}. The four after runs are its parts." enum:"start,lag,rate,postgres,ping,plan,runs,publish,slices,cancel,down,engine,direct,memory" placeholder:"NAME" xor:"table"`
+	Only   []string `help:"Only these, with commas between: ${enum}. The four after runs are its parts." enum:"start,lag,rate,postgres,ping,plan,runs,publish,slices,cancel,down,engine,direct,memory,hostile" placeholder:"NAME" xor:"table"`
 	Rounds int      `help:"Rounds of what is compared command by command." default:"9"`
 	Output string   `help:"File that is given the table instead of standard output; all figures are measured then." xor:"table" placeholder:"FILE" type:"path"`
 }
@@ -83,7 +83,7 @@ func run(ctx context.Context, o options) (err error) {
 	for _, m := range []measurement{
 		{name: "start", run: measureStart}, {name: "lag", run: measureLag}, {name: "rate", run: measureRate}, {name: "postgres", run: measurePostgres}, {name: "ping", run: measurePing},
 		{name: "plan", run: measurePlan}, {name: "runs", run: measureRuns, parts: runParts()}, {name: "engine", run: measureEngine},
-		{name: "direct", run: measureDirect}, {name: "memory", run: measureMemory},
+		{name: "direct", run: measureDirect}, {name: "memory", run: measureMemory}, {name: "hostile", run: measureHostile},
 	} {
 		if !b.wants(append(m.parts, m.name)...) {
 			continue

@@ -3,6 +3,8 @@ package command
 import (
 	"fmt"
 	"log/slog"
+	"os"
+	"runtime/debug"
 	"time"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
@@ -29,6 +31,10 @@ type serveFlags struct {
 	LogLevel      string        `help:"debug, info, warn or error." enum:"debug,info,warn,error" default:"info"`
 }
 
+// memoryBesides is how much memory, in MiB, jobd should do with beside its queue. It is no bound: where more is needed it is
+// taken, and collecting garbage takes more of the processor's time.
+const memoryBesides = 256
+
 // maxMiB bounds sizes: 64 GiB.
 const maxMiB = 64 << 10
 
@@ -48,6 +54,9 @@ Examples:
   jobd serve --database postgres://jobd@db.example.com/jobd?sslmode=verify-full --key-file /etc/jobd/jobd.key
   jobd serve --listen 0.0.0.0:7780 --tls-cert /etc/jobd/tls.crt --tls-key /etc/jobd/tls.key
 
+Minions are not trusted: what they return is bound in size and depth, whatever it is, and jobd's memory with it. It takes up to
+some 256 MiB beside the queue before it collects garbage more eagerly; the environment variable GOMEMLIMIT sets another goal.
+
 SIGTERM stops it in order: what was read is stored first. A second signal ends it at once.`
 }
 
@@ -65,6 +74,9 @@ func (c *serveCommand) Run(w *world) error {
 		if mib < 1 || mib > maxMiB {
 			return usageError(fmt.Sprintf("%s: %d is not a size in MiB; give a number from 1 to %d", name, mib, maxMiB))
 		}
+	}
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(int64(c.Queue+memoryBesides) << 20)
 	}
 	jobd, err := app.New(w.ctx, app.Options{
 		Listen: c.Listen, SaltConfigDir: c.SaltConfigDir, SaltUser: c.SaltUser, MasterName: c.MasterName,
