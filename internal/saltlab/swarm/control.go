@@ -85,7 +85,9 @@ func (s *Swarm) Fire(ctx context.Context, id, tag string, data map[string]any) e
 // FireMany sends an event of a minion's own in the form in which it sends several at once. The master then hands on the data as
 // they are, without a word on who sent them.
 func (s *Swarm) FireMany(ctx context.Context, id, tag string, data map[string]any) error {
-	return s.ask(ctx, id, func(ctx context.Context, m *minion) error { return m.fireMany(ctx, []any{map[string]any{"tag": tag, "data": data}}) })
+	return s.ask(ctx, id, func(ctx context.Context, m *minion) error {
+		return m.fireMany(ctx, []any{map[string]any{"tag": tag, "data": data}})
+	})
 }
 
 // HugeText is what minions return whose Behaviour.Huge is size.
