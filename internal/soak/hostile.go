@@ -3,14 +3,13 @@ package soak
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"os"
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/tinylib/msgp/msgp"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
 	"github.com/gaea-salt/terraform-provider-gaea/internal/saltlab/swarm"
@@ -123,7 +122,7 @@ func (s *stage) hugeIsTruncated(ctx context.Context, run *gaea.Run) error {
 		if err != nil {
 			return err
 		}
-		packed := msgp.AppendString(nil, s.swarm.HugeText(hugeReturn))
+		packed := append(binary.BigEndian.AppendUint32([]byte{0xdb}, hugeReturn), s.swarm.HugeText(hugeReturn)...) // as Salt packs a text
 		sum := sha256.Sum256(packed)
 		if t := ret.Truncated; t == nil || t.Size != int64(len(packed)) || t.SHA256 != hex.EncodeToString(sum[:]) || len(ret.Body) < 1<<20 {
 			return violation("of the %d bytes that %s returned %d are kept, and told is %+v", len(packed), name, len(ret.Body), t)
