@@ -211,6 +211,7 @@ func TestWhatAMinionReturnsMovesNoCursorAndIsWholeForScripts(t *testing.T) {
 	r.Runs.Change(id, func(run *gaea.Run) {
 		run.Status, run.Minions = gaea.RunFailed, map[string]gaea.RunMinion{odd: {Outcome: gaea.OutcomeFailed, JID: jid, Message: "a\x1b[2Jb"}}
 	})
+	r.AddJob(gaea.Job{JID: jid, Function: "cmd.run", Minions: []string{odd}, Known: true})
 	r.AddReturnUnheard(gaea.Return{
 		JID: jid, Minion: odd, Body: json.RawMessage(`"first\n\tsecond\u001b]0;title\u0007\u009b2J\u202e"`), Outcome: gaea.OutcomeFailed,
 		Truncated: &gaea.Truncation{Size: 67108869, SHA256: "0f4c", Dropped: 7},
