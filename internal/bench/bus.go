@@ -52,6 +52,16 @@ func (b *bus) send(ctx context.Context, count, perSecond int) error {
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
+	if err := b.write(ctx, conn, count, perSecond); err != nil {
+		return err
+	}
+	// Stay connected until the caller has what it wants.
+	<-ctx.Done()
+	return nil
+}
+
+// write sends count returns to a reader, perSecond of them (0: without a pause).
+func (b *bus) write(ctx context.Context, conn net.Conn, count, perSecond int) error {
 	start := time.Now()
 	const chunk = 10
 	var out bytes.Buffer
@@ -70,8 +80,6 @@ func (b *bus) send(ctx context.Context, count, perSecond int) error {
 			return err
 		}
 	}
-	// Stay connected until the caller has what it wants.
-	<-ctx.Done()
 	return nil
 }
 

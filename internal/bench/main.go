@@ -22,7 +22,7 @@ import (
 )
 
 type options struct {
-	Only    []string `help:"Only these, with commas between: ${enum}. The four after runs are its parts." enum:"start,lag,rate,postgres,pgjsonb,fullspeed,questions,ping,plan,runs,publish,slices,cancel,down,engine,direct,memory,size" placeholder:"NAME" xor:"table"`
+	Only    []string `help:"Only these, with commas between: ${enum}. The four after runs are its parts." enum:"start,lag,rate,postgres,pgjsonb,fullspeed,questions,ping,plan,runs,publish,slices,cancel,down,engine,direct,memory,hostile,size" placeholder:"NAME" xor:"table"`
 	Returns int      `help:"Returns in PostgreSQL when questions are asked; a fifth of them in SQLite." default:"10000000"`
 	Rounds  int      `help:"Rounds of what is compared command by command." default:"9"`
 	Output  string   `help:"File that is given the table instead of standard output; all figures are measured then." xor:"table" placeholder:"FILE" type:"path"`
@@ -86,7 +86,7 @@ func run(ctx context.Context, o options) (err error) {
 		{name: "start", run: measureStart}, {name: "lag", run: measureLag}, {name: "rate", run: measureRate}, {name: "postgres", run: measurePostgres}, {name: "pgjsonb", run: measurePgjsonb},
 		{name: "fullspeed", run: measureFullSpeed}, {name: "questions", run: measureQuestions}, {name: "ping", run: measurePing},
 		{name: "plan", run: measurePlan}, {name: "runs", run: measureRuns, parts: runParts()}, {name: "engine", run: measureEngine},
-		{name: "direct", run: measureDirect}, {name: "memory", run: measureMemory}, {name: "size", run: measureSize},
+		{name: "direct", run: measureDirect}, {name: "memory", run: measureMemory}, {name: "hostile", run: measureHostile}, {name: "size", run: measureSize},
 	} {
 		if !b.wants(append(m.parts, m.name)...) {
 			continue

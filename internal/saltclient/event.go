@@ -61,9 +61,11 @@ func (p *EventParser) Parse(body []byte, now time.Time) (gaea.Event, error) {
 	if err != nil {
 		return gaea.Event{}, err
 	}
-	ev := gaea.Event{Tag: strings.ToValidUTF8(string(tag), "\uFFFD"), Stamp: stamp, Data: bytes.Clone(p.buf)}
-	if cap(p.buf) > keepBuffer {
-		p.buf = nil
+	ev := gaea.Event{Tag: strings.ToValidUTF8(string(tag), "\uFFFD"), Stamp: stamp}
+	if cap(p.buf) > keepBuffer { // it is not kept, so the event may have it
+		ev.Data, p.buf = p.buf, nil
+	} else {
+		ev.Data = bytes.Clone(p.buf)
 	}
 	if stamp.IsZero() {
 		ev.Stamp = now.UTC()
@@ -79,6 +81,9 @@ func (p *EventParser) data(msg []byte, cuttable bool) (stamp time.Time, err erro
 		if len(msg) > lim.Output {
 			return stamp, ErrOutput
 		}
+	}
+	if len(msg) > keepBuffer { // of such lengths a buffer that grows leaves much behind
+		p.buf = make([]byte, 0, min(len(msg)+len(msg)/8, lim.Output))
 	}
 	t := transcoder{out: p.buf[:0], depth: lim.Depth, limit: lim.Output}
 	defer func() { p.buf = t.out }()

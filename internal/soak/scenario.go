@@ -42,6 +42,7 @@ type Scenario struct {
 func Scenarios() []Scenario {
 	return []Scenario{
 		{Name: "odd", Quick: true, About: "a run over odd minions ends with the right outcome for each", roles: oddRoles(), play: playOdd},
+		{Name: "hostile", Quick: true, About: "returns of 64 MiB and forged ones break nothing, and are told as what they are", roles: hostileRoles(), play: playHostile},
 		{Name: "halt", Quick: true, About: "thresholds and a canary halt a run, and nobody else is told", roles: brokenRoles(), play: playHalt},
 		{Name: "cancel", Quick: true, About: "a cancel is verified on each minion, or said not to be", roles: stoppableRoles(), play: playCancel},
 		{Name: "stubborn", About: "minions whose jobs outlive each kill are named, and their returns are late", roles: stubbornRoles(), play: playStubborn},

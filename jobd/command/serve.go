@@ -3,6 +3,8 @@ package command
 import (
 	"fmt"
 	"log/slog"
+	"os"
+	"runtime/debug"
 	"time"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
@@ -35,6 +37,10 @@ type serveFlags struct {
 	LogLevel         string     `help:"debug, info, warn or error." enum:"debug,info,warn,error" default:"info"`
 }
 
+// memoryBesides is how much memory, in MiB, jobd should do with beside its queue. It is no bound: where more is needed it is
+// taken, and collecting garbage takes more of the processor's time.
+const memoryBesides = 256
+
 // maxMiB bounds sizes: 64 GiB.
 const maxMiB = 64 << 10
 
@@ -63,6 +69,9 @@ is back; /readyz says how much. When that is full, too, returns are left to be f
 Retention deletes in small steps, every hour. What a kind has of its own wins over --retention, and max_size over every age;
 what is held (jobd archive hold) and what is in use stays. In the config file:
   retention: {returns: 90d, events: 14d, runs: 1y, max_size: 20GiB}
+
+Minions are not trusted: what they return is bound in size and depth, whatever it is, and jobd's memory with it. It takes up to
+some 256 MiB beside the queue before it collects garbage more eagerly; the environment variable GOMEMLIMIT sets another goal.
 
 SIGTERM stops it in order: what was read is stored first. A second signal ends it at once.`
 }
@@ -95,6 +104,9 @@ func (c *serveCommand) Run(w *world) error {
 	}
 	if c.SpillMax != 0 && (c.SpillMax < minSpill || c.SpillMax > maxMiB) {
 		return usageError(fmt.Sprintf("--spill-max: %d is not a size in MiB; give a number from %d to %d, or 0 to keep nothing on disk", c.SpillMax, minSpill, maxMiB))
+	}
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(int64(c.Queue+memoryBesides) << 20)
 	}
 	jobd, err := app.New(w.ctx, app.Options{
 		Listen: c.Listen, SaltConfigDir: c.SaltConfigDir, SaltUser: c.SaltUser, MasterName: c.MasterName,

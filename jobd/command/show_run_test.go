@@ -201,3 +201,29 @@ func TestWhatAMinionSaysIsPrintedWithoutItsControlCharacters(t *testing.T) {
 		t.Errorf("printed %q", out)
 	}
 }
+
+func TestWhatAMinionReturnsMovesNoCursorAndIsWholeForScripts(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	const jid = "20261123000000000001"
+	id := r.Runs.Start(gaea.Run{Kind: gaea.RunJob, Function: "cmd.run"}).ID
+	odd := "web\x1b[2J\u202e"
+	r.Runs.Change(id, func(run *gaea.Run) {
+		run.Status, run.Minions = gaea.RunFailed, map[string]gaea.RunMinion{odd: {Outcome: gaea.OutcomeFailed, JID: jid, Message: "a\x1b[2Jb"}}
+	})
+	r.AddJob(gaea.Job{JID: jid, Function: "cmd.run", Minions: []string{odd}, Known: true})
+	r.AddReturnUnheard(gaea.Return{
+		JID: jid, Minion: odd, Body: json.RawMessage(`"first\n\tsecond\u001b]0;title\u0007\u009b2J\u202e"`), Outcome: gaea.OutcomeFailed,
+		Truncated: &gaea.Truncation{Size: 67108869, SHA256: "0f4c", Dropped: 7},
+	})
+	_, out, _ := r.run("show", id, "--returns")
+	if strings.ContainsAny(out, "\x1b\x07\u009b\u202e") {
+		t.Errorf("printed %q", out)
+	}
+	want(t, "the return", 0, 0, out, "    first\n    \tsecond ]0;title", "truncated, 7 states or other members left out: the minion returned 67108869 bytes with the SHA-256 0f4c", "jobs.lookup_jid "+jid)
+	_, out, _ = r.run("show", id, "-o", "tsv")
+	if strings.ContainsAny(out, "\x1b\u202e") {
+		t.Errorf("printed %q", out)
+	}
+	want(t, "the table for scripts", 0, 0, out, `web\u001b[2J\u202e`, `a\u001b[2Jb`)
+}

@@ -47,7 +47,7 @@ func TestAnOrchestrationIsStoredWithWhatBelongsToIt(t *testing.T) {
 		r.event("salt/run/"+jid+"/ret", `{"fun": "runner.state.orch", "jid": "`+jid+`", "user": "root", "fun_args": ["deploy"], "return": `+steps+`, "success": false}`)
 		elapse(time.Minute)
 		j := r.store.job(jid)
-		if !slices.Equal(j.Minions, []string{"salt_master"}) || j.Target.String() != "salt_master" || j.Origin != gaea.OriginOrchestration || string(j.Args) != `["deploy",{"pillar":"[redacted]"}]` {
+		if !slices.Equal(j.Minions, []string{"salt_master"}) || j.Target.String() != "salt_master" || j.Origin != gaea.OriginOrchestration || string(j.Args) != `["deploy", {"pillar": "[redacted]"}]` {
 			t.Errorf("the job is %+v with arguments %s", j, j.Args)
 		}
 		if got, ok := r.store.stored(gaea.Return{JID: jid, Minion: "salt_master"}); !ok || got.Outcome != gaea.OutcomeFailed || len(got.States) != 2 {

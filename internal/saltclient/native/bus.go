@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"io/fs"
 	"math/rand/v2"
 	"net"
@@ -93,7 +94,7 @@ func (c *Client) drain(ctx context.Context, conn net.Conn, sink func(gaea.BusMes
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
-	frames := newFrameReader(conn, c.opts.MaxFrame, c.opts.MaxReturn)
+	frames := newFrameReader(conn, c.opts.MaxFrame, min(c.opts.MaxReturn, keepBuffer))
 	parser := saltclient.EventParser{Limits: c.opts.Limits, MaxReturn: c.opts.MaxReturn}
 	for {
 		body, large, err := frames.next()
@@ -137,8 +138,8 @@ func closedError(err error) error {
 	return gaea.Wrap(err, gaea.CodeUnavailable, "the Salt master's event socket was closed; events until it is open again are fetched from the job cache")
 }
 
-// largeEvent reads an event that is too large to be held: of a return its beginning, and whole what a master tells of its jobs,
-// up to the bound on frames.
+// largeEvent reads an event that is larger than the reader's buffer: whole up to the bound on returns, beyond that of a return its
+// beginning, and what a master tells of its jobs up to the bound on frames.
 func (c *Client) largeEvent(parser *saltclient.EventParser, body *largeBody, now time.Time) (ev gaea.Event, tag string, err error) {
 	name, ok, err := body.tag()
 	switch {
@@ -146,6 +147,12 @@ func (c *Client) largeEvent(parser *saltclient.EventParser, body *largeBody, now
 		return ev, "", err
 	case !ok:
 		return ev, "", gaea.Errorf(gaea.CodeSalt, "an event from Salt has no tag, or one that is longer than %d bytes", saltclient.MaxTag)
+	case body.size <= c.opts.MaxReturn:
+		whole := append(append(make([]byte, 0, body.size), name...), tagEnd...)
+		if _, err = io.ReadFull(body, whole[len(whole):body.size]); err == nil {
+			ev, err = parser.Parse(whole[:body.size], now)
+		}
+		return ev, string(name), err
 	case saltclient.Cuttable(name):
 		ev, err = parser.Cut(name, body, now)
 		return ev, string(name), err

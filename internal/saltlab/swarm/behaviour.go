@@ -54,7 +54,7 @@ type Behaviour struct {
 }
 
 // MaxHuge is the largest value of Behaviour.Huge, in bytes.
-const MaxHuge = 16 << 20
+const MaxHuge = 64 << 20
 
 // Death is the end of a minion in the middle of a job, and its return.
 type Death struct {

@@ -82,6 +82,17 @@ func (s *Swarm) Fire(ctx context.Context, id, tag string, data map[string]any) e
 	return s.ask(ctx, id, func(ctx context.Context, m *minion) error { return m.fire(ctx, tag, data) })
 }
 
+// FireMany sends an event of a minion's own in the form in which it sends several at once. The master then hands on the data as
+// they are, without a word on who sent them.
+func (s *Swarm) FireMany(ctx context.Context, id, tag string, data map[string]any) error {
+	return s.ask(ctx, id, func(ctx context.Context, m *minion) error {
+		return m.fireMany(ctx, []any{map[string]any{"tag": tag, "data": data}})
+	})
+}
+
+// HugeText is what minions return whose Behaviour.Huge is size.
+func (s *Swarm) HugeText(size int) string { return s.hugeText(size) }
+
 // Beacon has a beacon of a minion fire, with the tag salt/beacon/ID/NAME/.
 func (s *Swarm) Beacon(ctx context.Context, id, name string, data map[string]any) error {
 	full := map[string]any{"id": id}
