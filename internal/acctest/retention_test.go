@@ -19,7 +19,8 @@ func TestAccWhatIsHeldStaysWhenRetentionTakesTheRest(t *testing.T) {
 	r := newRigAlone(t, "--retention", "15s", "--retention-events", "1h", "--retention-max-size", "1GiB")
 	wants(t, r.jobd.Log(1000), "retention=\"returns 15s, events 1h, runs 15s, max_size 1.0 GiB\"")
 	run := r.ping(t)
-	lost, held := r.salt(t, "web1", "test.echo", "lost"), r.salt(t, "web1", "test.echo", "held")
+	mine := strings.ReplaceAll(r.name, "-", "_") // by which the jobs of this test are told from others
+	lost, held := r.salt(t, "web1", "test.echo", mine+"_lost"), r.salt(t, "web1", "test.echo", mine+"_held")
 	command := func(role string, code int, args ...string) string {
 		t.Helper()
 		got, out := r.command(t, role, append([]string{"archive"}, args...)...)
@@ -60,7 +61,7 @@ func TestAccWhatIsHeldStaysWhenRetentionTakesTheRest(t *testing.T) {
 		t.Errorf("the jobs of the held run are %+v (%v)", page.Items, err)
 	}
 	began := time.Now()
-	r.salt(t, "web1", "test.echo", "new")
+	r.salt(t, "web1", "test.echo", mine+"_new")
 	r.wantVerified(t, began)
 	if _, err := r.client.Job(t.Context(), lost.JID); gaea.CodeOf(err) != gaea.CodeNotFound {
 		t.Errorf("what was deleted came back from the job cache: %v", err)

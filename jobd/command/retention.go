@@ -44,7 +44,10 @@ func (c *statsCommand) Run(w *world) error {
 			limit = "max_size " + gaea.Size(s.MaxBytes).String()
 		}
 		w.printf("%s in use of %s on disk (%s, %s)\n", gaea.Size(s.UsedBytes), gaea.Size(s.DiskBytes), s.Database, limit)
-		w.printf("%s of returns came, stored at a ratio of %.1f to 1; %d holds\n", gaea.Size(s.RawBytes), s.Ratio, s.Holds)
+		if s.RawBytes > 0 {
+			w.printf("%s of returns came, stored at a ratio of %.1f to 1\n", gaea.Size(s.RawBytes), s.Ratio)
+		}
+		w.printf("%d holds\n", s.Holds)
 		if time.Since(s.Measured) > time.Minute {
 			w.printf("The bytes of the kinds were measured at %s and carried on by the number of rows\n", clock(s.Measured))
 		}

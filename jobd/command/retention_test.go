@@ -67,7 +67,7 @@ func TestStatsShowWhatIsStoredForPeopleAndForScripts(t *testing.T) {
 		},
 	})
 	code, out, errs := r.run("archive", "stats")
-	want(t, "for people", code, command.ExitOK, out+errs, "2.0 GiB in use of 3.0 GiB on disk (sqlite, max_size 20.0 GiB)", "30.0 GiB of returns came, stored at a ratio of 15.3 to 1; 0 holds",
+	want(t, "for people", code, command.ExitOK, out+errs, "2.0 GiB in use of 3.0 GiB on disk (sqlite, max_size 20.0 GiB)", "30.0 GiB of returns came, stored at a ratio of 15.3 to 1", "0 holds",
 		"were measured at", "ROWS/DAY", "1.0 MiB", "2.0 KiB")
 	code, out, errs = r.run("archive", "stats", "-o", "tsv")
 	want(t, "for scripts", code, command.ExitOK, out+errs, "jobs\t12\t1048576\t2026-03-01T12:00:00Z\t2\t2048\n", "contents\t7\t512\t\t0\t0\n")

@@ -2,7 +2,6 @@ package schedule
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -165,8 +164,8 @@ func (r *retention) tooMuch(ctx context.Context, until time.Time) (done bool, er
 		next := oldest.UTC().Truncate(r.unit).Add(r.unit)
 		if oldest.IsZero() || next.After(time.Now().UTC().Truncate(r.unit)) {
 			r.over.Store(true)
-			r.log.Error(fmt.Sprintf("the archive is larger than max_size, and nothing is left to delete: what is there is from the last %s, held, of active runs, or the newest evidence. "+
-				"Give retention a larger max_size, or release holds (jobd archive holds)", gaea.Duration(r.unit)), "max_size", gaea.Size(r.keep.MaxSize).String(), "is", gaea.Size(used).String())
+			r.log.Error("the archive is larger than max_size, and nothing is left to delete: what is there is of the current hour (in PostgreSQL day), held, of active runs, or the newest evidence. "+
+				"Give retention a larger max_size, or release holds (jobd archive holds)", "max_size", gaea.Size(r.keep.MaxSize).String(), "is", gaea.Size(used).String())
 			return true, nil
 		}
 		cut = next

@@ -78,8 +78,7 @@ func copyTo(ctx context.Context, path, file string) error {
 const backupBusy = 10 * time.Second
 
 func backupError(err error, path, file string) error {
-	var told *gaea.Error
-	if errors.As(err, &told) {
+	if told, ok := errors.AsType[*gaea.Error](err); ok {
 		return told
 	}
 	return gaea.Wrap(err, gaea.CodeUnavailable, "the database %s could not be copied to %s; see that there is room for it, and that this user may read the database and the files beside it", path, file)

@@ -114,7 +114,7 @@ func growth(k gaea.KindStats, history []measure, first, now time.Time) (rows, by
 			break
 		}
 	}
-	if from.at.IsZero() {
+	if from.at.IsZero() || from.at.Equal(first) && k.Rows == 0 { // what empty tables take is no growth
 		return 0, 0
 	}
 	days := max(now.Sub(from.at), leastAge).Hours() / 24
