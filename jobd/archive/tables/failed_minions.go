@@ -53,7 +53,7 @@ func (s *Store) FailedMinions(ctx context.Context, f gaea.StateFilter, p gaea.Pa
 				page.more = true
 				break
 			}
-			m, err := describeFailure(q, f, both, states, calls)
+			m, err := describeFailure(q, both, states, calls)
 			if err != nil {
 				return err
 			}
@@ -191,7 +191,7 @@ func couldNot(q Query, f gaea.StateFilter, calls []any, after *archive.Cursor, l
 }
 
 // describeFailure reads the last failure of a minion.
-func describeFailure(q Query, f gaea.StateFilter, both [2]failures, states, calls []any) (gaea.FailedMinion, error) {
+func describeFailure(q Query, both [2]failures, states, calls []any) (gaea.FailedMinion, error) {
 	m := gaea.FailedMinion{Runs: both[0].runs + both[1].runs, Stamp: TimeOf(both[0].last)}
 	few := map[int64]bool{}
 	for _, id := range states {
