@@ -61,8 +61,10 @@ var copies = []string{
 
 // copyTo makes the days before the first one, so many, and has the database count what it has.
 func (a *archiveDays) copyTo(ctx context.Context, days int) error {
-	text := `CREATE TEMP TABLE day_jobs AS SELECT id, jid FROM jobs WHERE started >= ` + fmt.Sprint(a.day.UnixMicro())
-	if _, err := a.db.ExecContext(ctx, text); err != nil {
+	if _, err := a.db.ExecContext(ctx, `CREATE TEMP TABLE day_jobs (id bigint)`); err != nil {
+		return err
+	}
+	if _, err := a.db.ExecContext(ctx, `INSERT INTO day_jobs SELECT id FROM jobs WHERE started >= $1`, a.day.UnixMicro()); err != nil {
 		return err
 	}
 	for back := 1; back < days; back++ {

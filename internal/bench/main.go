@@ -131,7 +131,9 @@ histogram, as the upper end of the bucket that the quantile falls into. For the 
 default), because the generator is faster than any master. No two of its returns have the same content, so the archive, which stores equal
 content once, has nothing to save. PostgreSQL runs on the same machine with the settings that it has by default, and takes its
 part of the cores. A real master's full speed is what it relays from a writer that never pauses; it cuts off a reader that falls far behind. Salt's
-event_return: pgjsonb runs as the process that a master makes for it, with a filter that leaves returns alone through.
+event_return: pgjsonb runs as the process that a master makes for it, with a filter that leaves returns alone through. Questions are asked of jobd's API, 200 times each with varied arguments, for pages of 20 lines, every fourth time for a
+second page. Their archive is that of 2,000 minions: one day of highstates, pings, runs of single SLS files, commands and schedules is stored
+as jobd stores it, and copied to the days before.
 
 `
 

@@ -39,7 +39,7 @@ Examples:
 
 // Run shows the slowest states.
 func (c *slowestCommand) Run(w *world) error {
-	if err := c.paging.check(); err != nil {
+	if err := c.check(); err != nil {
 		return err
 	}
 	client, err := c.dial(w)
@@ -114,7 +114,7 @@ Examples:
 
 // Run shows how long something takes over time.
 func (c *durationsCommand) Run(w *world) error {
-	if err := c.paging.check(); err != nil {
+	if err := c.check(); err != nil {
 		return err
 	}
 	client, err := c.dial(w)

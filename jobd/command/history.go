@@ -34,7 +34,7 @@ Examples:
 
 // Run shows what ran on a minion.
 func (c *historyCommand) Run(w *world) error {
-	if err := c.paging.check(); err != nil {
+	if err := c.check(); err != nil {
 		return err
 	}
 	client, err := c.dial(w)

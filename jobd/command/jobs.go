@@ -46,7 +46,7 @@ Examples:
 
 // Run lists jobs.
 func (c *jobsCommand) Run(w *world) error {
-	if err := c.paging.check(); err != nil {
+	if err := c.check(); err != nil {
 		return err
 	}
 	client, err := c.dial(w)
@@ -72,7 +72,7 @@ func (c *jobsCommand) Run(w *world) error {
 	if err := c.rows(w.Stdout, page, jobHeader, jobRows(c.format, page.Items)); err != nil {
 		return err
 	}
-	c.paging.more(w, c.format, page.Next)
+	c.more(w, c.format, page.Next)
 	return nil
 }
 

@@ -62,7 +62,7 @@ Examples:
 
 // Run shows how states stand.
 func (c *statesCommand) Run(w *world) error {
-	if err := c.paging.check(); err != nil {
+	if err := c.check(); err != nil {
 		return err
 	}
 	client, err := c.dial(w)
@@ -127,7 +127,7 @@ func (c *changesCommand) Run(w *world) error {
 	if c.Diff && c.Output != "table" {
 		return usageError("--diff goes with the output table; for scripts, jobd returns a job's whole return at /v1/jobs/JID/returns/MINION")
 	}
-	if err := c.paging.check(); err != nil {
+	if err := c.check(); err != nil {
 		return err
 	}
 	client, err := c.dial(w)
@@ -149,7 +149,7 @@ func (c *changesCommand) Run(w *world) error {
 				return err
 			}
 		}
-		c.paging.more(w, c.format, page.Next)
+		c.more(w, c.format, page.Next)
 		return nil
 	}
 	header := []string{"when", "minion", "state", "sls", "user", "run", "jid"}
@@ -210,7 +210,7 @@ Examples:
 
 // Run shows where an SLS file failed.
 func (c *failuresCommand) Run(w *world) error {
-	if err := c.paging.check(); err != nil {
+	if err := c.check(); err != nil {
 		return err
 	}
 	client, err := c.dial(w)

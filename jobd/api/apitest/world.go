@@ -137,17 +137,21 @@ func (w *World) Jobs(_ context.Context, f gaea.JobFilter, p gaea.PageRequest) (g
 	var out []gaea.Job
 	for _, j := range w.jobs {
 		if !matches(f.Function, j.Function) || f.User != "" && f.User != j.User || f.RunID != "" && f.RunID != j.RunID || f.Parent != "" && f.Parent != j.Parent ||
-			f.Running && len(w.returns[j.JID]) >= len(j.Minions) || f.Minion != "" && !slices.Contains(j.Minions, f.Minion) || f.Target != "" && f.Target != j.Target.String() ||
-			!f.Since.IsZero() && j.Started.Before(f.Since) || !f.Until.IsZero() && !j.Started.Before(f.Until) {
+			f.Minion != "" && !slices.Contains(j.Minions, f.Minion) || f.Target != "" && f.Target != j.Target.String() {
 			continue
 		}
-		if f.Outcome != "" && !slices.ContainsFunc(slices.Collect(maps.Values(w.returns[j.JID])), func(r gaea.Return) bool { return r.Outcome == f.Outcome }) {
+		if !w.stands(f, j) || f.Outcome != "" && !slices.ContainsFunc(slices.Collect(maps.Values(w.returns[j.JID])), func(r gaea.Return) bool { return r.Outcome == f.Outcome }) {
 			continue
 		}
 		out = append(out, j)
 	}
 	slices.SortFunc(out, func(a, b gaea.Job) int { return strings.Compare(b.JID, a.JID) })
 	return cut(out, p, func(j gaea.Job) string { return j.JID })
+}
+
+// stands says whether a filter finds a job by how it stands and when it was published; w.mu is held.
+func (w *World) stands(f gaea.JobFilter, j gaea.Job) bool {
+	return (!f.Running || len(w.returns[j.JID]) < len(j.Minions)) && (f.Since.IsZero() || !j.Started.Before(f.Since)) && (f.Until.IsZero() || j.Started.Before(f.Until))
 }
 
 // Return implements api.Archive.

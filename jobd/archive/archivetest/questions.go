@@ -29,6 +29,7 @@ func runOf(n int, minion, sls string, states ...state) gaea.Return {
 			changes = `{"diff": "--- \n+++ \n@@ -1 +1 @@\n-a\n+b\n"}`
 		case gaea.OutcomeFailed:
 			result = `false`
+		default:
 		}
 		parts = append(parts, fmt.Sprintf(`"file_|-id of %[1]s_|-%[1]s_|-managed": {"changes": %[2]s, "comment": "", "name": %[1]q, "result": %[3]s, "__sls__": %[4]q, "__run_num__": %[5]d, "duration": %[6]v, "__id__": "id of %[1]s"}`,
 			s.name, changes, result, sls, i, s.took))

@@ -18,6 +18,7 @@ const (
 // failures are those of one kind on a minion.
 type failures struct {
 	minion, last int64 // last: when the last return came
+	job          int64 // the last job, which mostly is that return's
 	runs         int
 }
 
@@ -53,7 +54,7 @@ func (s *Store) FailedMinions(ctx context.Context, f gaea.StateFilter, p gaea.Pa
 				page.more = true
 				break
 			}
-			m, err := describeFailure(q, f, both, states, calls)
+			m, err := describeFailure(q, both, states, calls)
 			if err != nil {
 				return err
 			}
@@ -94,7 +95,7 @@ func ofFailures(q Query, text string, args ...any) ([]failures, error) {
 	var list []failures
 	err := q.Each(text, func(row Scanner) error {
 		var f failures
-		err := row.Scan(&f.minion, &f.runs, &f.last)
+		err := row.Scan(&f.minion, &f.runs, &f.last, &f.job)
 		list = append(list, f)
 		return err
 	}, args...)
@@ -130,7 +131,7 @@ func failedStatesQuery(q Query, f gaea.StateFilter, states []any, after *archive
 		return "", nil, err
 	}
 	// A job that is forgotten may have rows until its day goes.
-	return `SELECT sr.minion_id, count(DISTINCT sr.job_id), max(sr.stamp) FROM state_results sr` + andWhere(&c, `EXISTS (SELECT 1 FROM jobs j WHERE j.id = sr.job_id)`) +
+	return `SELECT sr.minion_id, count(DISTINCT sr.job_id), max(sr.stamp), max(sr.job_id) FROM state_results sr` + andWhere(&c, `EXISTS (SELECT 1 FROM jobs j WHERE j.id = sr.job_id)`) +
 		` GROUP BY sr.minion_id ORDER BY sr.minion_id LIMIT ?`, c.args, nil
 }
 
@@ -186,12 +187,21 @@ func couldNot(q Query, f gaea.StateFilter, calls []any, after *archive.Cursor, l
 	if err := c.ofMinions(q, f, "r.minion_id", after); err != nil {
 		return nil, err
 	}
-	return ofFailures(q, `SELECT r.minion_id, count(DISTINCT r.job_id), max(r.stamp) FROM returns r`+andWhere(&c, `EXISTS (SELECT 1 FROM jobs j WHERE j.id = r.job_id)`)+
+	return ofFailures(q, `SELECT r.minion_id, count(DISTINCT r.job_id), max(r.stamp), max(r.job_id) FROM returns r`+andWhere(&c, `EXISTS (SELECT 1 FROM jobs j WHERE j.id = r.job_id)`)+
 		` GROUP BY r.minion_id ORDER BY r.minion_id LIMIT ?`, append(c.args, limit+1)...)
 }
 
-// describeFailure reads the last failure of a minion.
-func describeFailure(q Query, f gaea.StateFilter, both [2]failures, states, calls []any) (gaea.FailedMinion, error) {
+// describeFailure reads the last failure of a minion: from its last job where that is it, which needs no look into other days.
+func describeFailure(q Query, both [2]failures, states, calls []any) (gaea.FailedMinion, error) {
+	m, err := failureOf(q, both, states, calls, ` AND r.job_id = ?`, both[0].job)
+	if err == nil && m.JID == "" {
+		m, err = failureOf(q, both, states, calls, "")
+	}
+	return m, err
+}
+
+// failureOf reads the last failure of a minion, with one condition more.
+func failureOf(q Query, both [2]failures, states, calls []any, more string, args ...any) (gaea.FailedMinion, error) {
 	m := gaea.FailedMinion{Runs: both[0].runs + both[1].runs, Stamp: TimeOf(both[0].last)}
 	few := map[int64]bool{}
 	for _, id := range states {
@@ -201,7 +211,7 @@ func describeFailure(q Query, f gaea.StateFilter, both [2]failures, states, call
 	err := q.Each(`SELECT ma.name, m.name, j.jid, r.outcome, coalesce(r.message, ''), coalesce(sr.state_id, 0), coalesce(s.function, ''), coalesce(s.declared, ''), coalesce(s.state, ''), r.call_id
 		FROM returns r JOIN minions m ON m.id = r.minion_id JOIN masters ma ON ma.id = m.master_id JOIN jobs j ON j.id = r.job_id
 		LEFT JOIN state_results sr ON sr.job_id = r.job_id AND sr.minion_id = r.minion_id AND sr.outcome = 6 LEFT JOIN states s ON s.id = sr.state_id
-		WHERE r.minion_id = ? AND r.stamp = ? ORDER BY r.job_id, sr.place`, func(row Scanner) error {
+		WHERE r.minion_id = ? AND r.stamp = ?`+more+` ORDER BY r.job_id, sr.place`, func(row Scanner) error {
 		var one gaea.FailedMinion
 		var how, state, call int64
 		var function, id, key string
@@ -218,7 +228,7 @@ func describeFailure(q Query, f gaea.StateFilter, both [2]failures, states, call
 			}
 		}
 		return nil
-	}, both[0].minion, both[0].last)
+	}, append([]any{both[0].minion, both[0].last}, args...)...)
 	m.Outcome = OutcomeOf(outcome)
 	return m, err
 }

@@ -2,7 +2,6 @@ package tables
 
 import (
 	"context"
-	"encoding/json"
 	"slices"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
@@ -112,5 +111,5 @@ func scanSilent(row Scanner) (storedItem, error) {
 
 // into are the places for historyColumns.
 func (i *storedItem) into(origin, started *int64) []any {
-	return []any{&i.Master, &i.JID, &i.Minion, &i.Function, (*RawText)((*json.RawMessage)(&i.Args)), &i.Test, &i.User, origin, &i.RunID, started}
+	return []any{&i.Master, &i.JID, &i.Minion, &i.Function, (*RawText)(&i.Args), &i.Test, &i.User, origin, &i.RunID, started}
 }
