@@ -71,13 +71,16 @@ func (w *writer) put(ctx context.Context, b *batch) ([]spill.Row, bool) {
 // spillPause is between two tries to put something into a spill that takes nothing.
 const spillPause = time.Second
 
-// behindNow notes since when events wait in the spill.
+// behindNow notes since when events wait in the spill, and says now and then how many.
 func (w *writer) behindNow() {
-	now := time.Now()
-	if w.depth().Records > 0 && w.behind.CompareAndSwap(nil, &now) {
+	d, now := w.depth(), time.Now()
+	if d.Records == 0 { // all was let go
+		return
+	}
+	if w.behind.CompareAndSwap(nil, &now) {
 		w.said = now
 	}
-	if d := w.depth(); time.Since(w.said) >= sayAgain {
+	if now.Sub(w.said) >= sayAgain {
 		w.said = now
 		w.o.Logger.Warn("events wait in the spill for the archive", "records", d.Records, "bytes", d.Bytes, "since", w.behind.Load().UTC().Format(time.RFC3339), "spill", w.place())
 	}

@@ -121,10 +121,10 @@ func (w *writer) next() (at time.Time) {
 	queued, _ := w.queue.depth()
 	switch spilled := w.depth().Records > 0; {
 	case w.flight == nil && w.pause > 0 && spilled && w.draining: // the next start forwards it
-	case w.flight == nil && w.pause > 0 && (spilled || len(w.waiting) > 0):
-		sooner(w.again)
-	case w.flight == nil && w.pause > 0 && queued > 0:
+	case w.flight == nil && w.pause > 0 && !spilled && len(w.waiting) == 0 && queued > 0:
 		sooner(w.again.Add(max(w.linger.Sub(w.again), 0)))
+	case w.flight == nil && w.pause > 0:
+		sooner(w.again)
 	case w.flight != nil && !w.slow && w.o.Spill != nil:
 		sooner(w.flight.began.Add(w.o.SpillAfter))
 	}
@@ -157,6 +157,10 @@ func (w *writer) launch(ctx context.Context) bool {
 		w.take()
 	}
 	if len(w.waiting) == 0 {
+		if n, _ := w.queue.depth(); n == 0 && w.pause > 0 { // all was let go: the job cache is to tell, once the archive takes it
+			w.pause = 0
+			w.relax()
+		}
 		return false
 	}
 	b := w.waiting[0]
