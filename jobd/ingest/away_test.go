@@ -235,6 +235,37 @@ func TestAStopWhileTheDatabaseIsAwayEndsAtOnceAndLosesNothing(t *testing.T) {
 	}
 }
 
+func TestAReturnThatTheBusCutShortHoldsUpNoStopWhileTheDatabaseIsAway(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		cut := ret(9)
+		cut.Body = []byte(`"VALUE_TRIMMED"`)
+		s := openSpill(t, filepath.Join(t.TempDir(), "spill.db"), 8<<20)
+		with := func(o *ingest.Options) { o.Spill = s }
+		c := newCache(ret(9))
+		r := start(t, c, with)
+		r.connect()
+		elapse(time.Minute)
+		cut.JID = ret(9).JID
+		c.add(ret(9))
+		r.store.setFail(errAway)
+		r.send(cut)
+		elapse(5 * time.Second)
+		began := time.Now()
+		r.stop(t)
+		if took := time.Since(began); took > 2*time.Second {
+			t.Errorf("it took %s", took)
+		}
+		r.store.setFail(nil)
+		next := startOn(t, r.store, newCache(), with)
+		elapse(time.Minute)
+		if x, ok := r.store.stored(cut); !ok || string(x.Body) != "true" {
+			t.Errorf("what is stored is %+v", x)
+		}
+		next.stop(t)
+	})
+}
+
 func TestAFullSpillLetsGoWhatTheJobCacheHasAndFetchesItLater(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

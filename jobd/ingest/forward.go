@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/ingest/spill"
@@ -27,10 +28,11 @@ func (w *writer) spill(ctx context.Context) bool {
 	if !w.away() || !w.spillOK && time.Now().Before(w.spillAt) {
 		return false
 	}
-	if f := w.flight; f != nil && len(f.rows) == 0 && f.events != nil {
+	if w.inMemory() {
 		if !w.slow { // a moment, and it is stored
 			return false
 		}
+		f := w.flight
 		rows, ok := w.put(ctx, f.batch)
 		if f.rows = rows; ok {
 			f.events = nil
@@ -88,6 +90,7 @@ func (w *writer) behindNow() {
 
 // forward begins to write the oldest of the spill.
 func (w *writer) forward(ctx context.Context) bool {
+	w.behindNow()
 	rows, err := w.o.Spill.Oldest(ctx, w.o.BatchEvents)
 	if err != nil || len(rows) == 0 {
 		w.stuck(err)
@@ -164,8 +167,8 @@ func (w *writer) leave(ctx context.Context) {
 		}
 		w.waiting = w.waiting[1:]
 	}
-	for k := len(w.waiting) - 1; k >= 0; k-- {
-		w.queue.restore(w.waiting[k].events)
+	for _, b := range slices.Backward(w.waiting) {
+		w.queue.restore(b.events)
 	}
 	if d := w.depth(); d.Records > 0 {
 		w.o.Logger.Warn("the archive did not take all; the next start forwards what waits in the spill", "records", d.Records, "bytes", d.Bytes, "spill", w.place())
