@@ -123,14 +123,19 @@ func (s *stage) fillDisk(ctx context.Context, same bool) error {
 	if err := s.Jobd.FillDisk(); err != nil {
 		return err
 	}
-	lasts, seen := 2*time.Second, "gaea_ingest_spill_records"
+	lasts := 2 * time.Second
 	if s.long() {
 		lasts = 20 * time.Second
 	}
-	if same {
-		seen = "gaea_ingest_let_go_total"
-	}
-	if err := s.tellFor(ctx, t, lasts, s.above(ctx, seen, 0)); err != nil {
+	// Where the spill is on the same disk what is in no cache still has room there.
+	spilling, letting := s.above(ctx, "gaea_ingest_spilled_records_total", 0), s.above(ctx, "gaea_ingest_let_go_total", 0)
+	if err := s.tellFor(ctx, t, lasts, func() (bool, error) {
+		spills, err := spilling()
+		if err != nil || !spills || !same {
+			return spills, err
+		}
+		return letting()
+	}); err != nil {
 		return err
 	}
 	if err := s.Jobd.FreeDisk(); err != nil {
