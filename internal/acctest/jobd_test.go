@@ -179,6 +179,7 @@ func TestAccTheSameIdempotencyKeyGivesTheSameRun(t *testing.T) {
 // This test restarts the master, so it does not run in parallel with others.
 func TestAccAMasterThatGoesAndComesIsNoticedAndPlansGoOn(t *testing.T) {
 	r := newRig(t)
+	began := time.Now()
 	r.sls(t, motd)
 	f := r.newTerraform(t, "apply", r.assignment("", "web1"))
 	f.apply(t)
@@ -216,4 +217,5 @@ func TestAccAMasterThatGoesAndComesIsNoticedAndPlansGoOn(t *testing.T) {
 	wants(t, f.plan(t, planChanges), "-tampered", "+hello from gaea")
 	f.apply(t)
 	f.plan(t, planEmpty)
+	r.wantVerified(t, began)
 }

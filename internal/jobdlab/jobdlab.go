@@ -23,6 +23,8 @@ type Config struct {
 	Dir           string   // for the archive and the log; must exist
 	Database      string   // postgres://…; a file in Dir when empty
 	Args          []string // more flags of jobd serve
+	DiskMiB       int      // size of a disk of its own, with nothing but the archive's file; 0 for none. It goes with the process
+	SpillOnDisk   bool     // what waits for the archive is on that disk too
 }
 
 // Jobd is a jobd process. Its methods are for one goroutine at a time.
@@ -61,6 +63,15 @@ func Start(ctx context.Context, cfg Config) (*Jobd, error) {
 	return j, nil
 }
 
+// Beside starts another jobd of the same binary, and for the same master where cfg names none.
+func (j *Jobd) Beside(ctx context.Context, cfg Config) (*Jobd, error) {
+	cfg.Binary = j.cfg.Binary
+	if cfg.SaltConfigDir == "" {
+		cfg.SaltConfigDir = j.cfg.SaltConfigDir
+	}
+	return Start(ctx, cfg)
+}
+
 // New chooses a port and starts nothing.
 func New(ctx context.Context, cfg Config) (*Jobd, error) {
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
@@ -71,6 +82,9 @@ func New(ctx context.Context, cfg Config) (*Jobd, error) {
 	j := &Jobd{cfg: cfg, address: address, Endpoint: "http://" + address, Database: cfg.Database}
 	if j.Database == "" {
 		j.Database = "sqlite://" + filepath.Join(cfg.Dir, "jobd.db")
+	}
+	if cfg.DiskMiB > 0 {
+		j.Database = "sqlite://" + filepath.Join(cfg.diskDir(), "jobd.db")
 	}
 	return j, l.Close()
 }
@@ -85,9 +99,16 @@ func (j *Jobd) Launch(ctx context.Context) error {
 		return err
 	}
 	defer log.Close()
-	args := append([]string{"serve", "--listen", j.address, "--salt-config-dir", j.cfg.SaltConfigDir, "--database", j.Database, "--key-file", j.KeyFile(), "--spill-dir", j.cfg.Dir}, j.cfg.Args...)
+	args := append([]string{"serve", "--listen", j.address, "--salt-config-dir", j.cfg.SaltConfigDir, "--database", j.Database, "--key-file", j.KeyFile(), "--spill-dir", j.cfg.spillDir()}, j.cfg.Args...)
+	if j.cfg.DiskMiB > 0 {
+		args = append(args, "--queue-database", "sqlite://"+filepath.Join(j.cfg.Dir, "jobd-queue.db"))
+	}
+	argv, err := j.command(args)
+	if err != nil {
+		return err
+	}
 	// Not bound to ctx: jobd is stopped by Stop, so that it stores what it has read.
-	cmd := exec.CommandContext(context.WithoutCancel(ctx), j.cfg.Binary, args...)
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), argv[0], argv[1:]...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = ownGroup()
 	if err := cmd.Start(); err != nil {
@@ -134,7 +155,8 @@ var probe = &http.Client{Timeout: 5 * time.Second}
 
 // Token makes a token of a role under a name.
 func (j *Jobd) Token(ctx context.Context, role, name string) (string, error) {
-	out, err := exec.CommandContext(ctx, j.cfg.Binary, "token", "create", "--role", role, "--name", name, "--database", j.Database, "--key-file", j.KeyFile()).Output()
+	argv := j.inside([]string{"token", "create", "--role", role, "--name", name, "--database", j.Database, "--key-file", j.KeyFile()})
+	out, err := exec.CommandContext(ctx, argv[0], argv[1:]...).Output()
 	if err != nil {
 		if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 			err = fmt.Errorf("%w: %s", err, exit.Stderr)

@@ -58,11 +58,21 @@ func (r *round) kept(ctx context.Context, run *gaea.Run) error {
 	return nil
 }
 
-// compare compares a job's returns in the archive with those in the master's job cache, and counts them.
+// compare has jobd compare a job with the master's job cache, and returns how many returns both have.
 func (r *round) compare(ctx context.Context, jid string) (int, error) {
-	cached, err := r.traces.cached(jid)
-	if err != nil {
+	report, err := r.cfg.Client.VerifyArchive(ctx, gaea.VerifyRequest{JID: jid})
+	switch {
+	case err != nil:
 		return 0, err
+	case report.Jobs != 1:
+		return 0, violation("job %s is not in the job cache", jid)
+	case len(report.Unread) > 0:
+		return 0, violation("job %s: the job cache cannot be read: %s", jid, report.Unread[0].Reason)
+	case len(report.Differences) > 0:
+		d := report.Differences[0]
+		return 0, violation("job %s: of %d differences to the job cache the first is %s %s", jid, len(report.Differences), d.Kind, d.Minion)
+	case report.Beyond > 0:
+		return 0, violation("job %s: the archive has %d returns that are not in the job cache", jid, report.Beyond)
 	}
 	archived := map[string]int{}
 	for ret, err := range jobdclient.All(func(p gaea.PageRequest) (gaea.Page[gaea.Return], error) {
@@ -71,17 +81,9 @@ func (r *round) compare(ctx context.Context, jid string) (int, error) {
 		if err != nil {
 			return 0, err
 		}
-		archived[ret.Minion]++
-	}
-	for name, n := range archived {
-		if n != 1 || !cached[name] {
-			return 0, violation("job %s: the archive has the return of %s %d times, the job cache: %v", jid, name, n, cached[name])
+		if archived[ret.Minion]++; archived[ret.Minion] > 1 {
+			return 0, violation("job %s: the archive has the return of %s %d times", jid, ret.Minion, archived[ret.Minion])
 		}
 	}
-	for name := range cached {
-		if archived[name] == 0 {
-			return 0, violation("job %s: the return of %s is in the job cache, and lost to the archive", jid, name)
-		}
-	}
-	return len(archived), nil
+	return report.Returns, nil
 }

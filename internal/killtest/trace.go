@@ -1,8 +1,6 @@
 package killtest
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -50,7 +48,6 @@ type lab interface {
 	Minions() []string
 	MinionRoot(id string) string
 	Dir() string
-	CacheDir() string
 	StatesDir() string
 }
 
@@ -94,16 +91,4 @@ func lines(file string) ([]string, error) {
 		return nil, nil
 	}
 	return strings.Fields(string(text)), err
-}
-
-// cached lists the minions whose return for a job is in the master's job cache.
-func (t traces) cached(jid string) (map[string]bool, error) {
-	sum := sha256.Sum256([]byte(jid)) // hash_type of a master that is not told otherwise
-	name := hex.EncodeToString(sum[:])
-	files, err := filepath.Glob(filepath.Join(t.lab.CacheDir(), "jobs", name[:2], name[2:], "*", "return.p"))
-	minions := map[string]bool{}
-	for _, file := range files {
-		minions[filepath.Base(filepath.Dir(file))] = true
-	}
-	return minions, err
 }

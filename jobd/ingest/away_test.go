@@ -235,6 +235,37 @@ func TestAStopWhileTheDatabaseIsAwayEndsAtOnceAndLosesNothing(t *testing.T) {
 	}
 }
 
+func TestAReturnThatTheBusCutShortHoldsUpNoStopWhileTheDatabaseIsAway(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		cut := ret(9)
+		cut.Body = []byte(`"VALUE_TRIMMED"`)
+		s := openSpill(t, filepath.Join(t.TempDir(), "spill.db"), 8<<20)
+		with := func(o *ingest.Options) { o.Spill = s }
+		c := newCache(ret(9))
+		r := start(t, c, with)
+		r.connect()
+		elapse(time.Minute)
+		cut.JID = ret(9).JID
+		c.add(ret(9))
+		r.store.setFail(errAway)
+		r.send(cut)
+		elapse(5 * time.Second)
+		began := time.Now()
+		r.stop(t)
+		if took := time.Since(began); took > 2*time.Second {
+			t.Errorf("it took %s", took)
+		}
+		r.store.setFail(nil)
+		next := startOn(t, r.store, newCache(), with)
+		elapse(time.Minute)
+		if x, ok := r.store.stored(cut); !ok || string(x.Body) != "true" {
+			t.Errorf("what is stored is %+v", x)
+		}
+		next.stop(t)
+	})
+}
+
 func TestAFullSpillLetsGoWhatTheJobCacheHasAndFetchesItLater(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -298,6 +329,39 @@ func TestAGapOfAFullSpillIsRememberedWhenJobdDiesWhileItForwards(t *testing.T) {
 			t.Errorf("%d are forwarded, and %d gaps are on record", n, r.store.openGaps())
 		}
 		r.store.setSlow(0)
+		r.stop(t)
+	})
+}
+
+// On a full disk nothing of a job may go into the spill, from the first on.
+func TestASpillThatLetsEverythingGoStillHasItFetchedLater(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newCache()
+		s := openSpill(t, filepath.Join(t.TempDir(), "spill.db"), 1000)
+		r := start(t, c, func(o *ingest.Options) { o.Spill = s })
+		r.connect()
+		elapse(time.Minute)
+		r.store.setFail(errAway)
+		var sent []gaea.Return
+		for n := range 20 {
+			x := ret(n)
+			x.Body = json.RawMessage(`"` + strings.Repeat("x", 2000) + `"`)
+			c.add(x)
+			r.send(x)
+			sent = append(sent, x)
+			elapse(10 * time.Second)
+		}
+		r.store.setFail(nil)
+		elapse(2 * time.Minute)
+		for _, x := range sent {
+			if _, ok := r.store.stored(x); !ok {
+				t.Errorf("the return of %s is missing", x.JID)
+			}
+		}
+		if p := r.in.Problems(); len(p) > 0 || r.metric(t, "gaea_ingest_let_go_total") != 20 {
+			t.Errorf("%v were let go, the problems are %q", r.metric(t, "gaea_ingest_let_go_total"), p)
+		}
 		r.stop(t)
 	})
 }
@@ -492,6 +556,44 @@ func TestEventsThatComeTwiceOrInAnotherOrderAreStoredOnce(t *testing.T) {
 		job, err := r.store.Job(t.Context(), x.JID)
 		if n, _ := r.store.count(); n != 1 || err != nil || !job.Known || len(job.Returns) != 1 {
 			t.Errorf("%d returns are stored, of the job %+v (%v)", n, job, err)
+		}
+		r.stop(t)
+	})
+}
+
+func TestAClockThatIsSetBackWhileTheDatabaseIsAwayLosesNothing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newCache()
+		var set atomic.Int64 // by how much the clock of the machine is off
+		now := func() time.Time { return time.Now().Add(time.Duration(set.Load())) }
+		s := openSpill(t, filepath.Join(t.TempDir(), "spill.db"), 30_000)
+		r := start(t, c, func(o *ingest.Options) { o.Spill, o.Now = s, now })
+		r.connect()
+		elapse(time.Minute)
+		began := now().Add(-2 * time.Hour)
+		for n := range 120 {
+			switch n {
+			case 30:
+				r.store.setFail(errAway)
+			case 60:
+				set.Store(-int64(time.Hour))
+			}
+			x := ret(n)
+			x.Stamp = now().UTC() // the master is on the same machine
+			c.add(x)
+			r.publish(x.JID, x.Minion)
+			r.send(x)
+			elapse(time.Second)
+		}
+		if r.metric(t, "gaea_ingest_let_go_total") == 0 {
+			t.Error("the spill was not full")
+		}
+		r.store.setFail(nil)
+		elapse(2 * time.Minute)
+		report, err := r.in.Verify(t.Context(), gaea.VerifyRequest{Since: began})
+		if err != nil || report.Jobs != 120 || len(report.Differences) > 0 || report.Beyond > 0 || report.Recovering {
+			t.Errorf("the report is %+v (%v)", report, err)
 		}
 		r.stop(t)
 	})

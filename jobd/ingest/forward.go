@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/ingest/spill"
@@ -27,10 +28,11 @@ func (w *writer) spill(ctx context.Context) bool {
 	if !w.away() || !w.spillOK && time.Now().Before(w.spillAt) {
 		return false
 	}
-	if f := w.flight; f != nil && len(f.rows) == 0 && f.events != nil {
+	if w.inMemory() {
 		if !w.slow { // a moment, and it is stored
 			return false
 		}
+		f := w.flight
 		rows, ok := w.put(ctx, f.batch)
 		if f.rows = rows; ok {
 			f.events = nil
@@ -71,13 +73,16 @@ func (w *writer) put(ctx context.Context, b *batch) ([]spill.Row, bool) {
 // spillPause is between two tries to put something into a spill that takes nothing.
 const spillPause = time.Second
 
-// behindNow notes since when events wait in the spill.
+// behindNow notes since when events wait in the spill, and says now and then how many.
 func (w *writer) behindNow() {
-	now := time.Now()
-	if w.depth().Records > 0 && w.behind.CompareAndSwap(nil, &now) {
+	d, now := w.depth(), time.Now()
+	if d.Records == 0 { // all was let go
+		return
+	}
+	if w.behind.CompareAndSwap(nil, &now) {
 		w.said = now
 	}
-	if d := w.depth(); time.Since(w.said) >= sayAgain {
+	if now.Sub(w.said) >= sayAgain {
 		w.said = now
 		w.o.Logger.Warn("events wait in the spill for the archive", "records", d.Records, "bytes", d.Bytes, "since", w.behind.Load().UTC().Format(time.RFC3339), "spill", w.place())
 	}
@@ -85,6 +90,7 @@ func (w *writer) behindNow() {
 
 // forward begins to write the oldest of the spill.
 func (w *writer) forward(ctx context.Context) bool {
+	w.behindNow()
 	rows, err := w.o.Spill.Oldest(ctx, w.o.BatchEvents)
 	if err != nil || len(rows) == 0 {
 		w.stuck(err)
@@ -161,8 +167,8 @@ func (w *writer) leave(ctx context.Context) {
 		}
 		w.waiting = w.waiting[1:]
 	}
-	for k := len(w.waiting) - 1; k >= 0; k-- {
-		w.queue.restore(w.waiting[k].events)
+	for _, b := range slices.Backward(w.waiting) {
+		w.queue.restore(b.events)
 	}
 	if d := w.depth(); d.Records > 0 {
 		w.o.Logger.Warn("the archive did not take all; the next start forwards what waits in the spill", "records", d.Records, "bytes", d.Bytes, "spill", w.place())

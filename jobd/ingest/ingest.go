@@ -284,14 +284,15 @@ func (i *Ingester) take(e gaea.Event) {
 	case kept:
 		return
 	}
-	i.overflows("the queue is full because the archive is slower than the bus; returns are left to be fetched from the job cache", "tag", e.Tag)
+	i.overflows("the queue in memory")
 }
 
 // overflows notes that something had no room, and says so once.
-func (i *Ingester) overflows(message string, args ...any) {
+func (i *Ingester) overflows(full string) {
 	i.overflow.gap.Store(true)
 	if i.overflow.on.CompareAndSwap(false, true) {
-		i.o.Logger.Error(message, args...)
+		i.o.Logger.Error("there is no room for all that waits for the archive; returns are left to be fetched from the job cache. Bring the database back, or make room: disk, --spill-max, --queue",
+			"full", full, "spill", i.place())
 	}
 }
 

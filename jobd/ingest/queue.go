@@ -95,6 +95,13 @@ func (q *queue) restore(events []gaea.Event) {
 	q.events = append(events, q.events...)
 }
 
+// poke wakes who takes, though there may be nothing.
+func (q *queue) poke() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.wake()
+}
+
 // wake is called with the lock held.
 func (q *queue) wake() {
 	select {

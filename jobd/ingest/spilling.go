@@ -154,7 +154,7 @@ func (i *Ingester) keep(ctx context.Context, b *batch) ([]spill.Row, error) {
 		i.metrics.letGo.Add(float64(gone.Records))
 		i.overflow.letGo.Add(int64(gone.Records))
 		i.noteGap(earlier(gone.From, i.o.Now()).Add(-gapMargin))
-		i.overflows("the spill is full; returns are left to be fetched from the job cache. Bring the database back, or give --spill-max or the disk more room", "spill", i.o.Spill.Path())
+		i.overflows("the spill, or its disk")
 	}
 	return rows, nil
 }

@@ -180,5 +180,26 @@ func (i *Ingester) complete(ctx, writeCtx context.Context, j *trimmedJob) {
 			i.addReturn(r, j.returns[k], gaea.SourceBus)
 		}
 	}
-	i.store(writeCtx, r)
+	i.storeOrKeep(writeCtx, r)
+}
+
+// storeOrKeep stores records that the job cache has too, or where the archive is away puts them into the spill, so that a stop
+// need not wait for them.
+func (i *Ingester) storeOrKeep(ctx context.Context, r *records) {
+	if r.size() == 0 {
+		return
+	}
+	if i.o.Spill != nil {
+		writing, cancel := context.WithTimeout(ctx, i.o.SpillAfter)
+		err := i.attempt(writing, r)
+		cancel()
+		if err == nil {
+			return
+		}
+		if _, err := i.keep(context.WithoutCancel(ctx), &batch{cached: *r}); err == nil {
+			i.queue.poke() // the writer forwards it
+			return
+		}
+	}
+	i.store(ctx, r)
 }

@@ -112,30 +112,50 @@ func (w *writer) wait(ctx context.Context) bool {
 }
 
 // next is when something is to be done though nothing happens; zero for never.
-func (w *writer) next() (at time.Time) {
-	sooner := func(t time.Time) {
-		if at.IsZero() || t.Before(at) {
-			at = t
-		}
-	}
+func (w *writer) next() time.Time {
 	queued, _ := w.queue.depth()
-	switch spilled := w.depth().Records > 0; {
-	case w.flight == nil && w.pause > 0 && spilled && w.draining: // the next start forwards it
-	case w.flight == nil && w.pause > 0 && (spilled || len(w.waiting) > 0):
-		sooner(w.again)
-	case w.flight == nil && w.pause > 0 && queued > 0:
-		sooner(w.again.Add(max(w.linger.Sub(w.again), 0)))
-	case w.flight != nil && !w.slow && w.o.Spill != nil:
-		sooner(w.flight.began.Add(w.o.SpillAfter))
+	flight, batch := w.nextFlight(queued), w.nextBatch(queued)
+	if flight.IsZero() || !batch.IsZero() && batch.Before(flight) {
+		return batch
 	}
+	return flight
+}
+
+// nextFlight is when a write is to begin, or the one that is on its way becomes slow; zero for not by the clock.
+func (w *writer) nextFlight(queued int) time.Time {
+	spilled := w.depth().Records > 0
+	switch {
+	case w.flight != nil && (w.slow || w.o.Spill == nil), w.flight == nil && w.pause == 0:
+		return time.Time{}
+	case w.flight != nil:
+		return w.flight.began.Add(w.o.SpillAfter)
+	case spilled && w.draining: // the next start forwards it
+		return time.Time{}
+	case !spilled && len(w.waiting) == 0 && queued > 0 && w.linger.After(w.again):
+		return w.linger
+	default:
+		return w.again
+	}
+}
+
+// nextBatch is when a batch is to be taken from the queue, or put into a spill that took nothing; zero for not by the clock.
+func (w *writer) nextBatch(queued int) time.Time {
 	away := w.away()
 	switch {
-	case away && !w.spillOK && len(w.waiting)+queued > 0:
-		sooner(w.spillAt)
-	case queued > 0 && len(w.waiting) == 0 && !w.linger.IsZero() && (away || w.flight == nil && w.pause == 0):
-		sooner(w.linger)
+	case queued+len(w.waiting) == 0, away && w.inMemory() && !w.slow:
+		return time.Time{}
+	case away && !w.spillOK:
+		return w.spillAt
+	case len(w.waiting) == 0 && (away || w.flight == nil && w.pause == 0):
+		return w.linger
+	default:
+		return time.Time{}
 	}
-	return at
+}
+
+// inMemory says whether a write is on its way that is not on disk too.
+func (w *writer) inMemory() bool {
+	return w.flight != nil && len(w.flight.rows) == 0 && w.flight.events != nil
 }
 
 // launch begins the next write where none is on its way, and decodes ahead of one that is.
@@ -156,6 +176,10 @@ func (w *writer) launch(ctx context.Context) bool {
 		w.take()
 	}
 	if len(w.waiting) == 0 {
+		if n, _ := w.queue.depth(); n == 0 && w.pause > 0 { // all was let go: the job cache is to tell, once the archive takes it
+			w.pause = 0
+			w.relax()
+		}
 		return false
 	}
 	b := w.waiting[0]

@@ -234,22 +234,26 @@ func (s *Spill) Remove(ctx context.Context, taken []Row) error {
 
 // shrink gives the disk back what is not needed, and takes the ballast on board again.
 func (s *Spill) shrink(ctx context.Context) error {
-	rows, err := s.db.QueryContext(ctx, `PRAGMA incremental_vacuum`) // a step for each row
-	if err != nil {
+	if err := s.vacuum(ctx); err != nil || !s.relief {
 		return err
-	}
-	for rows.Next() { //nolint:revive // there is nothing in a row
-	}
-	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-		return err
-	}
-	if !s.relief {
-		return nil
 	}
 	if err := s.transact(ctx, func(tx *sql.Tx) error { return s.load(ctx, tx) }); !full(err) {
 		return err
 	}
 	return nil // the disk is full still; the next time
+}
+
+func (s *Spill) vacuum(ctx context.Context) error {
+	rows, err := s.db.QueryContext(ctx, `PRAGMA incremental_vacuum`)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	steps := 0
+	for rows.Next() { // each is a step, and tells nothing
+		steps++
+	}
+	return rows.Err()
 }
 
 // drop deletes a row and counts.
