@@ -140,12 +140,12 @@ func (e *Engine) stored(ctx context.Context) ([]*gaea.Run, error) {
 	var runs []*gaea.Run
 	page := gaea.PageRequest{Limit: 1000}
 	for {
-		found, err := e.deps.Runs.ListRuns(ctx, gaea.RunFilter{Active: true}, page)
+		found, err := e.deps.Runs.ListRuns(ctx, gaea.RunFilter{Master: e.deps.Master, Active: true}, page)
 		if err != nil {
 			return nil, err
 		}
 		for _, head := range found.Items {
-			if head.Status.Final() || head.Master != e.deps.Master {
+			if head.Status.Final() {
 				continue
 			}
 			run, err := e.deps.Runs.GetRun(ctx, head.ID)

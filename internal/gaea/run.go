@@ -220,6 +220,7 @@ type RunMinion struct {
 
 // RunFilter chooses runs. Zero fields choose nothing out.
 type RunFilter struct {
+	Master     string
 	Status     RunStatus
 	Kind       RunKind
 	Assignment string
@@ -235,7 +236,8 @@ type RunFilter struct {
 // Matches says whether the filter chooses the run.
 func (f RunFilter) Matches(r *Run) bool {
 	switch {
-	case f.Status != "" && r.Status != f.Status,
+	case f.Master != "" && r.Master != f.Master,
+		f.Status != "" && r.Status != f.Status,
 		f.Kind != "" && r.Kind != f.Kind,
 		f.Assignment != "" && r.Assignment != f.Assignment,
 		f.User != "" && r.User != f.User,

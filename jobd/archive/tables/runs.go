@@ -129,8 +129,9 @@ func rowOf(r *gaea.Run) (runRow, error) {
 }
 
 func insertRun(tx Tx, r runRow) error {
-	err := tx.Exec(`INSERT INTO runs (id, created, kind, status, assignment, "user", parent, retry_of, active, head, allow_empty) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		r.ID, Micros(r.Created), string(r.Kind), string(r.Status), r.Assignment, r.User, r.Parent, r.RetryOf, r.active, r.head, r.AllowEmpty)
+	err := tx.Exec(`INSERT INTO runs (id, created, master, kind, status, assignment, "user", parent, retry_of, active, head, allow_empty)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		r.ID, Micros(r.Created), r.Master, string(r.Kind), string(r.Status), r.Assignment, r.User, r.Parent, r.RetryOf, r.active, r.head, r.AllowEmpty)
 	if tx.Taken(err) {
 		return gaea.Wrap(err, gaea.CodeConflict, "there is a run %s already", r.ID)
 	}
@@ -140,11 +141,19 @@ func insertRun(tx Tx, r runRow) error {
 // SaveRun implements [gaea.RunStore]. The Call stays as it was created. A minion that is named and not in r.Minions is taken
 // out of the run; where none is named, so is every one that r.Minions does not have. CodeNotFound.
 func (s *Store) SaveRun(ctx context.Context, r *gaea.Run, minions ...string) error {
+	return s.saveRun(ctx, func(Tx) error { return nil }, r, minions)
+}
+
+// saveRun stores a run, unless the guard has something against it.
+func (s *Store) saveRun(ctx context.Context, guard func(tx Tx) error, r *gaea.Run, minions []string) error {
 	row, err := rowOf(r)
 	if err != nil {
 		return err
 	}
 	return s.db.WriteRun(ctx, r.ID, func(tx Tx) error {
+		if err := guard(tx); err != nil {
+			return err
+		}
 		if err := tx.Alone("run " + r.ID); err != nil {
 			return err
 		}
@@ -158,8 +167,8 @@ func (s *Store) SaveRun(ctx context.Context, r *gaea.Run, minions ...string) err
 		if err := saveMinions(tx, r, minions, counts); err != nil {
 			return err
 		}
-		return tx.Exec(`UPDATE runs SET created = ?, kind = ?, status = ?, assignment = ?, "user" = ?, parent = ?, retry_of = ?, active = ?, head = ?, allow_empty = ?,
-			counts = ? WHERE id = ?`, Micros(r.Created), string(r.Kind), string(r.Status), r.Assignment, r.User, r.Parent, r.RetryOf, row.active, row.head,
+		return tx.Exec(`UPDATE runs SET created = ?, master = ?, kind = ?, status = ?, assignment = ?, "user" = ?, parent = ?, retry_of = ?, active = ?, head = ?, allow_empty = ?,
+			counts = ? WHERE id = ?`, Micros(r.Created), r.Master, string(r.Kind), string(r.Status), r.Assignment, r.User, r.Parent, r.RetryOf, row.active, row.head,
 			r.AllowEmpty, counts.text(), r.ID)
 	})
 }
