@@ -46,6 +46,9 @@ type Deps struct {
 	// AbsentFor is how long a minion that a run found unreachable counts as unreachable for checks, which then do not wait for
 	// it; until somebody hears it. 0: each run finds out for itself.
 	AbsentFor time.Duration
+	// Front says that this engine is never started: it accepts runs that another one takes up (see [Engine.Ensure]). Salt may
+	// be nil then.
+	Front bool
 	// OnEnd is told of every run that has ended and is stored, before Stop returns. The run is the callee's own. It may
 	// call the engine's methods. May be nil.
 	OnEnd func(*gaea.Run)
@@ -85,8 +88,8 @@ const (
 	engineStopped
 )
 
-// maxActive bounds the runs that go on at once, those that wait for others included.
-const maxActive = 5000
+// MaxActive bounds the runs that go on at once, those that wait for others included.
+const MaxActive = 5000
 
 // New returns an engine that does nothing before Start.
 func New(deps Deps) *Engine {
@@ -176,6 +179,9 @@ func (e *Engine) leave(r *runner) {
 	e.mu.Unlock()
 	close(r.done)
 }
+
+// Going says whether a run goes on here.
+func (e *Engine) Going(id string) bool { return e.runner(id) != nil }
 
 // runner returns the run's goroutine, nil where it does not go on here.
 func (e *Engine) runner(id string) *runner {

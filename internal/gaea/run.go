@@ -55,6 +55,7 @@ func (s RunStatus) Final() bool {
 
 // RunRequest asks for a run.
 type RunRequest struct {
+	Master      string         `json:"master,omitempty" maxLength:"255" doc:"the master whose minions are meant, by its name in the archive; that of the jobd that is asked when absent"`
 	Function    string         `json:"function,omitempty" doc:"execution function, for example test.ping; the template's when absent"`
 	Args        []any          `json:"args,omitempty" doc:"positional arguments"`
 	Kwargs      map[string]any `json:"kwargs,omitempty" doc:"keyword arguments"`
