@@ -3,6 +3,7 @@ package jobdclient_test
 import (
 	"encoding/json"
 	"errors"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -34,6 +35,12 @@ func TestTheClientSpeaksEveryRouteOfTheAPI(t *testing.T) {
 	t.Run("runs", func(t *testing.T) { runsConform(t, j, c) })
 	t.Run("archive", func(t *testing.T) { archiveConforms(t, j, c) })
 	t.Run("ledger", func(t *testing.T) { ledgerConforms(t, j, c) })
+	t.Run("masters", func(t *testing.T) {
+		j.Masters = []gaea.MasterStatus{{Master: "m1", Led: true, Runs: 2, Fence: 3, Jobds: []gaea.Jobd{{ID: "1", Host: "h", Leads: true, Alive: true}}}}
+		if got := must[[]gaea.MasterStatus](t)(c.Masters(t.Context())); !reflect.DeepEqual(got, j.Masters) {
+			t.Errorf("the masters are %+v", got)
+		}
+	})
 	t.Run("tokens", func(t *testing.T) { tokensConform(t, c) })
 
 	var doc struct {

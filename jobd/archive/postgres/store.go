@@ -7,8 +7,10 @@ package postgres
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -35,13 +37,16 @@ type Options struct {
 // Store is an archive in a PostgreSQL database.
 type Store struct {
 	*tables.Store
+	id     string // of the process, among all that use the database
 	pool   *pgxpool.Pool
 	place  string // HOST:PORT/DATABASE, for messages
 	logger *slog.Logger
 	now    gaea.Clock
 	slow   time.Duration
 	locks  locks
-	names  *names
+	// channel is where the jobds of the archive hear each other.
+	channel string
+	names   *names
 	// A run is changed by one caller at a time, so that what is remembered of it is what was written last.
 	runTurns [64]chan struct{}
 
@@ -56,7 +61,7 @@ var _ archive.Store = (*Store)(nil)
 // CodeUnavailable where the server does not answer or does not let jobd in, where the tables cannot be made or are a newer
 // jobd's, and where the sealer is another.
 func Open(ctx context.Context, address string, sealer archive.Sealer, opts Options) (*Store, error) {
-	s := &Store{logger: opts.Logger, now: opts.Now, slow: opts.SlowWrite, names: newNames()}
+	s := &Store{id: strings.ToLower(rand.Text()[:12]), logger: opts.Logger, now: opts.Now, slow: opts.SlowWrite, names: newNames()}
 	if s.logger == nil {
 		s.logger = slog.New(slog.DiscardHandler)
 	}
@@ -74,6 +79,9 @@ func Open(ctx context.Context, address string, sealer archive.Sealer, opts Optio
 		return nil, err
 	}
 	s.place = placeOf(config)
+	if params := config.ConnConfig.RuntimeParams; params["application_name"] == "jobd" {
+		params["application_name"] = applicationName + s.id
+	}
 	if s.pool, err = pgxpool.NewWithConfig(context.WithoutCancel(ctx), config); err != nil {
 		return nil, s.told(err)
 	}
@@ -101,6 +109,7 @@ func (s *Store) prepare(ctx context.Context, sealer archive.Sealer) error {
 		return gaea.Errorf(gaea.CodeUnavailable, "the database %s has no schema that jobd's tables can go to; make the one that search_path names: CREATE SCHEMA", s.place)
 	}
 	s.locks = newLocks(*schema)
+	s.channel = channelOf(s.locks)
 	if err := s.migrate(ctx, conn.Conn()); err != nil {
 		return err
 	}
