@@ -134,7 +134,14 @@ func (a *App) wire(salt *native.Client, sealer archive.Sealer) {
 	})
 	a.reader = enforce.New(a.enforceDeps(nil))
 	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		archiveCollector{store: a.store}, busCollector{salt: salt})
+		archiveCollector{store: a.store}, busCollector{salt: salt}, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "gaea_leads", Help: "Whether this jobd carries out the master's runs: 1, or 0 while another one does.",
+		}, func() float64 {
+			if a.current() == nil {
+				return 0
+			}
+			return 1
+		}))
 	tokens := authn.New(a.store, time.Now)
 	a.api = api.New(api.Deps{
 		Archive: watchedArchive{a.store, a.changed}, Runs: desk{a}, Enforcer: desk{a}, Masters: a.masters, Verifier: a.ingest, Feed: a.hub, Authenticator: tokens, Policy: authz.Default(), Tokens: tokens,

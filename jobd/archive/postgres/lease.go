@@ -47,7 +47,7 @@ func (l *Lease) Held() bool {
 	return time.Now().Before(until) && time.Now().Round(0).Before(until.Round(0))
 }
 
-// Runs is the archive's store of runs, in which a run is changed only while nobody else has taken the lease: CodeUnavailable
+// Runs is the archive's store of runs, in which a run is made or changed only while nobody else has taken the lease: CodeUnavailable
 // from then on, also for a change that was under way.
 func (l *Lease) Runs() gaea.RunStore {
 	return l.s.GuardedRuns(func(tx tables.Tx) error {

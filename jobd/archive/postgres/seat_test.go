@@ -95,6 +95,11 @@ func TestALeaseThatIsNotRenewedIsTaken(t *testing.T) {
 	if err := lease.Runs().SaveRun(t.Context(), r); gaea.CodeOf(err) != gaea.CodeUnavailable {
 		t.Errorf("the one before writes a run: %v", err)
 	}
+	another := archivetest.SecretRun()
+	another.ID += "-2"
+	if _, _, err := lease.Runs().CreateRun(t.Context(), another, "", ""); gaea.CodeOf(err) != gaea.CodeUnavailable {
+		t.Errorf("the one before makes a run: %v", err)
+	}
 	r.Message = "the next one's"
 	check(t, next.Runs().SaveRun(t.Context(), r))
 	if got, err := one.GetRun(t.Context(), r.ID); err != nil || got.Message != r.Message {

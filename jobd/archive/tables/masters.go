@@ -43,13 +43,18 @@ func (s *Store) Masters(ctx context.Context) ([]gaea.MasterStatus, error) {
 	return list, nil
 }
 
-// GuardedRuns is the store of runs for somebody who may change them only while a guard, which is asked in the transaction of
+// GuardedRuns is the store of runs for somebody who may make and change them only while a guard, which is asked in the transaction of
 // each change, has nothing against it.
 func (s *Store) GuardedRuns(guard func(tx Tx) error) gaea.RunStore { return guardedRuns{s, guard} }
 
 type guardedRuns struct {
 	*Store
 	guard func(tx Tx) error
+}
+
+// CreateRun implements [gaea.RunStore].
+func (g guardedRuns) CreateRun(ctx context.Context, r *gaea.Run, key, digest string) (stored *gaea.Run, created bool, err error) {
+	return g.createRun(ctx, g.guard, r, key, digest)
 }
 
 // SaveRun implements [gaea.RunStore].

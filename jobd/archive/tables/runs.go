@@ -16,6 +16,14 @@ const keyLife = 24 * time.Hour
 // CreateRun implements [gaea.RunStore]. The 24 hours are counted between the two runs' Created. CodeConflict also where
 // another run has the id.
 func (s *Store) CreateRun(ctx context.Context, r *gaea.Run, key, digest string) (stored *gaea.Run, created bool, err error) {
+	return s.createRun(ctx, unguarded, r, key, digest)
+}
+
+// unguarded has nothing against a change.
+func unguarded(Tx) error { return nil }
+
+// createRun stores a new run, unless the guard has something against it.
+func (s *Store) createRun(ctx context.Context, guard func(tx Tx) error, r *gaea.Run, key, digest string) (stored *gaea.Run, created bool, err error) {
 	row, err := rowOf(r)
 	if err != nil {
 		return nil, false, err
@@ -25,6 +33,9 @@ func (s *Store) CreateRun(ctx context.Context, r *gaea.Run, key, digest string) 
 		return nil, false, err
 	}
 	err = s.db.WriteRun(ctx, r.ID, func(tx Tx) error {
+		if err := guard(tx); err != nil {
+			return err
+		}
 		if key != "" {
 			if err := tx.Alone("key " + r.User + " " + key); err != nil {
 				return err
@@ -141,7 +152,7 @@ func insertRun(tx Tx, r runRow) error {
 // SaveRun implements [gaea.RunStore]. The Call stays as it was created. A minion that is named and not in r.Minions is taken
 // out of the run; where none is named, so is every one that r.Minions does not have. CodeNotFound.
 func (s *Store) SaveRun(ctx context.Context, r *gaea.Run, minions ...string) error {
-	return s.saveRun(ctx, func(Tx) error { return nil }, r, minions)
+	return s.saveRun(ctx, unguarded, r, minions)
 }
 
 // saveRun stores a run, unless the guard has something against it.
