@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"context"
+	"io"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -149,4 +150,63 @@ func TestALeaderThatCannotRenewItsLeaseSendsNothing(t *testing.T) {
 	if err := <-waiting; err == nil || c.sent != 1 {
 		t.Errorf("a request is sent without the lease: %v", err)
 	}
+}
+
+// ask makes a request with a token of the role apply.
+func (j *jobd) ask(o app.Options, method, path, body string) (status int, text string) {
+	j.t.Helper()
+	tokens, err := app.OpenTokens(j.t.Context(), o.Database, o.KeyFile, false)
+	if err != nil {
+		j.t.Fatal(err)
+	}
+	defer tokens.Close()
+	token, err := tokens.Create(j.t.Context(), "ann", gaea.RoleApply, 0)
+	if err != nil {
+		j.t.Fatal(err)
+	}
+	req, err := http.NewRequestWithContext(j.t.Context(), method, j.url+path, strings.NewReader(body))
+	if err != nil {
+		j.t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+token.Secret)
+	req.Header.Set("Content-Type", "application/json")
+	answer, err := j.client.Do(req)
+	if err != nil {
+		j.t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	b, err := io.ReadAll(answer.Body)
+	if err != nil {
+		j.t.Fatal(err)
+	}
+	return answer.StatusCode, string(b)
+}
+
+func TestARunForAMasterThatNobodyServesIsRefused(t *testing.T) {
+	t.Parallel()
+	ping := func(master string) string {
+		return `{"master": "` + master + `", "function": "test.ping", "target": {"type": "glob", "expr": "*"}}`
+	}
+	onEachDatabase(t, func(t *testing.T, options optionsOf) {
+		o := options(t, newSalt(t))
+		j := run(t, o)
+		if status, text := j.ask(o, http.MethodPost, "/v1/runs", ping("mars")); status != http.StatusUnprocessableEntity && status != http.StatusBadRequest || !strings.Contains(text, "mars") {
+			t.Errorf("a master that there is not: %d %s", status, text)
+		}
+		if status, text := j.ask(o, http.MethodGet, "/v1/masters", ""); status != http.StatusOK || !strings.Contains(text, `"led":true`) || !strings.Contains(text, j.Addr()) {
+			t.Errorf("the masters are %d %s", status, text)
+		}
+		if strings.HasPrefix(o.Database, "sqlite") {
+			return
+		}
+		gone := o
+		gone.MasterName = "m2"
+		last := run(t, gone)
+		if err := last.stop(); err != nil {
+			t.Fatal(err)
+		}
+		if status, text := j.ask(o, http.MethodPost, "/v1/runs", ping("m2")); status != http.StatusServiceUnavailable || !strings.Contains(text, last.Addr()) || !strings.Contains(text, "start it there") {
+			t.Errorf("a master whose jobd is gone: %d %s", status, text)
+		}
+	})
 }
