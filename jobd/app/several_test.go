@@ -10,9 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
+	"github.com/gaea-salt/terraform-provider-gaea/internal/pglab"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/app"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive/postgres"
@@ -68,13 +67,8 @@ func TestAJobdWhoseLeaseWasTakenStandsByAndLeadsAgain(t *testing.T) {
 	j := run(t, o)
 	s.accept()
 	change := func(text string) {
-		conn, err := pgx.Connect(t.Context(), o.Database)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = conn.Close(context.WithoutCancel(t.Context())) }()
-		if tag, err := conn.Exec(t.Context(), text); err != nil || tag.RowsAffected() != 1 {
-			t.Fatalf("%s: %v", tag, err)
+		if rows, err := pglab.Execute(t.Context(), o.Database, text); err != nil || rows != 1 {
+			t.Fatalf("%d rows: %v", rows, err)
 		}
 	}
 	change(`UPDATE leases SET jobd = 'another', place = '', fence = fence + 1, expires = expires + 3600000000 WHERE master = 'm1'`)

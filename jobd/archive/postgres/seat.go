@@ -12,11 +12,13 @@ import (
 )
 
 const (
-	// DefaultBeat is how often a jobd says that it lives, and DefaultLease for how long that holds: another may lead its master
-	// then. A leader itself believes in its lease for a margin less, so that it has stopped before the next one begins.
-	DefaultBeat  = 3 * time.Second
+	// DefaultBeat is how often a jobd says that it lives.
+	DefaultBeat = 3 * time.Second
+	// DefaultLease is for how long that holds: another may lead its master then.
 	DefaultLease = 10 * time.Second
-	leaseMargin  = 5 // the margin is this part of the lease
+	// leaseMargin is the part of its lease for which a leader does not believe in it any more, so that it has stopped before the
+	// next one begins.
+	leaseMargin = 5
 	// beatTimeout bounds one heartbeat, and the pause after one that failed.
 	beatTimeout = 2 * time.Second
 	beatPause   = 200 * time.Millisecond
