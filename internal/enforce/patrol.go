@@ -134,13 +134,13 @@ func (s *Service) takeTurn(ctx context.Context, name string, next time.Time) (ag
 func (s *Service) intervalChecks(ctx context.Context) (int, error) {
 	going, page := 0, gaea.PageRequest{Limit: 1000}
 	for {
-		found, err := s.deps.Runs.ListRuns(ctx, gaea.RunFilter{Active: true, Kind: gaea.RunCheck}, page)
+		found, err := s.deps.Runs.ListRuns(ctx, gaea.RunFilter{Master: s.deps.Master, Active: true, Kind: gaea.RunCheck}, page)
 		if err != nil {
 			return 0, err
 		}
 		for i := range found.Items {
 			run := &found.Items[i]
-			if run.Master == s.deps.Master && run.User == patrolUser && run.Parent == "" && !run.Complete() {
+			if run.User == patrolUser && run.Parent == "" && !run.Complete() {
 				going++
 			}
 		}

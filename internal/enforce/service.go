@@ -106,12 +106,12 @@ func (s *Service) unfinished(ctx context.Context) ([]gaea.Run, error) {
 	var runs []gaea.Run
 	page := gaea.PageRequest{Limit: 1000}
 	for {
-		found, err := s.deps.Runs.ListRuns(ctx, gaea.RunFilter{Active: true}, page)
+		found, err := s.deps.Runs.ListRuns(ctx, gaea.RunFilter{Master: s.deps.Master, Active: true}, page)
 		if err != nil {
 			return nil, err
 		}
 		for _, run := range found.Items {
-			if run.Master == s.deps.Master && run.Assignment != "" && !run.Complete() {
+			if run.Assignment != "" && !run.Complete() {
 				runs = append(runs, run)
 			}
 		}

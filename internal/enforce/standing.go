@@ -60,7 +60,7 @@ func (s *Service) standing(ctx context.Context, sub *subject) (*standing, error)
 
 // partial takes the minions of the newest run over a part of the target, where that is all that is known.
 func (s *Service) partial(ctx context.Context, sub *subject, st *standing) error {
-	found, err := s.deps.Runs.ListRuns(ctx, gaea.RunFilter{Assignment: sub.name}, gaea.PageRequest{Limit: 1})
+	found, err := s.deps.Runs.ListRuns(ctx, gaea.RunFilter{Master: s.deps.Master, Assignment: sub.name}, gaea.PageRequest{Limit: 1})
 	if err != nil || len(found.Items) == 0 {
 		return err
 	}
@@ -77,12 +77,12 @@ func (s *Service) partial(ctx context.Context, sub *subject, st *standing) error
 func (s *Service) newestWhole(ctx context.Context, sub *subject, good func(*gaea.Run) bool) (*gaea.Run, error) {
 	page := gaea.PageRequest{Limit: 20}
 	for seen := 0; seen < maxRunsLookedAt; {
-		found, err := s.deps.Runs.ListRuns(ctx, gaea.RunFilter{Assignment: sub.name}, page)
+		found, err := s.deps.Runs.ListRuns(ctx, gaea.RunFilter{Master: s.deps.Master, Assignment: sub.name}, page)
 		if err != nil {
 			return nil, err
 		}
 		for i := range found.Items {
-			if run := &found.Items[i]; run.Master == s.deps.Master && run.Kind != gaea.RunJob && sameTarget(run.Target, sub.target) && good(run) {
+			if run := &found.Items[i]; run.Kind != gaea.RunJob && sameTarget(run.Target, sub.target) && good(run) {
 				return run, nil
 			}
 		}
@@ -126,14 +126,14 @@ func covers(run *gaea.Run, whole, wanted gaea.Target) bool {
 func (s *Service) joinable(ctx context.Context, sub *subject, kind gaea.RunKind, wanted gaea.Target) (*gaea.Run, error) {
 	page := gaea.PageRequest{Limit: 100}
 	for {
-		found, err := s.deps.Runs.ListRuns(ctx, gaea.RunFilter{Active: true, Kind: kind, Assignment: sub.name}, page)
+		found, err := s.deps.Runs.ListRuns(ctx, gaea.RunFilter{Master: s.deps.Master, Active: true, Kind: kind, Assignment: sub.name}, page)
 		if err != nil {
 			return nil, err
 		}
 		for i := range found.Items {
 			run := &found.Items[i]
 			stopping := run.Status == gaea.RunCancelling || run.Status == gaea.RunCancelled
-			if run.Master == s.deps.Master && run.Revision == sub.revision && !stopping && covers(run, sub.target, wanted) {
+			if run.Revision == sub.revision && !stopping && covers(run, sub.target, wanted) {
 				return s.deps.Runs.GetRun(ctx, run.ID)
 			}
 		}
@@ -191,7 +191,7 @@ const recentEnforcing = 20
 
 // failed collects the states that enforcing runs failed on minions whose newest evidence is the check right after that run.
 func (s *Service) failed(ctx context.Context, sub *subject, evidence []gaea.Evidence) (map[string][]gaea.StateResult, error) {
-	recent, err := s.deps.Runs.ListRuns(ctx, gaea.RunFilter{Kind: gaea.RunEnforce, Assignment: sub.name}, gaea.PageRequest{Limit: recentEnforcing})
+	recent, err := s.deps.Runs.ListRuns(ctx, gaea.RunFilter{Master: s.deps.Master, Kind: gaea.RunEnforce, Assignment: sub.name}, gaea.PageRequest{Limit: recentEnforcing})
 	if err != nil {
 		return nil, err
 	}
@@ -201,7 +201,7 @@ func (s *Service) failed(ctx context.Context, sub *subject, evidence []gaea.Evid
 	}
 	failed := map[string][]gaea.StateResult{}
 	for _, head := range recent.Items {
-		if head.CheckRun == "" || head.Counts[gaea.OutcomeFailed] == 0 || head.Master != s.deps.Master {
+		if head.CheckRun == "" || head.Counts[gaea.OutcomeFailed] == 0 {
 			continue
 		}
 		jobs, err := s.failedJobs(ctx, &head, byMinion)

@@ -51,6 +51,9 @@ type Deps struct {
 	// RosterFor is how long the master's word is believed on whom a target of minion ids means, unless KeysChanged is called;
 	// 0: it is asked each time.
 	RosterFor time.Duration
+	// Front says that this engine is never started: it accepts runs that another one takes up (see [Engine.Ensure]). Salt may
+	// be nil then.
+	Front bool
 	// OnEnd is told of every run that has ended and is stored, before Stop returns. The run is the callee's own. It may
 	// call the engine's methods. May be nil.
 	OnEnd func(*gaea.Run)
@@ -91,8 +94,8 @@ const (
 	engineStopped
 )
 
-// maxActive bounds the runs that go on at once, those that wait for others included.
-const maxActive = 5000
+// MaxActive bounds the runs that go on at once, those that wait for others included.
+const MaxActive = 5000
 
 // New returns an engine that does nothing before Start.
 func New(deps Deps) *Engine {
@@ -149,12 +152,12 @@ func (e *Engine) stored(ctx context.Context) ([]*gaea.Run, error) {
 	var runs []*gaea.Run
 	page := gaea.PageRequest{Limit: 1000}
 	for {
-		found, err := e.deps.Runs.ListRuns(ctx, gaea.RunFilter{Active: true}, page)
+		found, err := e.deps.Runs.ListRuns(ctx, gaea.RunFilter{Master: e.deps.Master, Active: true}, page)
 		if err != nil {
 			return nil, err
 		}
 		for _, head := range found.Items {
-			if head.Status.Final() || head.Master != e.deps.Master {
+			if head.Status.Final() {
 				continue
 			}
 			run, err := e.deps.Runs.GetRun(ctx, head.ID)
@@ -185,6 +188,9 @@ func (e *Engine) leave(r *runner) {
 	e.mu.Unlock()
 	close(r.done)
 }
+
+// Going says whether a run goes on here.
+func (e *Engine) Going(id string) bool { return e.runner(id) != nil }
 
 // runner returns the run's goroutine, nil where it does not go on here.
 func (e *Engine) runner(id string) *runner {

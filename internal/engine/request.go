@@ -19,6 +19,7 @@ import (
 
 // Request asks for a run.
 type Request struct {
+	Master     string       // whose minions; empty: the engine's
 	Kind       gaea.RunKind // empty: [gaea.RunJob]
 	Call       gaea.Call    // what to run, secrets included
 	Target     gaea.Target
@@ -143,6 +144,9 @@ func (e *Engine) Submit(ctx context.Context, req Request) (run *gaea.Run, create
 	if err := req.Validate(); err != nil {
 		return nil, false, err
 	}
+	if req.Master != "" && req.Master != e.deps.Master {
+		return nil, false, gaea.Invalid("master", "the minions of the master %q cannot be reached from here, only those of %q", req.Master, e.deps.Master)
+	}
 	if err := e.compile(&req); err != nil {
 		return nil, false, err
 	}
@@ -185,12 +189,14 @@ func (e *Engine) ready(forAction bool) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	switch {
+	case e.deps.Front:
+		return nil
 	case e.state == engineNew:
 		return gaea.Errorf(gaea.CodeUnavailable, "%s is starting; try again in a moment", e.deps.Process)
 	case e.state == engineStopped:
 		return gaea.Errorf(gaea.CodeUnavailable, "%s is stopping; try again when it is back", e.deps.Process)
-	case len(e.active) >= maxActive && !forAction:
-		return gaea.Errorf(gaea.CodeUnavailable, "%d runs are going on, which is the most at once; wait for some to end or cancel them", maxActive)
+	case len(e.active) >= MaxActive && !forAction:
+		return gaea.Errorf(gaea.CodeUnavailable, "%d runs are going on, which is the most at once; wait for some to end or cancel them", MaxActive)
 	}
 	return nil
 }
@@ -257,6 +263,9 @@ func (e *Engine) digest(req Request, run *gaea.Run) string {
 	if len(req.Pre) > 0 || len(req.Post) > 0 || req.Concurrency != (gaea.Concurrency{}) || req.RetryOf != "" {
 		// Only where they are given, and not the template, which earlier releases did not know: a key that they took stays good.
 		asked = append(asked, e.digestible(req.Pre), e.digestible(req.Post), req.Concurrency, req.RetryOf)
+	}
+	if req.Master != "" {
+		asked = append(asked, req.Master)
 	}
 	if e.deps.Digest != nil {
 		b, err := json.Marshal(append(asked, run.Call.Args, run.Call.Kwargs))

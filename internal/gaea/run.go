@@ -55,6 +55,7 @@ func (s RunStatus) Final() bool {
 
 // RunRequest asks for a run.
 type RunRequest struct {
+	Master      string         `json:"master,omitempty" maxLength:"255" doc:"the master whose minions are meant, by its name in the archive; that of the jobd that is asked when absent"`
 	Function    string         `json:"function,omitempty" doc:"execution function, for example test.ping; the template's when absent"`
 	Args        []any          `json:"args,omitempty" doc:"positional arguments"`
 	Kwargs      map[string]any `json:"kwargs,omitempty" doc:"keyword arguments"`
@@ -220,6 +221,7 @@ type RunMinion struct {
 
 // RunFilter chooses runs. Zero fields choose nothing out.
 type RunFilter struct {
+	Master     string
 	Status     RunStatus
 	Kind       RunKind
 	Assignment string
@@ -235,7 +237,8 @@ type RunFilter struct {
 // Matches says whether the filter chooses the run.
 func (f RunFilter) Matches(r *Run) bool {
 	switch {
-	case f.Status != "" && r.Status != f.Status,
+	case f.Master != "" && r.Master != f.Master,
+		f.Status != "" && r.Status != f.Status,
 		f.Kind != "" && r.Kind != f.Kind,
 		f.Assignment != "" && r.Assignment != f.Assignment,
 		f.User != "" && r.User != f.User,

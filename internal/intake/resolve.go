@@ -25,7 +25,7 @@ type Resolver struct {
 // arguments go with its function: a request that names another function takes none of them; one that names the same, or
 // none, takes args where it has none itself, and each kwarg that it does not give itself.
 func (r Resolver) Resolve(ctx context.Context, req gaea.RunRequest) (engine.Request, error) {
-	out := engine.Request{Kind: gaea.RunJob, Batch: req.Batch, Timeouts: req.Timeouts, Concurrency: req.Concurrency, AllowEmpty: req.AllowEmpty}
+	out := engine.Request{Master: req.Master, Kind: gaea.RunJob, Batch: req.Batch, Timeouts: req.Timeouts, Concurrency: req.Concurrency, AllowEmpty: req.AllowEmpty}
 	call := gaea.Call{Function: req.Function, Args: req.Args, Kwargs: req.Kwargs}
 	if req.JobTemplate != "" {
 		t, err := Definition(ctx, r.Templates, "job_template", req.JobTemplate)

@@ -3,6 +3,7 @@ package jobdclient_test
 import (
 	"encoding/json"
 	"errors"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -37,6 +38,12 @@ func TestTheClientSpeaksEveryRouteOfTheAPI(t *testing.T) {
 	t.Run("export", func(t *testing.T) { exportConforms(t, c) })
 	t.Run("questions", func(t *testing.T) { questionsConform(t, j, c) })
 	t.Run("holds and stats", func(t *testing.T) { retentionConforms(t, c) })
+	t.Run("masters", func(t *testing.T) {
+		j.Masters = []gaea.MasterStatus{{Master: "m1", Led: true, Runs: 2, Fence: 3, Jobds: []gaea.Jobd{{ID: "1", Host: "h", Leads: true, Alive: true}}}}
+		if got := must[[]gaea.MasterStatus](t)(c.Masters(t.Context())); !reflect.DeepEqual(got, j.Masters) {
+			t.Errorf("the masters are %+v", got)
+		}
+	})
 	t.Run("tokens", func(t *testing.T) { tokensConform(t, c) })
 
 	var doc struct {

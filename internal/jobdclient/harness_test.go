@@ -47,7 +47,7 @@ func newJobd(t *testing.T) *jobd {
 		*text = tok.Secret
 	}
 	j.api = api.New(api.Deps{
-		Archive: j.World, Runs: j.Runs, Enforcer: j.Enforcer, Verifier: j.World, Feed: j.Feed,
+		Archive: j.World, Runs: j.Runs, Enforcer: j.Enforcer, Verifier: j.World, Masters: j.ListMasters, Feed: j.Feed,
 		Authenticator: auth, Policy: authz.Default(), Tokens: auth,
 		Status: func(context.Context) gaea.ServerStatus {
 			return gaea.ServerStatus{Version: "1.2.3", Master: apitest.Master, Connected: true}

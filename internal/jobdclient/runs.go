@@ -126,7 +126,7 @@ func (c *Client) ForgetKey(ctx context.Context, runID string) error {
 
 // ListRuns lists runs without their minions, newest first.
 func (c *Client) ListRuns(ctx context.Context, f gaea.RunFilter, p gaea.PageRequest) (gaea.Page[gaea.Run], error) {
-	q := newQuery().text("status", string(f.Status)).text("kind", string(f.Kind)).text("assignment", f.Assignment).
+	q := newQuery().text("master", f.Master).text("status", string(f.Status)).text("kind", string(f.Kind)).text("assignment", f.Assignment).
 		text("user", f.User).time("since", f.Since).time("until", f.Until).text("parent", f.Parent).text("retry_of", f.RetryOf)
 	if f.Active {
 		q.Set("active", "true")

@@ -206,6 +206,17 @@ func (s *Server) Database(ctx context.Context) (string, error) {
 	return s.url(name), nil
 }
 
+// Execute carries out a statement in a database, beside whoever uses it, and returns how many rows it changed.
+func Execute(ctx context.Context, address, statement string) (rows int64, err error) {
+	conn, err := pgx.Connect(ctx, address)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	tag, err := conn.Exec(ctx, statement)
+	return tag.RowsAffected(), err
+}
+
 // Halt ends the server and keeps its databases, until Resume.
 func (s *Server) Halt() error { return s.end() }
 

@@ -95,6 +95,8 @@ type Deps struct {
 	Tokens        Tokens
 	// CompileExpect tells whether an action's expectation compiles: CodeInvalid with line and column where it does not.
 	CompileExpect func(expr string) error
+	// Masters lists the masters of the archive, and who serves each.
+	Masters func(ctx context.Context) ([]gaea.MasterStatus, error)
 	// Status tells how jobd stands, for /v1/status.
 	Status func(ctx context.Context) gaea.ServerStatus
 	// Ready names what keeps jobd from its work, a sentence each, for /readyz; nothing where it is ready.
@@ -145,6 +147,7 @@ func New(deps Deps) *API {
 	a.export()
 	a.questions()
 	a.retention()
+	a.masters()
 	a.runs()
 	a.targetGroups()
 	a.jobTemplates()

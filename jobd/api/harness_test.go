@@ -67,7 +67,7 @@ func assemble(t testing.TB) *harness {
 		h.tokens[role] = tok.Secret
 	}
 	h.api = api.New(api.Deps{
-		Archive: h.World, Runs: h.Runs, Enforcer: h.Enforcer, Verifier: h.World, Feed: h.Feed,
+		Archive: h.World, Runs: h.Runs, Enforcer: h.Enforcer, Verifier: h.World, Masters: h.ListMasters, Feed: h.Feed,
 		Authenticator: auth, Policy: authz.Default(), Tokens: auth,
 		CompileExpect: func(expr string) error {
 			if strings.Contains(expr, "((") {

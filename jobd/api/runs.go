@@ -57,6 +57,7 @@ type getRunInput struct {
 
 type listRunsInput struct {
 	PageInput
+	Master     string         `query:"master" maxLength:"255" doc:"the master's name in the archive"`
 	Status     gaea.RunStatus `query:"status" enum:"queued,awaiting_approval,pre_actions,running,paused,cancelling,post_actions,succeeded,failed,halted,cancelled,timed_out"`
 	Kind       gaea.RunKind   `query:"kind" enum:"job,check,enforce,action"`
 	Assignment string         `query:"assignment" maxLength:"128" doc:"the assignment's name"`
@@ -70,7 +71,7 @@ type listRunsInput struct {
 }
 
 func (in *listRunsInput) filter() gaea.RunFilter {
-	return gaea.RunFilter{Status: in.Status, Kind: in.Kind, Assignment: in.Assignment, User: in.User, Since: in.Since, Until: in.Until,
+	return gaea.RunFilter{Master: in.Master, Status: in.Status, Kind: in.Kind, Assignment: in.Assignment, User: in.User, Since: in.Since, Until: in.Until,
 		Active: in.Active, Parent: in.Parent, RetryOf: in.RetryOf, NoActions: !in.Actions && in.Kind != gaea.RunForAction}
 }
 

@@ -4,12 +4,14 @@ package app
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -19,11 +21,9 @@ import (
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/drift"
 	"github.com/gaea-salt/terraform-provider-gaea/internal/enforce"
-	"github.com/gaea-salt/terraform-provider-gaea/internal/engine"
 	"github.com/gaea-salt/terraform-provider-gaea/internal/expect"
 	"github.com/gaea-salt/terraform-provider-gaea/internal/feed"
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
-	"github.com/gaea-salt/terraform-provider-gaea/internal/redact"
 	"github.com/gaea-salt/terraform-provider-gaea/internal/saltclient/native"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/api"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive"
@@ -37,26 +37,31 @@ import (
 
 // App is a jobd. Make it with New, and run it once.
 type App struct {
-	o          Options
-	log        *slog.Logger
-	master     string
-	since      time.Time
-	store      archive.Store
-	database   string               // its address without user and password
-	lock       *databaseLock        // nil where the archive is no file
-	masterLock *postgres.MasterLock // nil where the archive is a file
-	registry   *prometheus.Registry
-	hub        *feed.Hub
-	spill      *spill.Spill // nil where events wait in memory alone
-	ingest     *ingest.Ingester
-	engine     *engine.Engine
-	enforce    *enforce.Service
-	queue      *schedule.Queue
-	queueLock  *databaseLock // nil where the queue is no file
-	late       *lateReturns
-	api        *api.API
-	listener   net.Listener
-	server     *http.Server
+	o                       Options
+	log                     *slog.Logger
+	master                  string
+	since                   time.Time
+	store                   archive.Store
+	database                string         // its address without user and password
+	host                    string         // the machine's name
+	lock                    *databaseLock  // nil where the archive is no file
+	seat                    *postgres.Seat // nil where the archive is a file
+	registry                *prometheus.Registry
+	hub                     *feed.Hub
+	spill                   *spill.Spill // nil where events wait in memory alone
+	ingest                  *ingest.Ingester
+	parts                   parts
+	reader                  *enforce.Service // that only reads
+	queueAddress, queueSeat string
+	queueLock               *databaseLock // nil where the queue is no file
+	first                   *term         // to be started by Run; nil where another jobd led the master when this one began
+	term                    atomic.Pointer[term]
+	stopLead                context.CancelFunc
+	leading                 sync.WaitGroup
+	late                    *lateReturns
+	api                     *api.API
+	listener                net.Listener
+	server                  *http.Server
 }
 
 // rosterFor is how long the engine believes the master on whom a target of minion ids means. The bus tells when keys change;
@@ -77,6 +82,9 @@ func New(ctx context.Context, o Options) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
+	if a.host, err = os.Hostname(); err != nil {
+		return nil, gaea.Wrap(err, gaea.CodeUnavailable, "the name of this machine cannot be had")
+	}
 	if a.master = o.MasterName; a.master == "" {
 		a.master = salt.Master()
 	}
@@ -89,11 +97,15 @@ func New(ctx context.Context, o Options) (*App, error) {
 		return nil, errors.Join(err, a.listener.Close())
 	}
 	if err := a.openSpill(ctx); err != nil {
-		return nil, errors.Join(err, a.masterLock.Release(), a.store.Close(), a.lock.release(), a.listener.Close())
+		return nil, errors.Join(err, a.seat.Leave(), a.store.Close(), a.lock.release(), a.listener.Close())
 	}
 	a.wire(salt, sealer)
-	if err := a.openQueue(ctx); err != nil {
-		return nil, errors.Join(err, a.queueLock.release(), a.closeSpill(), a.masterLock.Release(), a.store.Close(), a.lock.release(), a.listener.Close())
+	err = a.findQueue()
+	if err == nil {
+		err = a.firstTerm(ctx)
+	}
+	if err != nil {
+		return nil, errors.Join(err, a.queueLock.release(), a.closeSpill(), a.seat.Leave(), a.store.Close(), a.lock.release(), a.listener.Close())
 	}
 	a.server = &http.Server{
 		Handler: a.api, TLSConfig: tlsConfig, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
@@ -123,39 +135,34 @@ func (a *App) wire(salt *native.Client, sealer archive.Sealer) {
 	if salt.Config().UTCJID { // job ids are made from the clock, in its zone
 		clock = func() time.Time { return time.Now().UTC() }
 	}
-	a.engine = engine.New(engine.Deps{
-		Master: a.master, Salt: salt, Cache: salt, Feed: a.hub, Returns: a.store, Runs: a.store, Clock: clock, Logger: a.log,
-		Digest:    sealer.Digest,
-		Redact:    func(_ string, args []any, kwargs map[string]any) json.RawMessage { return redact.Call(args, kwargs) },
-		RosterFor: rosterFor,
-		Runner:    salt, Expect: compileExpectation, HTTP: engine.ActionClient(), Keep: ingestStore{store: a.store, master: a.master}.keepEvent,
-		OnEnd: countRuns(a.registry),
-	})
+	a.parts = parts{salt: salt, sealer: sealer, fingerprinter: fingerprinter, clock: clock, ended: countRuns(a.registry)}
 	a.late = newLateReturns(a.noteLate, a.log)
 	reading := ingest.Options{
 		Master: a.master, MasterID: salt.Master(), Bus: salt, Cache: salt, Store: ingestStore{store: a.store, master: a.master}, Hub: a.hub,
-		Fingerprint: fingerprinter.Job, OnStored: a.stored, Keys: a.engine,
+		Fingerprint: fingerprinter.Job, OnStored: a.stored, Keys: a,
 		Registry: a.registry, Logger: a.log, QueueBytes: a.o.QueueBytes, Keep: a.o.Retention.Returns, Horizon: a.store.Horizon,
 	}
 	if a.spill != nil {
 		reading.Spill = a.spill
 	}
 	a.ingest = ingest.New(reading)
-	runs := queuedRuns{a.engine, func(run string) { a.queue.Accepted(run) }} // the queue is made after those that use it
-	a.enforce = enforce.New(enforce.Deps{
-		Master: a.master, Engine: runs, Assignments: a.store.Assignments(), Groups: a.store.TargetGroups(),
-		Templates: a.store.JobTemplates(), Secrets: a.store, Evidence: a.store, Returns: a.store, Runs: a.store,
-		Fingerprinter: fingerprinter, Logger: a.log,
-	})
+	a.reader = enforce.New(a.enforceDeps(nil))
 	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		archiveCollector{store: a.store, max: a.o.Retention.MaxSize, pruned: func() schedule.Pruned { return a.queue.Pruned() }}, busCollector{salt: salt})
+		archiveCollector{store: a.store, max: a.o.Retention.MaxSize, pruned: a.pruned}, busCollector{salt: salt}, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "gaea_leads", Help: "Whether this jobd carries out the master's runs: 1, or 0 while another one does.",
+		}, func() float64 {
+			if a.current() == nil {
+				return 0
+			}
+			return 1
+		}))
 	registerReady(a.registry, a.problems)
 	if path, err := SQLitePath(a.o.Database); err == nil && path != "" {
 		registerDisk(a.registry, path)
 	}
 	tokens := authn.New(a.store, time.Now)
 	a.api = api.New(api.Deps{
-		Archive: watchedArchive{a.store, a.o.Retention.MaxSize, func() { a.queue.Changed() }}, Runs: runs, Enforcer: a.enforce, Verifier: a.ingest, Feed: a.hub, Authenticator: tokens, Policy: authz.Default(), Tokens: tokens,
+		Archive: watchedArchive{a.store, a.o.Retention.MaxSize, a.changed}, Runs: desk{a}, Enforcer: desk{a}, Masters: a.masters, Verifier: a.ingest, Feed: a.hub, Authenticator: tokens, Policy: authz.Default(), Tokens: tokens,
 		CompileExpect: func(expr string) error { _, err := expect.Compile(expr); return err },
 		Status:        a.status, Ready: a.problems, Metrics: promhttp.HandlerFor(a.registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError}), Logger: a.log,
 	})
@@ -181,22 +188,59 @@ func (a *App) problems(ctx context.Context) []string {
 	if err := a.store.Check(ctx); err != nil {
 		p = append(p, "the archive does not answer: "+gaea.MessageOf(err))
 	}
-	return append(p, a.queue.Problems(ctx)...)
+	if a.seat != nil && a.seat.Fault() != nil {
+		p = append(p, "this jobd's place in the database is not renewed, and another jobd may lead the master: "+gaea.MessageOf(a.seat.Fault()))
+	}
+	if t := a.current(); t != nil {
+		p = append(p, t.queue.Problems(ctx)...)
+	}
+	return p
+}
+
+// changed has it seen which assignments are checked by interval. Another jobd, where that leads the master, sees it by itself.
+func (a *App) changed() {
+	if t := a.current(); t != nil {
+		t.queue.Changed()
+	}
 }
 
 func (a *App) status(context.Context) gaea.ServerStatus {
 	kind := "sqlite"
-	if a.masterLock != nil {
+	if a.seat != nil {
 		kind = "postgres"
 	}
 	return gaea.ServerStatus{
-		Version: a.o.Version, Master: a.master, Connected: a.ingest.Connected(), Database: kind, Since: a.since,
+		Version: a.o.Version, Master: a.master, Connected: a.ingest.Connected(), Database: kind, Since: a.since, Leads: a.current() != nil,
 	}
+}
+
+// KeysChanged implements [ingest.KeyWatcher].
+func (a *App) KeysChanged() {
+	if t := a.current(); t != nil {
+		t.engine.KeysChanged()
+	}
+}
+
+// Authenticated implements [ingest.KeyWatcher].
+func (a *App) Authenticated(minion string) {
+	if t := a.current(); t != nil {
+		t.engine.Authenticated(minion)
+	}
+}
+
+// pruned is what retention has deleted here, which it does where this jobd leads the master.
+func (a *App) pruned() schedule.Pruned {
+	if t := a.current(); t != nil {
+		return t.queue.Pruned()
+	}
+	return schedule.Pruned{}
 }
 
 // stored is told of returns that were stored. It must not wait.
 func (a *App) stored(returns []gaea.Return) {
-	a.engine.Heard(returns)
+	if t := a.current(); t != nil {
+		t.engine.Heard(returns)
+	}
 	a.late.take(returns)
 }
 
@@ -209,5 +253,8 @@ func (a *App) noteLate(ctx context.Context, r gaea.Return) error {
 		}
 		r.RunID = job.RunID
 	}
-	return a.engine.Late(ctx, r)
+	if t := a.current(); t != nil { // else it is the leader's, which reads it from the bus too
+		return t.engine.Late(ctx, r)
+	}
+	return nil
 }

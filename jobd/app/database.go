@@ -187,7 +187,7 @@ func openStore(ctx context.Context, database, keyFile string, logger *slog.Logge
 	return store, sealer, nil
 }
 
-// openArchive opens the archive for this jobd alone: its file, or its master in a database of many.
+// openArchive opens the archive: a file for this jobd alone, or a database of many where it takes a seat.
 func (a *App) openArchive(ctx context.Context) (archive.Sealer, error) {
 	path, err := SQLitePath(a.o.Database)
 	if err != nil {
@@ -206,7 +206,10 @@ func (a *App) openArchive(ctx context.Context) (archive.Sealer, error) {
 		return nil, errors.Join(err, a.lock.release())
 	}
 	if many, ok := a.store.(*postgres.Store); ok {
-		if a.masterLock, err = many.LockMaster(ctx, a.master); err != nil {
+		a.seat, err = many.TakeSeat(ctx, postgres.SeatOptions{
+			Master: a.master, Place: place(a.Addr()), Jobd: gaea.Jobd{Host: a.host, Address: a.Addr(), PID: os.Getpid(), Version: a.o.Version},
+		})
+		if err != nil {
 			return nil, errors.Join(err, a.store.Close())
 		}
 	}

@@ -1,5 +1,12 @@
 package app
 
+import (
+	"net/http"
+
+	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
+	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive/postgres"
+)
+
 // BreakListener closes the listener as a fault would.
 func (a *App) BreakListener() error { return a.listener.Close() }
 
@@ -15,3 +22,11 @@ var (
 	Start = (*lateReturns).start
 	Stop  = (*lateReturns).stop
 )
+
+// Leased is a publisher that publishes while a lease is held.
+func Leased(p gaea.Publisher, l *postgres.Lease) gaea.Publisher { return leasedPublisher{p, l} }
+
+// LeasedTransport makes requests while a lease is held.
+func LeasedTransport(r http.RoundTripper, l *postgres.Lease) http.RoundTripper {
+	return leasedTransport{r, l}
+}

@@ -9,7 +9,6 @@ import (
 	"github.com/gaea-salt/terraform-provider-gaea/internal/drift"
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
 	"github.com/gaea-salt/terraform-provider-gaea/internal/saltclient/native"
-	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive/postgres"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/ingest"
 )
 
@@ -47,8 +46,8 @@ func (o *ImportOptions) complete() error {
 	return nil
 }
 
-// Import stores what a master's job cache on disk has and the archive has not, without a running jobd: none may serve that
-// archive (SQLite) or that master (PostgreSQL) meanwhile. It may be repeated, and changes nothing then. What cannot be read is in
+// Import stores what a master's job cache on disk has and the archive has not, without the help of a running jobd. None may
+// serve an archive in SQLite meanwhile; in PostgreSQL any number may, which store the same once. It may be repeated, and changes nothing then. What cannot be read is in
 // the report and keeps nothing else from being imported; an error says why it ended before.
 func Import(ctx context.Context, o ImportOptions) (report *gaea.ImportReport, err error) {
 	if err := o.complete(); err != nil {
@@ -68,13 +67,6 @@ func Import(ctx context.Context, o ImportOptions) (report *gaea.ImportReport, er
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, archived.store.Close()) }()
-	if many, ok := archived.store.(*postgres.Store); ok {
-		lock, err := many.LockMaster(ctx, o.Master)
-		if err != nil {
-			return nil, err
-		}
-		defer func() { err = errors.Join(err, lock.Release()) }()
-	}
 	report = &gaea.ImportReport{Master: o.Master, Path: dir.Path(), Unread: []gaea.UnreadFile{}}
 	return report, o.read(ctx, dir, archived, report)
 }

@@ -56,8 +56,6 @@ func (a *App) serve(ctx context.Context, served chan<- struct{}) error {
 	case <-ctx.Done():
 		a.log.Info("stopping: storing what was read")
 		return nil
-	case err := <-a.masterLock.Lost():
-		return err
 	case err := <-failed:
 		return gaea.Wrap(err, gaea.CodeUnavailable, "jobd cannot listen on %s any more", a.Addr())
 	}
@@ -69,13 +67,28 @@ func (a *App) start(ctx context.Context) error {
 	if err := a.ingest.Start(ctx); err != nil {
 		return err
 	}
-	if err := a.engine.Start(ctx); err != nil {
-		return err
+	if a.first != nil {
+		if err := a.first.start(ctx); err != nil {
+			return err
+		}
 	}
-	if err := a.enforce.Start(ctx); err != nil {
-		return err
+	if a.seat != nil {
+		leading, stop := context.WithCancel(context.WithoutCancel(ctx))
+		a.stopLead = stop
+		a.leading.Go(func() { a.lead(leading) })
 	}
-	return a.queue.Start(ctx)
+	return nil
+}
+
+// lastTerm is the term that is to be stopped: the one that goes on, or the first one where that has not begun. Others do not begin
+// any more.
+func (a *App) lastTerm() *term {
+	if a.stopLead == nil {
+		return a.first
+	}
+	a.stopLead()
+	a.leading.Wait()
+	return a.current()
 }
 
 // stop ends everything in the opposite order, whatever was started and whatever happened to the part before.
@@ -87,19 +100,27 @@ func (a *App) stop(ctx context.Context) error {
 		return stop(ctx)
 	}
 	_ = step(stopServing, a.shutdown)
+	last, closeQueue := a.lastTerm(), func() error { return nil }
+	var err error
+	if last != nil {
+		closeQueue = last.queue.Close
+		err = errors.Join(
+			step(stopWorking, func(ctx context.Context) error { return a.stopQueue(ctx, last) }),
+			step(stopWorking, func(ctx context.Context) error {
+				if err := last.stopRuns(ctx); err != nil {
+					return gaea.Wrap(err, gaea.CodeTimeout, "the runs that go on did not let go in time; the next start takes them up as they are stored")
+				}
+				return nil
+			}),
+		)
+	}
 	return errors.Join(
-		step(stopWorking, a.stopQueue),
-		step(stopWorking, func(ctx context.Context) error {
-			if err := errors.Join(a.enforce.Stop(ctx), a.engine.Stop(ctx)); err != nil {
-				return gaea.Wrap(err, gaea.CodeTimeout, "the runs that go on did not let go in time; the next start takes them up as they are stored")
-			}
-			return nil
-		}),
+		err,
+		a.seat.Leave(), // another jobd may lead from here on
 		step(stopStoring, a.ingest.Stop),
 		a.closeSpill(),
 		step(stopWorking, a.late.stop),
-		a.queue.Close(),
-		a.masterLock.Release(),
+		closeQueue(),
 		a.store.Close(),
 		a.queueLock.release(),
 		a.lock.release(),

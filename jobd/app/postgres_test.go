@@ -14,19 +14,11 @@ import (
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/app"
 )
 
-func TestASecondJobdOfAMasterIsKeptOffItsDatabase(t *testing.T) {
+func TestTokensAreMadeBesideARunningJobdOfPostgreSQL(t *testing.T) {
 	t.Parallel()
 	o := postgresOptions(t, newSalt(t))
 	first := run(t, o)
-	if _, err := app.New(t.Context(), o); gaea.CodeOf(err) != gaea.CodeUnavailable || !strings.Contains(gaea.MessageOf(err), `"m1"`) || !strings.Contains(gaea.MessageOf(err), "--master-name") {
-		t.Errorf("a second jobd of the master: %v", err)
-	}
-	other := o
-	other.MasterName = "m2"
-	if err := run(t, other).stop(); err != nil {
-		t.Errorf("the jobd of another master: %v", err)
-	}
-	tokens, err := app.OpenTokens(t.Context(), o.Database, o.KeyFile, false) // beside a running jobd
+	tokens, err := app.OpenTokens(t.Context(), o.Database, o.KeyFile, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,9 +30,6 @@ func TestASecondJobdOfAMasterIsKeptOffItsDatabase(t *testing.T) {
 	}
 	if err := first.stop(); err != nil {
 		t.Error(err)
-	}
-	if err := run(t, o).stop(); err != nil {
-		t.Errorf("the next jobd of the master: %v", err)
 	}
 }
 

@@ -2,16 +2,16 @@ package app
 
 import (
 	"context"
-	"os"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/engine"
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive"
+	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive/postgres"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/schedule"
 )
 
-// openQueue opens the queue for this jobd. What it works with is made already.
-func (a *App) openQueue(ctx context.Context) error {
+// findQueue finds where the queue is, and takes it for this jobd alone where that is a file.
+func (a *App) findQueue() error {
 	database, err := SQLitePath(a.o.Database)
 	if err != nil {
 		return err
@@ -31,26 +31,41 @@ func (a *App) openQueue(ctx context.Context) error {
 			return err
 		}
 	}
-	host, err := os.Hostname()
-	if err != nil {
-		return gaea.Wrap(err, gaea.CodeUnavailable, "the name of this machine cannot be had")
+	// The place of this process is what it has alone: the archive's file, or its master for as long as it leads that.
+	a.queueAddress, a.queueSeat = address, a.host+":"+database
+	if a.seat != nil {
+		a.queueSeat = "master"
 	}
-	// The place of this process is what it has locked: the archive's file, or its master.
-	seat := host + ":" + database
-	if a.masterLock != nil {
-		seat = "master"
+	return nil
+}
+
+// firstTerm makes the first term, where this jobd leads the master from the beginning. Where another does, it is only seen to that
+// the queue can be opened.
+func (a *App) firstTerm(ctx context.Context) error {
+	var lease *postgres.Lease
+	if a.seat != nil {
+		select {
+		case lease = <-a.seat.Leads():
+		default:
+		}
 	}
-	a.queue, err = schedule.Open(ctx, schedule.Options{
-		Address: address, Master: a.master, Seat: seat,
-		Runs: a.engine, Checks: a.enforce, Store: a.store, Keep: a.o.Retention, WholeDays: a.masterLock != nil, Logger: a.log,
-	})
-	return err
+	t, err := a.newTerm(ctx, lease)
+	switch {
+	case err != nil:
+		return err
+	case a.seat != nil && lease == nil:
+		a.log.Info("another jobd leads the master; this one archives and answers, and takes over where that is gone", "master", a.master)
+		return t.queue.Close()
+	}
+	a.first = t
+	a.term.Store(t)
+	return nil
 }
 
 // stopQueue ends what is done by the clock. Where the queue's database does not answer, River takes longer to believe it: the
 // rest of the stop goes on meanwhile, and the queue is closed last.
-func (a *App) stopQueue(ctx context.Context) error {
-	if err := a.queue.Stop(ctx); err != nil {
+func (a *App) stopQueue(ctx context.Context, t *term) error {
+	if err := t.queue.Stop(ctx); err != nil {
 		a.log.Warn("the queue did not stop in time; the stop goes on", "err", err)
 	}
 	return nil

@@ -111,6 +111,10 @@ type Store interface {
 	// LastStamp is the newest time of what was stored by WriteBatch for a master; zero where there is nothing.
 	LastStamp(ctx context.Context, master string) (time.Time, error)
 
+	// Masters lists the masters that something is stored of, or that have runs which are active, by name. Who serves them is
+	// not told.
+	Masters(ctx context.Context) ([]gaea.MasterStatus, error)
+
 	// CreateToken stores a token. CodeConflict where its id or hash is taken; names may repeat, so that a token can be
 	// replaced by another of the same name.
 	CreateToken(ctx context.Context, t gaea.Token) error

@@ -23,7 +23,7 @@ func (*importCommand) Help() string {
 stored as if jobd had fetched it, with secrets redacted, and marked as the job cache's. What the archive has already
 stays as it is, so it may be repeated, also after it was ended half-way, and changes nothing then.
 
-No jobd may use the archive meanwhile; in PostgreSQL, none that serves this master. Of the job cache of the master that it serves,
+No jobd may use an archive in SQLite meanwhile; in PostgreSQL jobds may go on. Of the job cache of the master that it serves,
 a running jobd stores what is missing by itself; to have it look at once: jobd archive verify --fix
 
 Copy a job cache with its times (cp -a, rsync -a, tar): when a return came is the time of its file. jobd's next retention

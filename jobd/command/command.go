@@ -50,6 +50,7 @@ type root struct {
 	Archive   archiveCommand   `cmd:"" help:"Say whether the archive is complete and how large it is; hold, export, import, and back up."`
 	Check     checkCommand     `cmd:"" help:"Make a test run of an assignment now, and show its drift."`
 	Drift     driftCommand     `cmd:"" help:"Show the drift of assignments by what the archive knows."`
+	Masters   mastersCommand   `cmd:"" help:"Show the masters of the archive, and which jobd leads each."`
 	Version   versionCommand   `cmd:"" help:"Print jobd's version."`
 }
 

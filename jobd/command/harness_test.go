@@ -36,7 +36,7 @@ func newRig(t *testing.T) *rig {
 		t.Fatal(err)
 	}
 	a := api.New(api.Deps{
-		Archive: w, Runs: w.Runs, Enforcer: w.Enforcer, Verifier: w, Feed: w.Feed, Authenticator: auth, Policy: authz.Default(), Tokens: auth,
+		Archive: w, Runs: w.Runs, Enforcer: w.Enforcer, Verifier: w, Masters: w.ListMasters, Feed: w.Feed, Authenticator: auth, Policy: authz.Default(), Tokens: auth,
 		Status: func(context.Context) gaea.ServerStatus { return gaea.ServerStatus{} },
 		Ready:  func(context.Context) []string { return nil },
 	})

@@ -20,6 +20,7 @@ type runCommand struct {
 	Target       string          `short:"t" help:"Which minions; for type list, ids with commas between." placeholder:"TARGET" xor:"target"`
 	Group        string          `short:"g" help:"A target group instead: NAME or NAME@DIGEST." placeholder:"GROUP" xor:"target"`
 	TargetType   string          `help:"Salt's target type: ${enum}." enum:"glob,compound,list,pcre,grain,grain_pcre,pillar,pillar_pcre,pillar_exact,nodegroup,range,ipcidr" default:"glob"`
+	Master       string          `help:"The master whose minions are meant, by its name in jobd masters; that of the jobd that is asked when absent." placeholder:"MASTER"`
 	Template     string          `help:"A job template for what is not said here: slices, limits, the lock and the actions before and after." placeholder:"TEMPLATE"`
 	Timeout      gaea.Duration   `help:"How long the whole run may take (default 30m)." placeholder:"30m"`
 	SliceTimeout gaea.Duration   `help:"How long one slice may take; what is silent then counts as no return, and the run goes on (default: no limit)." placeholder:"5m"`
@@ -97,7 +98,7 @@ var flagOf = map[string]string{
 	"batch.max_failures": "--max-failures", "batch.min_sample": "--min-sample", "batch.order": "--order",
 	"timeouts.job": "--timeout", "timeouts.slice": "--slice-timeout", "timeouts.gather": "--gather",
 	"concurrency.lock": "--lock", "concurrency.policy": "--lock-policy", "job_template": "--template", "target_group": "--group",
-	"target.expr": "--target", "target.minions": "--target", "target.type": "--target-type", "outcomes": "--outcome", "grace": "--grace",
+	"master": "--master", "target.expr": "--target", "target.minions": "--target", "target.type": "--target-type", "outcomes": "--outcome", "grace": "--grace",
 }
 
 // inFlags names the flag that is wrong, where jobd names a field.
@@ -114,7 +115,7 @@ func inFlags(err error) error {
 func (c *runCommand) request() (gaea.RunRequest, error) {
 	args, kwargs := parseArguments(c.Args)
 	req := gaea.RunRequest{
-		Function: c.Function, Args: args, Kwargs: kwargs, TargetGroup: c.Group, JobTemplate: c.Template,
+		Master: c.Master, Function: c.Function, Args: args, Kwargs: kwargs, TargetGroup: c.Group, JobTemplate: c.Template,
 		Batch: c.batch(), Timeouts: gaea.Timeouts{Job: c.Timeout, Slice: c.SliceTimeout, Gather: c.Gather},
 		Concurrency: gaea.Concurrency{Lock: c.Lock, Policy: c.LockPolicy}, AllowEmpty: c.AllowEmpty,
 	}

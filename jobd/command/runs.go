@@ -7,6 +7,7 @@ import (
 type runsCommand struct {
 	remote
 	Output     string         `short:"o" help:"table for people (default on a terminal), tsv with a header line (default elsewhere), csv, or json." enum:"table,json,csv,tsv," default:"" placeholder:"table|json|csv|tsv"`
+	Master     string         `help:"Only runs of this master's minions." placeholder:"MASTER"`
 	Active     bool           `help:"Only runs that have not ended."`
 	Status     gaea.RunStatus `help:"Only runs that stand so: ${enum}" enum:"${statuses}," default:"" placeholder:"STATUS"`
 	Assignment string         `help:"Only checks and enforcing runs of this assignment." placeholder:"NAME"`
@@ -43,7 +44,7 @@ func (c *runsCommand) Run(w *world) error {
 	}
 	defer client.Close()
 	page, err := client.ListRuns(w.ctx, gaea.RunFilter{
-		Active: c.Active, Status: c.Status, Assignment: c.Assignment, Parent: c.Parent, RetryOf: c.RetryOf, NoActions: !c.Actions && c.Parent == "",
+		Master: c.Master, Active: c.Active, Status: c.Status, Assignment: c.Assignment, Parent: c.Parent, RetryOf: c.RetryOf, NoActions: !c.Actions && c.Parent == "",
 	}, gaea.PageRequest{Limit: c.Limit})
 	if err != nil {
 		return err

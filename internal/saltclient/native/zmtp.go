@@ -31,6 +31,10 @@ func exchange(ctx context.Context, addr string, request []byte, maxAnswer int) (
 	if err != nil {
 		return nil, false, err
 	}
+	if until, ok := ctx.Deadline(); ok && !time.Now().Before(until) {
+		// A process that was stopped and goes on must not send what it may send no more: timers come later than this.
+		return nil, false, context.DeadlineExceeded
+	}
 	if err := link.SendMsg(zmq4.NewMsgFrom(nil, request)); err != nil {
 		return nil, false, err
 	}

@@ -41,6 +41,7 @@ type World struct {
 
 	Runs     *Runs
 	Enforcer *Enforcer
+	Masters  []gaea.MasterStatus // of the archive
 }
 
 // NewWorld returns a world in which nothing has happened.

@@ -28,6 +28,7 @@ func Run(t *testing.T, open func(t *testing.T) archive.Store) {
 		{"runs", runTests},
 		{"fields of runs", runFieldTests},
 		{"runs of runs", runFamilyTests},
+		{"masters", masterTests},
 		{"definitions", definitionTests},
 		{"tokens, secrets and gaps", smallTests},
 		{"pruning", pruneTests},

@@ -18,6 +18,9 @@ const connectTimeout = 5 * time.Second
 // connections is how many there may be, where the address does not say (pool_max_conns).
 const connections = 10
 
+// applicationName is what the server shows of a jobd's sessions, before its id.
+const applicationName = "jobd "
+
 // parse reads an address: a URL as libpq and pgx know it, with PG… variables and ~/.pgpass for what it does not say. The
 // error does not quote it. CodeInvalid.
 func parse(address string) (*pgxpool.Config, error) {

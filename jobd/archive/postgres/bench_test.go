@@ -37,6 +37,25 @@ func BenchmarkWriteBatch(b *testing.B) {
 	archivetest.BenchmarkWriteBatch(b, func() time.Duration { return cpuTime(b) }, func(b *testing.B) archive.Store { return open(b, durable(b)) })
 }
 
+// BenchmarkTwoReaders tells what returns cost that two jobds of one master archive, of which the second finds them there, and
+// what a return takes on the disk.
+func BenchmarkTwoReaders(b *testing.B) {
+	for name, fresh := range map[string]bool{"fresh": true, "steady": false} {
+		b.Run(name, func(b *testing.B) {
+			where := durable(b)
+			one, two := open(b, where), open(b, where)
+			m := &archivetest.Batches{Fresh: fresh, Start: time.Now().Truncate(24 * time.Hour)}
+			archivetest.BenchmarkBatches(b, m, func() time.Duration { return cpuTime(b) }, m.Next, func(batch archive.Batch) {
+				check(b, one.WriteBatch(b.Context(), "salt", batch))
+				check(b, two.WriteBatch(b.Context(), "salt", batch))
+			})
+			st, err := one.Stats(b.Context())
+			check(b, err)
+			b.ReportMetric(float64(st.Bytes)/float64(st.Returns), "B/return")
+		})
+	}
+}
+
 // BenchmarkRawInsert copies the same rows as BenchmarkWriteBatch stores when all bodies are fresh, but rows that are ready.
 // What is changed and not added (how each state stood last, and evidence) cannot be copied and is merged from a temporary table.
 func BenchmarkRawInsert(b *testing.B) {

@@ -51,6 +51,26 @@ func TestTheTablesGoWithAllThatIsInThemAndComeAgain(t *testing.T) {
 	archivetest.KillSafe(t, again, []int{1})
 }
 
+func TestRunsFromBeforeAreFoundByTheirMaster(t *testing.T) {
+	where := address(t)
+	s := open(t, where)
+	r := archivetest.SecretRun()
+	_, _, err := s.CreateRun(t.Context(), r, "", "")
+	check(t, err)
+	check(t, s.Close())
+	db, err := sql.Open("pgx", where)
+	check(t, err)
+	defer func() { check(t, db.Close()) }()
+	tables, err := postgres.Tables(db)
+	check(t, err)
+	_, err = tables.DownTo(t.Context(), 1)
+	check(t, err)
+	found, err := open(t, where).ListRuns(t.Context(), gaea.RunFilter{Master: r.Master}, gaea.PageRequest{})
+	if err != nil || len(found.Items) != 1 || found.Items[0].ID != r.ID {
+		t.Errorf("the runs of %s are %+v (%v)", r.Master, found.Items, err)
+	}
+}
+
 func TestWhatWasArchivedBeforeIsFoundByWhatPeopleAsk(t *testing.T) {
 	where := address(t)
 	s := open(t, where)

@@ -165,6 +165,13 @@ func (n *names) broke() {
 	n.days = map[int64]bool{}
 }
 
+// forgetRuns forgets what was written of runs, which another process may have changed.
+func (n *names) forgetRuns() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.runs = tables.NewCache[string, *tables.SavedRun](tables.RememberFew)
+}
+
 // digestOf is what a name is found by: its parts, with the number of a master before it where it is a master's own.
 func digestOf(master int64, parts ...string) (d digest) {
 	h := sha256.New()

@@ -8,8 +8,10 @@ package postgres
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -39,6 +41,7 @@ type Options struct {
 // Store is an archive in a PostgreSQL database.
 type Store struct {
 	*tables.Store
+	id     string // of the process, among all that use the database
 	pool   *pgxpool.Pool
 	place  string // HOST:PORT/DATABASE, for messages
 	logger *slog.Logger
@@ -46,7 +49,9 @@ type Store struct {
 	slow   time.Duration
 	wait   time.Duration // see Options.Patience
 	locks  locks
-	names  *names
+	// channel is where the jobds of the archive hear each other.
+	channel string
+	names   *names
 	// A run is changed by one caller at a time, so that what is remembered of it is what was written last.
 	runTurns [64]chan struct{}
 
@@ -61,7 +66,7 @@ var _ archive.Store = (*Store)(nil)
 // CodeUnavailable where the server does not answer or does not let jobd in, where the tables cannot be made or are a newer
 // jobd's, and where the sealer is another.
 func Open(ctx context.Context, address string, sealer archive.Sealer, opts Options) (*Store, error) {
-	s := &Store{logger: opts.Logger, now: opts.Now, slow: opts.SlowWrite, wait: opts.Patience, names: newNames()}
+	s := &Store{id: strings.ToLower(rand.Text()[:12]), logger: opts.Logger, now: opts.Now, slow: opts.SlowWrite, wait: opts.Patience, names: newNames()}
 	if s.logger == nil {
 		s.logger = slog.New(slog.DiscardHandler)
 	}
@@ -82,6 +87,9 @@ func Open(ctx context.Context, address string, sealer archive.Sealer, opts Optio
 		return nil, err
 	}
 	s.place = placeOf(config)
+	if params := config.ConnConfig.RuntimeParams; params["application_name"] == "jobd" {
+		params["application_name"] = applicationName + s.id
+	}
 	if s.pool, err = pgxpool.NewWithConfig(context.WithoutCancel(ctx), config); err != nil {
 		return nil, s.told(err)
 	}
@@ -111,6 +119,7 @@ func (s *Store) prepare(ctx context.Context, sealer archive.Sealer) error {
 		return gaea.Errorf(gaea.CodeUnavailable, "the database %s has no schema that jobd's tables can go to; make the one that search_path names: CREATE SCHEMA", s.place)
 	}
 	s.locks = newLocks(*schema)
+	s.channel = channelOf(s.locks)
 	if err := s.migrate(ctx, conn.Conn()); err != nil {
 		return err
 	}

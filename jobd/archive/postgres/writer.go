@@ -178,9 +178,6 @@ func newLocks(schema string) locks {
 // batches is the lock of the batches of a master.
 func (l locks) batches(master string) int64 { return l.of("batches", master) }
 
-// master is the lock of the jobd of a master.
-func (l locks) master(master string) int64 { return l.of("master", master) }
-
 // migrations is the lock of who makes the tables.
 func (l locks) migrations() int64 { return l.of("migrations", "") }
 

@@ -144,23 +144,6 @@ func TestACallThatWasPrunedAloneIsStoredAgain(t *testing.T) {
 	}
 }
 
-func TestAJobdOfAMasterWaitsForNoOther(t *testing.T) {
-	where := address(t)
-	one, two := open(t, where), open(t, where)
-	lock, err := one.LockMaster(t.Context(), "salt")
-	check(t, err)
-	if _, err := two.LockMaster(t.Context(), "salt"); gaea.CodeOf(err) != gaea.CodeUnavailable || !strings.Contains(gaea.MessageOf(err), "another jobd") {
-		t.Errorf("the second is told %v", err)
-	}
-	other, err := two.LockMaster(t.Context(), "other")
-	check(t, err)
-	check(t, other.Release())
-	check(t, lock.Release())
-	again, err := two.LockMaster(t.Context(), "salt")
-	check(t, err)
-	check(t, again.Release())
-}
-
 func TestAServerThatTakesNoChangesIsToldOf(t *testing.T) {
 	where := address(t)
 	open(t, where)

@@ -64,6 +64,9 @@ func TestRunsOfTheFirstReleaseAreTakenOver(t *testing.T) {
 	if len(found.Items) != 1 || !reflect.DeepEqual(found.Items[0].Counts, want.Counts) {
 		t.Errorf("the active runs are %+v", found.Items)
 	}
+	if mine, err := s.ListRuns(t.Context(), gaea.RunFilter{Master: want.Master, Active: true}, gaea.PageRequest{}); err != nil || len(mine.Items) != 1 {
+		t.Errorf("the active runs of their master are %+v (%v)", mine.Items, err)
+	}
 	if again, created, err := s.CreateRun(t.Context(), &gaea.Run{ID: "run-9", User: "ann", Created: time.Unix(9, 0)}, "key", "digest"); err != nil || created || again.ID != "run-1" {
 		t.Errorf("the key of run-1 makes %+v (%v)", again, err)
 	}

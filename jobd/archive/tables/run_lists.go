@@ -39,6 +39,9 @@ func runsQuery(c *conditions) string {
 
 func runConditions(d *Dialect, f gaea.RunFilter) conditions {
 	c := conditions{dialect: d}
+	if f.Master != "" {
+		c.add("u.master = ?", f.Master)
+	}
 	if f.Status != "" {
 		c.add("u.status = ?", string(f.Status))
 	}

@@ -16,6 +16,14 @@ const keyLife = 24 * time.Hour
 // CreateRun implements [gaea.RunStore]. The 24 hours are counted between the two runs' Created. CodeConflict also where
 // another run has the id.
 func (s *Store) CreateRun(ctx context.Context, r *gaea.Run, key, digest string) (stored *gaea.Run, created bool, err error) {
+	return s.createRun(ctx, unguarded, r, key, digest)
+}
+
+// unguarded has nothing against a change.
+func unguarded(Tx) error { return nil }
+
+// createRun stores a new run, unless the guard has something against it.
+func (s *Store) createRun(ctx context.Context, guard func(tx Tx) error, r *gaea.Run, key, digest string) (stored *gaea.Run, created bool, err error) {
 	row, err := rowOf(r)
 	if err != nil {
 		return nil, false, err
@@ -25,6 +33,9 @@ func (s *Store) CreateRun(ctx context.Context, r *gaea.Run, key, digest string) 
 		return nil, false, err
 	}
 	err = s.db.WriteRun(ctx, r.ID, func(tx Tx) error {
+		if err := guard(tx); err != nil {
+			return err
+		}
 		if key != "" {
 			if err := tx.Alone("key " + r.User + " " + key); err != nil {
 				return err
@@ -129,8 +140,9 @@ func rowOf(r *gaea.Run) (runRow, error) {
 }
 
 func insertRun(tx Tx, r runRow) error {
-	err := tx.Exec(`INSERT INTO runs (id, created, kind, status, assignment, "user", parent, retry_of, active, head, allow_empty) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		r.ID, Micros(r.Created), string(r.Kind), string(r.Status), r.Assignment, r.User, r.Parent, r.RetryOf, r.active, r.head, r.AllowEmpty)
+	err := tx.Exec(`INSERT INTO runs (id, created, master, kind, status, assignment, "user", parent, retry_of, active, head, allow_empty)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		r.ID, Micros(r.Created), r.Master, string(r.Kind), string(r.Status), r.Assignment, r.User, r.Parent, r.RetryOf, r.active, r.head, r.AllowEmpty)
 	if tx.Taken(err) {
 		return gaea.Wrap(err, gaea.CodeConflict, "there is a run %s already", r.ID)
 	}
@@ -140,11 +152,19 @@ func insertRun(tx Tx, r runRow) error {
 // SaveRun implements [gaea.RunStore]. The Call stays as it was created. A minion that is named and not in r.Minions is taken
 // out of the run; where none is named, so is every one that r.Minions does not have. CodeNotFound.
 func (s *Store) SaveRun(ctx context.Context, r *gaea.Run, minions ...string) error {
+	return s.saveRun(ctx, unguarded, r, minions)
+}
+
+// saveRun stores a run, unless the guard has something against it.
+func (s *Store) saveRun(ctx context.Context, guard func(tx Tx) error, r *gaea.Run, minions []string) error {
 	row, err := rowOf(r)
 	if err != nil {
 		return err
 	}
 	return s.db.WriteRun(ctx, r.ID, func(tx Tx) error {
+		if err := guard(tx); err != nil {
+			return err
+		}
 		if err := tx.Alone("run " + r.ID); err != nil {
 			return err
 		}
@@ -158,8 +178,8 @@ func (s *Store) SaveRun(ctx context.Context, r *gaea.Run, minions ...string) err
 		if err := saveMinions(tx, r, minions, counts); err != nil {
 			return err
 		}
-		return tx.Exec(`UPDATE runs SET created = ?, kind = ?, status = ?, assignment = ?, "user" = ?, parent = ?, retry_of = ?, active = ?, head = ?, allow_empty = ?,
-			counts = ? WHERE id = ?`, Micros(r.Created), string(r.Kind), string(r.Status), r.Assignment, r.User, r.Parent, r.RetryOf, row.active, row.head,
+		return tx.Exec(`UPDATE runs SET created = ?, master = ?, kind = ?, status = ?, assignment = ?, "user" = ?, parent = ?, retry_of = ?, active = ?, head = ?, allow_empty = ?,
+			counts = ? WHERE id = ?`, Micros(r.Created), r.Master, string(r.Kind), string(r.Status), r.Assignment, r.User, r.Parent, r.RetryOf, row.active, row.head,
 			r.AllowEmpty, counts.text(), r.ID)
 	})
 }

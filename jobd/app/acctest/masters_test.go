@@ -1,0 +1,189 @@
+package acctest
+
+import (
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
+)
+
+// takeOver is how long a machine under load may take for what should take 15 s.
+const takeOver = time.Minute
+
+// One life of two masters with three jobds: two beside eu, one beside us.
+func TestAccThreeJobdsServeTwoMastersFromOnePostgreSQL(t *testing.T) {
+	w := newWorld(t)
+	eu1, eu2, us := w.start("eu"), w.start("eu"), w.start("us")
+	w.eventually("both masters are led", takeOver, func() bool { return us.leader("eu") == eu1.address() && us.leader("us") == us.address() })
+	if out := eu2.command("masters", "-o", "tsv"); strings.Count(out, "\tleads\t") != 2 || strings.Count(out, "\tstands_by\t") != 1 {
+		t.Errorf("the masters are\n%s", out)
+	}
+	defineMotd(w, us)
+
+	t.Run("AnyJobdTakesACallAndTheMastersOwnDoesTheWork", func(t *testing.T) { anyJobd(w, []*jobd{eu1, eu2, us}) })
+	t.Run("ARunIsControlledThroughAnyJobd", func(t *testing.T) { controlled(w, eu2, us) })
+	t.Run("AKilledLeaderIsReplacedWhileItsRunsGoOn", func(t *testing.T) {
+		run := eu1.shell("", mark("killed", "sleep 8"), "web1", "web2")
+		w.eventually("the run is published", takeOver, func() bool { return lines(w.eu, "web1", "killed") == 1 && lines(w.eu, "web2", "killed") == 1 })
+		eu1.process.Kill()
+		gap := eu2.shell("", mark("gap", "true"), "web1") // accepted while nobody leads
+		t.Logf("taken over %s after kill -9", w.eventually("the other leads", takeOver, func() bool { return us.leader("eu") == eu2.address() }))
+		once(w, us, run.ID, "killed", "web1", "web2")
+		once(w, us, gap.ID, "gap", "web1")
+		w.ok(eu1.process.Launch(t.Context()))
+		w.ok(eu1.process.Ready(t.Context()))
+	})
+	t.Run("AFrozenLeaderThatComesBackPublishesNothing", func(t *testing.T) {
+		// Slices that follow each other, so that there is always something to be published.
+		run, err := eu2.CreateRun(t.Context(), gaea.RunRequest{
+			Function: "cmd.run", Args: []any{mark("frozen", "sleep 2")}, Kwargs: shell(),
+			Target: gaea.Target{Type: gaea.TargetGlob, Expr: "web*"}, Batch: gaea.Batch{Size: amount(t, "1"), Wait: gaea.Duration(time.Second)},
+		}, "")
+		w.ok(err)
+		w.eventually("the first slice is published", takeOver, func() bool { return lines(w.eu, "web1", "frozen") == 1 })
+		eu2.signal(syscall.SIGSTOP)
+		t.Logf("taken over %s after SIGSTOP", w.eventually("the other leads", takeOver, func() bool { return us.leader("eu") == eu1.address() }))
+		eu2.signal(syscall.SIGCONT)
+		once(w, us, run.ID, "frozen", "web1", "web2")
+		w.eventually("the one before knows", takeOver, func() bool {
+			status, err := eu2.Status(t.Context())
+			return err == nil && !status.Leads
+		})
+		if next := eu2.shell("", mark("after", "true"), "web2"); next.Master != "eu" {
+			t.Errorf("a run through it is one of %q", next.Master)
+		} else {
+			once(w, eu2, next.ID, "after", "web2")
+		}
+	})
+	t.Run("AStoppedLeaderHandsOverAtOnce", func(t *testing.T) {
+		w.ok(eu1.process.Stop())
+		t.Logf("handed over %s after SIGTERM", w.eventually("the other leads", takeOver, func() bool { return us.leader("eu") == eu2.address() }))
+	})
+	t.Run("SchedulesFireOnceForEachMaster", func(t *testing.T) { firedOnce(w, us) })
+	eu2.verified()
+	us.verified()
+}
+
+func amount(t *testing.T, text string) gaea.Amount {
+	t.Helper()
+	a, err := gaea.ParseAmount(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// mark is a command that writes a line into a file of the minion, and then does something.
+func mark(file, then string) string { return "echo $$ >> {{ grains.lab_root }}/" + file + "; " + then }
+
+// shell says how cmd.run reads a command of mark.
+func shell() map[string]any { return map[string]any{"python_shell": true, "template": "jinja"} }
+
+// once fails the test unless a run succeeds, and each minion has done it once.
+func once(w *world, through *jobd, id, file string, minions ...string) {
+	w.t.Helper()
+	run := through.ended(id)
+	if run.Status != gaea.RunSucceeded || len(run.Minions) != len(minions) {
+		w.t.Errorf("the run %s ended as %s: %s", file, run.Status, run.Message)
+	}
+	for _, m := range minions {
+		if n := lines(w.eu, m, file); n != 1 {
+			w.t.Errorf("%s did %s %d times", m, file, n)
+		}
+	}
+}
+
+// anyJobd has runs made through each jobd for each master, and looks at what is archived of them.
+func anyJobd(w *world, through []*jobd) {
+	for _, j := range through {
+		for master, minions := range map[string][]string{"eu": {"web1", "web2"}, "us": {"db1"}} {
+			run, err := j.CreateRun(w.t.Context(), gaea.RunRequest{Master: master, Function: "test.ping", Target: gaea.Target{Type: gaea.TargetGlob, Expr: "*"}}, "")
+			w.ok(err)
+			got := j.ended(run.ID)
+			if got.Status != gaea.RunSucceeded || got.Master != master || len(got.Minions) != len(minions) {
+				w.t.Errorf("a run of %s through %s ended as %s (%s) on %d minions", master, j.address(), got.Status, got.Message, len(got.Minions))
+			}
+			page, err := j.Returns(w.t.Context(), gaea.JobFilter{RunID: run.ID}, gaea.PageRequest{})
+			w.ok(err)
+			var stored []string
+			for _, r := range page.Items {
+				if r.Master != master {
+					w.t.Errorf("a return of %s is stored as one of %s", master, r.Master)
+				}
+				stored = append(stored, r.Minion)
+			}
+			if slices.Sort(stored); !slices.Equal(stored, minions) {
+				w.t.Errorf("of a run of %s the returns of %q are stored", master, stored)
+			}
+		}
+	}
+	_, err := through[0].CreateRun(w.t.Context(), gaea.RunRequest{Master: "mars", Function: "test.ping", Target: gaea.Target{Type: gaea.TargetGlob, Expr: "*"}}, "")
+	if gaea.CodeOf(err) != gaea.CodeInvalid || !strings.Contains(gaea.MessageOf(err), "jobd masters") {
+		w.t.Errorf("a master that there is not: %v", err)
+	}
+}
+
+// controlled pauses, resumes and cancels a run of eu through jobds that do not lead it.
+func controlled(w *world, standing, other *jobd) {
+	ctx := w.t.Context()
+	run, err := other.CreateRun(ctx, gaea.RunRequest{
+		Master: "eu", Function: "cmd.run", Args: []any{"sleep 300"}, Target: gaea.Target{Type: gaea.TargetGlob, Expr: "web*"}, Batch: gaea.Batch{Size: amount(w.t, "1")},
+	}, "")
+	w.ok(err)
+	w.eventually("the run goes on", takeOver, func() bool {
+		now, err := other.GetRun(ctx, run.ID)
+		return err == nil && now.Status == gaea.RunRunning
+	})
+	if paused, err := standing.PauseRun(ctx, run.ID); err != nil || paused.Pause == nil {
+		w.t.Errorf("it is not paused: %v", err)
+	}
+	if resumed, err := other.ResumeRun(ctx, run.ID); err != nil || resumed.Pause != nil {
+		w.t.Errorf("it is not resumed: %v", err)
+	}
+	if _, err := other.ResumeRun(ctx, run.ID); gaea.CodeOf(err) != gaea.CodeConflict || !strings.Contains(gaea.MessageOf(err), "not paused") {
+		w.t.Errorf("it is resumed twice: %v", err)
+	}
+	began := time.Now()
+	if _, err := other.CancelRun(ctx, run.ID, gaea.CancelRequest{}); err != nil {
+		w.t.Errorf("it is not cancelled: %v", err)
+	}
+	w.t.Logf("a cancel through another master's jobd took %s", time.Since(began))
+	if got := standing.ended(run.ID); got.Status != gaea.RunCancelled || !strings.Contains(got.Message, "admin") {
+		w.t.Errorf("it ended as %s: %s", got.Status, got.Message)
+	}
+}
+
+// defineMotd defines an assignment that is checked as often as may be.
+func defineMotd(w *world, j *jobd) {
+	ctx := w.t.Context()
+	_, err := j.PutTargetGroup(ctx, gaea.TargetGroup{Name: "all", Target: gaea.Target{Type: gaea.TargetGlob, Expr: "*"}})
+	w.ok(err)
+	in := gaea.AssignmentInput{Assignment: gaea.Assignment{Name: "motd", TargetGroup: "all", States: []string{"motd"}, DriftCheck: gaea.DriftCheck{Interval: gaea.MinCheckInterval}}}
+	_, err = j.PutAssignment(ctx, in)
+	w.ok(err)
+}
+
+// firedOnce looks at all checks that were made by the clock: those of one master are an interval apart.
+func firedOnce(w *world, j *jobd) {
+	byMaster := func(master string) []gaea.Run {
+		page, err := j.ListRuns(w.t.Context(), gaea.RunFilter{Master: master, Kind: gaea.RunCheck}, gaea.PageRequest{Limit: 1000})
+		w.ok(err)
+		return page.Items
+	}
+	w.eventually("each master was checked three times", 2*time.Minute, func() bool { return len(byMaster("eu")) >= 3 && len(byMaster("us")) >= 3 })
+	for _, master := range []string{"eu", "us"} {
+		runs := byMaster(master)
+		for i := range runs[1:] {
+			if apart := runs[i].Created.Sub(runs[i+1].Created); apart < gaea.MinCheckInterval.Std() {
+				w.t.Errorf("two checks of %s are %s apart", master, apart)
+			}
+			if runs[i].User != "jobd" {
+				w.t.Errorf("a check was made by %q", runs[i].User)
+			}
+		}
+		w.t.Logf("%s was checked %d times", master, len(runs))
+	}
+}

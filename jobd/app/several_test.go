@@ -1,0 +1,206 @@
+package app_test
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
+	"github.com/gaea-salt/terraform-provider-gaea/internal/pglab"
+	"github.com/gaea-salt/terraform-provider-gaea/jobd/app"
+	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive"
+	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive/postgres"
+)
+
+func TestAllJobdsOfAMasterArchiveItAndTheNextLeadsWhereOneStops(t *testing.T) {
+	t.Parallel()
+	s := newSalt(t)
+	s.openBus()
+	o := postgresOptions(t, s)
+	first := run(t, o)
+	s.accept()
+	conns := []net.Conn{s.conn}
+	second := run(t, o)
+	s.accept()
+	conns = append(conns, s.conn)
+	if first.metric("gaea_leads") != 1 || second.metric("gaea_leads") != 0 {
+		t.Errorf("the first leads: %v; the second: %v", first.metric("gaea_leads"), second.metric("gaea_leads"))
+	}
+	const count = 300
+	for n := range count {
+		for _, s.conn = range conns {
+			s.sendReturn(n, "web1", nil)
+		}
+	}
+	for _, j := range []*jobd{first, second} {
+		eventually(t, "both have stored all", func() bool { return j.metric("gaea_ingest_returns_stored_total") >= count })
+	}
+	if status, body := second.get("/readyz"); status != http.StatusOK {
+		t.Errorf("the one that stands by is not ready: %s", body)
+	}
+	if err := first.stop(); err != nil {
+		t.Error(err)
+	}
+	eventually(t, "the second leads", func() bool { return second.metric("gaea_leads") == 1 })
+	for n := count; n < 2*count; n++ {
+		s.sendReturn(n, "web1", nil)
+	}
+	eventually(t, "the second has stored the rest", func() bool { return second.metric("gaea_ingest_returns_stored_total") >= 2*count })
+	if err := second.stop(); err != nil {
+		t.Error(err)
+	}
+	if stats, err := inspect(t, o).Stats(t.Context()); err != nil || stats.Returns != 2*count || stats.Jobs != 2*count {
+		t.Errorf("stored are %+v (%v)", stats, err)
+	}
+}
+
+func TestAJobdWhoseLeaseWasTakenStandsByAndLeadsAgain(t *testing.T) {
+	t.Parallel()
+	s := newSalt(t)
+	s.openBus()
+	o := postgresOptions(t, s)
+	j := run(t, o)
+	s.accept()
+	change := func(text string) {
+		if rows, err := pglab.Execute(t.Context(), o.Database, text); err != nil || rows != 1 {
+			t.Fatalf("%d rows: %v", rows, err)
+		}
+	}
+	change(`UPDATE leases SET jobd = 'another', place = '', fence = fence + 1, expires = expires + 3600000000 WHERE master = 'm1'`)
+	eventually(t, "it stands by", func() bool { return j.metric("gaea_leads") == 0 })
+	s.sendReturn(1, "web1", nil)
+	eventually(t, "it archives all the same", func() bool { return j.metric("gaea_ingest_returns_stored_total") == 1 })
+	change(`UPDATE leases SET expires = 0 WHERE master = 'm1'`)
+	eventually(t, "it leads again", func() bool { return j.metric("gaea_leads") == 1 })
+	if err := j.stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+// counting is a master and a server that count what they are sent.
+type counting struct{ sent int }
+
+func (c *counting) Publish(ctx context.Context, p gaea.Publication) (gaea.Published, error) {
+	c.sent++
+	if _, ok := ctx.Deadline(); !ok {
+		return gaea.Published{}, gaea.Errorf(gaea.CodeInternal, "it may be sent when the lease is over")
+	}
+	return gaea.Published{JID: p.JID}, nil
+}
+
+func (c *counting) RoundTrip(*http.Request) (*http.Response, error) {
+	c.sent++
+	return &http.Response{StatusCode: http.StatusOK, Body: http.NoBody}, nil
+}
+
+func TestALeaderThatCannotRenewItsLeaseSendsNothing(t *testing.T) {
+	t.Parallel()
+	database, err := server.Database(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := archive.OpenKeyFile(filepath.Join(t.TempDir(), "jobd.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	store, err := postgres.Open(t.Context(), database, key, postgres.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	seat, err := store.TakeSeat(t.Context(), postgres.SeatOptions{Master: "m1", Beat: time.Hour, Lease: 3 * time.Second}) // as if it were frozen
+	if err != nil {
+		t.Fatal(err)
+	}
+	lease := <-seat.Leads()
+	c := &counting{}
+	publisher, client := app.Leased(c, lease), &http.Client{Transport: app.LeasedTransport(c, lease)}
+	if _, err := publisher.Publish(t.Context(), gaea.Publication{JID: "1"}); err != nil || c.sent != 1 {
+		t.Errorf("with the lease: %v", err)
+	}
+	eventually(t, "the lease is over", func() bool { return !lease.Held() })
+	if _, err := publisher.Publish(t.Context(), gaea.Publication{JID: "2"}); gaea.CodeOf(err) != gaea.CodeUnavailable || !strings.Contains(gaea.MessageOf(err), "lease") {
+		t.Errorf("without it: %v", err)
+	}
+	waiting := make(chan error, 1)
+	go func() {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://127.0.0.1/", nil)
+		if err == nil {
+			var answer *http.Response
+			if answer, err = client.Do(req); err == nil {
+				err = answer.Body.Close()
+			}
+		}
+		waiting <- err
+	}()
+	if err := seat.Leave(); err != nil {
+		t.Error(err)
+	}
+	if err := <-waiting; err == nil || c.sent != 1 {
+		t.Errorf("a request is sent without the lease: %v", err)
+	}
+}
+
+// ask makes a request with a token of the role apply.
+func (j *jobd) ask(o app.Options, method, path, body string) (status int, text string) {
+	j.t.Helper()
+	tokens, err := app.OpenTokens(j.t.Context(), o.Database, o.KeyFile, false)
+	if err != nil {
+		j.t.Fatal(err)
+	}
+	defer tokens.Close()
+	token, err := tokens.Create(j.t.Context(), "ann", gaea.RoleApply, 0)
+	if err != nil {
+		j.t.Fatal(err)
+	}
+	req, err := http.NewRequestWithContext(j.t.Context(), method, j.url+path, strings.NewReader(body))
+	if err != nil {
+		j.t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+token.Secret)
+	req.Header.Set("Content-Type", "application/json")
+	answer, err := j.client.Do(req)
+	if err != nil {
+		j.t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	b, err := io.ReadAll(answer.Body)
+	if err != nil {
+		j.t.Fatal(err)
+	}
+	return answer.StatusCode, string(b)
+}
+
+func TestARunForAMasterThatNobodyServesIsRefused(t *testing.T) {
+	t.Parallel()
+	ping := func(master string) string {
+		return `{"master": "` + master + `", "function": "test.ping", "target": {"type": "glob", "expr": "*"}}`
+	}
+	onEachDatabase(t, func(t *testing.T, options optionsOf) {
+		o := options(t, newSalt(t))
+		j := run(t, o)
+		if status, text := j.ask(o, http.MethodPost, "/v1/runs", ping("mars")); status != http.StatusUnprocessableEntity && status != http.StatusBadRequest || !strings.Contains(text, "mars") {
+			t.Errorf("a master that there is not: %d %s", status, text)
+		}
+		if status, text := j.ask(o, http.MethodGet, "/v1/masters", ""); status != http.StatusOK || !strings.Contains(text, `"led":true`) || !strings.Contains(text, j.Addr()) {
+			t.Errorf("the masters are %d %s", status, text)
+		}
+		if strings.HasPrefix(o.Database, "sqlite") {
+			return
+		}
+		gone := o
+		gone.MasterName = "m2"
+		last := run(t, gone)
+		if err := last.stop(); err != nil {
+			t.Fatal(err)
+		}
+		if status, text := j.ask(o, http.MethodPost, "/v1/runs", ping("m2")); status != http.StatusServiceUnavailable || !strings.Contains(text, last.Addr()) || !strings.Contains(text, "start it there") {
+			t.Errorf("a master whose jobd is gone: %d %s", status, text)
+		}
+	})
+}
