@@ -81,7 +81,7 @@ func (s *Spill) relieve(ctx context.Context, tx *sql.Tx, rows []Row, gone *LetGo
 	}
 	if !s.relief {
 		s.relief = true
-		_, err := tx.ExecContext(ctx, `DELETE FROM ballast`)
+		_, err := tx.ExecContext(ctx, `DELETE FROM ballast WHERE id = 1`)
 		return err
 	}
 	var free, page int64

@@ -30,8 +30,10 @@ const (
 	// maxBallast is how much of the disk is taken ahead, so that a full one has room for what is in no cache.
 	maxBallast = 16 << 20
 	// maxRead is how much is read at once, beyond one row.
-	maxRead    = 8 << 20
-	busyMillis = "2000"
+	maxRead = 8 << 20
+	// journalBytes is what the journal has of the disk ahead: what it needs to give up the ballast for other rows.
+	journalBytes = 512 << 10
+	busyMillis   = "2000"
 )
 
 // Options are the settings of a [Spill].
@@ -100,7 +102,11 @@ func Open(ctx context.Context, o Options) (*Spill, error) {
 	}
 	db.SetMaxOpenConns(1)
 	s.db = db
-	if err := s.prepare(ctx); err != nil {
+	err = s.prepare(ctx)
+	if err == nil {
+		err = s.stretch(ctx)
+	}
+	if err != nil {
 		return nil, errors.Join(s.told(err), db.Close())
 	}
 	s.publish()
@@ -162,11 +168,26 @@ func (s *Spill) prepare(ctx context.Context) error {
 
 // load takes the ballast on board, unless it is there.
 func (s *Spill) load(ctx context.Context, tx *sql.Tx) error {
-	_, err := tx.ExecContext(ctx, `INSERT INTO ballast SELECT 1, zeroblob(?) WHERE NOT EXISTS (SELECT 1 FROM ballast)`, s.ballast)
+	_, err := tx.ExecContext(ctx, `INSERT INTO ballast SELECT 1, zeroblob(?) WHERE NOT EXISTS (SELECT 1 FROM ballast WHERE id = 1)`, s.ballast)
 	if err == nil {
 		s.relief = false
 	}
 	return err
+}
+
+// stretch has the journal grow to what it needs on a full disk: it holds the pages that a transaction changes, and stays. On a
+// disk that is full already it is as long as it is.
+func (s *Spill) stretch(ctx context.Context) error {
+	for range 2 { // the first makes the pages, the second changes them
+		err := s.transact(ctx, func(tx *sql.Tx) error {
+			_, err := tx.ExecContext(ctx, `INSERT INTO ballast VALUES (2, randomblob(?1)) ON CONFLICT DO UPDATE SET body = randomblob(?1)`, journalBytes)
+			return err
+		})
+		if err != nil && !full(err) {
+			return err
+		}
+	}
+	return nil
 }
 
 // Path is where the file is.
