@@ -46,7 +46,7 @@ func (w *rewriter) run() {
 func (w *rewriter) key(end int) {
 	name := plainText(w.in[w.at:end])
 	w.copyTo(end)
-	if !Secret(name) && !(w.args && isPillar(name)) {
+	if !Secret(name) && (!w.args || !isPillar(name)) {
 		return
 	}
 	for isSpace(w.in[w.at]) || w.in[w.at] == ':' {

@@ -117,11 +117,9 @@ func (c *cutter) event(digested string) (stamp time.Time, t gaea.Truncation, err
 	}
 	whole, others := c.longest, 0
 	c.out = append(c.out, '{')
-	for first := true; inner > 0; inner -= 2 {
+	for comma := []byte(nil); inner > 0; inner -= 2 {
 		mark := len(c.out)
-		if !first {
-			c.out = append(c.out, ',')
-		}
+		c.out = append(c.out, comma...)
 		begin := len(c.out)
 		fits, err := c.key()
 		if err != nil {
@@ -136,13 +134,10 @@ func (c *cutter) event(digested string) (stamp time.Time, t gaea.Truncation, err
 			}
 			continue
 		}
-		first = false
+		comma = []byte{','}
 		c.out = append(c.out, ':')
 		begin = len(c.out)
-		c.longest, c.until, c.members = cutText, begin+min(cutMember, whole), math.MaxInt
-		if body {
-			c.longest, c.until, c.members = whole, begin+whole, 1
-		}
+		c.bound(begin, whole, body)
 		if digested != "" && name == `"`+digested+`"` {
 			c.in.digest()
 		}
@@ -166,6 +161,14 @@ func (c *cutter) event(digested string) (stamp time.Time, t gaea.Truncation, err
 		t.Dropped = c.dropped
 	}
 	return stamp, t, nil
+}
+
+// bound sets what a member may take that begins at a byte: one that holds what was returned is cut last.
+func (c *cutter) bound(begin, whole int, body bool) {
+	c.longest, c.until, c.members = cutText, begin+min(cutMember, whole), math.MaxInt
+	if body {
+		c.longest, c.until, c.members = whole, begin+whole, 1
+	}
 }
 
 // value writes the next value, which lies within depth maps and lists, or what there is room for.

@@ -75,18 +75,27 @@ func decodeSalt(ev gaea.Event, parts [5]string, n int, d *Decoded) {
 	switch subject := parts[1]; {
 	case n == 4 && (subject == "job" || subject == "batch" || subject == "run") && isOwnEvent(ev.Data):
 		d.Suspect = "it has a tag of the master's own, and is an event that a minion made up"
-	case subject == "job" && n == 4 && what == "new":
-		d.Job = decodeJob(ev, jid)
-	case subject == "job" && n == 4 && what == "publish":
-		d.Publication = decodeJob(ev, jid)
-	case subject == "job" && n == 5 && what == "ret" && parts[4] != "" && jid != noCache:
-		if d.Return, d.Suspect = decodeReturn(ev, jid, parts[4]); d.Return != nil {
-			d.Minion = d.Return.Minion
-		}
+	case subject == "job":
+		decodeOfJob(ev, parts, n, d)
 	case subject == "batch" && n == 4:
 		d.Job = decodeBatch(ev, jid, what)
 	case subject == "run" && n == 4 && !redundant(ev, parts, n):
 		decodeRunner(ev, jid, what, d)
+	}
+}
+
+// decodeOfJob reads salt/job/JID/new, publish and ret/MINION.
+func decodeOfJob(ev gaea.Event, parts [5]string, n int, d *Decoded) {
+	jid, what, minion := parts[2], parts[3], parts[4]
+	switch {
+	case n == 4 && what == "new":
+		d.Job = decodeJob(ev, jid)
+	case n == 4 && what == "publish":
+		d.Publication = decodeJob(ev, jid)
+	case n == 5 && what == "ret" && minion != "" && jid != noCache:
+		if d.Return, d.Suspect = decodeReturn(ev, jid, minion); d.Return != nil {
+			d.Minion = d.Return.Minion
+		}
 	}
 }
 

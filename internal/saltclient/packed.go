@@ -108,7 +108,7 @@ func (p *packedReader) take(n int) ([]byte, error) {
 
 func (p *packedReader) count(b []byte) {
 	if p.sum != nil {
-		p.sum.Write(b) //nolint:errcheck // a hash takes everything
+		p.sum.Write(b)
 		p.size += int64(len(b))
 	}
 }

@@ -20,20 +20,12 @@ func decodeReturn(ev gaea.Event, jid, minion string) (ret *gaea.Return, suspect 
 	var returned, sent, own bool
 	var meta []byte
 	for key, val := range members(ev.Data) {
+		if suspect = forged(string(key), val, jid, minion); suspect != "" {
+			return nil, suspect
+		}
 		switch string(key) {
 		case "cmd":
-			if string(val) == ownEvent {
-				return nil, fmt.Sprintf("it has the tag of a return of %s, and is an event that a minion made up", short(minion))
-			}
 			sent = true
-		case "id":
-			if id := scalar(val); id != minion && id != Trimmed {
-				return nil, fmt.Sprintf("its tag says that %s returned, and its data that %s did", short(minion), short(id))
-			}
-		case "jid":
-			if told := scalar(val); told != jid && told != Trimmed {
-				return nil, fmt.Sprintf("its tag says that job %s returned, and its data that job %s did", short(jid), short(told))
-			}
 		case "tgt":
 			own = true
 		case "schedule":
@@ -67,6 +59,25 @@ func decodeReturn(ev gaea.Event, jid, minion string) (ret *gaea.Return, suspect 
 	r.RunID = runID(r.Metadata)
 	ReturnOutcome(r)
 	return r, ""
+}
+
+// forged says how a member of a return's data is another one than its tag says; empty where it is not.
+func forged(key string, val []byte, jid, minion string) string {
+	switch key {
+	case "cmd":
+		if string(val) == ownEvent {
+			return fmt.Sprintf("it has the tag of a return of %s, and is an event that a minion made up", short(minion))
+		}
+	case "id":
+		if told := scalar(val); told != minion && told != Trimmed {
+			return fmt.Sprintf("its tag says that %s returned, and its data that %s did", short(minion), short(told))
+		}
+	case "jid":
+		if told := scalar(val); told != jid && told != Trimmed {
+			return fmt.Sprintf("its tag says that job %s returned, and its data that job %s did", short(jid), short(told))
+		}
+	}
+	return ""
 }
 
 // ownEvent is what stands as the command in an event that a minion sends, where the master tells who it was.

@@ -34,7 +34,7 @@ func TestAnExportGoesToStandardOutputOrWholeToAFile(t *testing.T) {
 	if left, err := os.ReadDir(filepath.Dir(file)); err != nil || len(left) != 1 {
 		t.Errorf("beside the file there are %v (%v)", left, err)
 	}
-	for _, wrong := range [][]string{{"--kind", "pillar"}, {"--since", "yesterday"}, {"--since", "2026-01-02", "--until", "2026-01-01"}} {
+	for _, wrong := range [][]string{{"--kind", "pillar"}, {"--since", "soon"}, {"--since", "2026-01-02", "--until", "2026-01-01"}} {
 		code, out, errs = r.run(append([]string{"archive", "export"}, wrong...)...)
 		want(t, strings.Join(wrong, " "), code, command.ExitUsage, out+errs, wrong[len(wrong)-2])
 	}

@@ -224,6 +224,11 @@ func (i *Ingester) kept(ctx context.Context, from time.Time) time.Time {
 	return from
 }
 
+// tells says whether the job cache knows more of a job itself than the archive, which has nothing where have is nil.
+func tells(cached *gaea.Job, have *gaea.JobDetail) bool {
+	return cached.Function != "" && (have == nil || !have.Known || lacks(have.Minions, cached.Minions) || stands(have.Batch, cached.Batch))
+}
+
 // fetchJob stores what the cache has of one job and the archive has not, and returns how many returns that was.
 func (i *Ingester) fetchJob(ctx context.Context, jid string, touched bool) (int, error) {
 	have, err := i.o.Store.Job(ctx, jid)
@@ -243,7 +248,7 @@ func (i *Ingester) fetchJob(ctx context.Context, jid string, touched bool) (int,
 		return 0, err
 	}
 	r, stored, size := &records{}, 0, 0
-	if cached.Job.Function != "" && (have == nil || !have.Known || lacks(have.Minions, cached.Job.Minions) || stands(have.Batch, cached.Job.Batch)) {
+	if tells(&cached.Job, have) {
 		i.addJob(r, cached.Job, gaea.SourceCache)
 	}
 	for _, ret := range cached.Returns {

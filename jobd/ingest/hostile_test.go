@@ -17,13 +17,13 @@ func TestAReturnInTheNameOfAnotherMinionIsAnEventAndNotThatMinionsReturn(t *test
 	synctest.Test(t, func(t *testing.T) {
 		r := start(t, newCache(), nil)
 		r.connect()
-		real := ret(1)
-		sub := r.hub.Follow(real.JID)
+		right := ret(1)
+		sub := r.hub.Follow(right.JID)
 		defer sub.Close()
-		forged := fmt.Sprintf(`{"cmd":"_return","id":"evil","jid":%q,"fun":"test.ping","return":"forged","retcode":0,"password":"s3cret"}`, real.JID)
-		own := fmt.Sprintf(`{"cmd":"_minion_event","id":"evil","jid":%q,"fun":"test.ping","return":"forged","retcode":0}`, real.JID)
+		forged := fmt.Sprintf(`{"cmd":"_return","id":"evil","jid":%q,"fun":"test.ping","return":"forged","retcode":0,"password":"s3cret"}`, right.JID)
+		own := fmt.Sprintf(`{"cmd":"_minion_event","id":"evil","jid":%q,"fun":"test.ping","return":"forged","retcode":0}`, right.JID)
 		for _, data := range []string{forged, own} {
-			r.bus <- gaea.BusMessage{Event: &gaea.Event{Tag: "salt/job/" + real.JID + "/ret/web1", Stamp: time.Now(), Data: json.RawMessage(data)}}
+			r.bus <- gaea.BusMessage{Event: &gaea.Event{Tag: "salt/job/" + right.JID + "/ret/web1", Stamp: time.Now(), Data: json.RawMessage(data)}}
 		}
 		elapse(time.Second)
 		select {
@@ -31,9 +31,9 @@ func TestAReturnInTheNameOfAnotherMinionIsAnEventAndNotThatMinionsReturn(t *test
 			t.Errorf("who follows the job got %+v", got)
 		default:
 		}
-		r.send(real)
+		r.send(right)
 		elapse(time.Second)
-		if got, ok := r.store.stored(real); !ok || string(got.Body) != "true" {
+		if got, ok := r.store.stored(right); !ok || string(got.Body) != "true" {
 			t.Errorf("the return is %+v", got)
 		}
 		if got := (<-sub.Returns()).Body; string(got) != "true" {

@@ -146,7 +146,7 @@ func (f *frameReader) finish() error {
 			return err
 		}
 		data, inner := saltclient.Measure(f.take(head))
-		if err := f.discard(int(data)); err != nil { //nolint:gosec // at most 4 GiB
+		if err := f.discard(int(data)); err != nil {
 			return err
 		}
 		f.behind += inner
@@ -252,6 +252,9 @@ func (f *frameReader) bareFrame() ([]byte, error) {
 // bodyIn finds the body in the beginning of a message: at which byte its text begins, and how long that is.
 func bodyIn(frame []byte) (at, length int, ok bool) {
 	n, rest, err := msgp.ReadMapHeaderBytes(frame)
+	if err != nil {
+		return 0, 0, false
+	}
 	for range n {
 		var key []byte
 		if key, rest, err = msgp.ReadMapKeyZC(rest); err != nil || len(rest) == 0 {

@@ -88,7 +88,7 @@ func TestAFileThatGivesNothingBackUsesWhatIsFreeAgainAndItsBackupIsSmall(t *test
 	fill(t, s)
 	empty(t, s)
 	check(t, s.Close())
-	if left := fileSize(t, restored); left > full/2 {
+	if left := fileSize(t, restored); left > full*2/3 { // what is less than a step stays
 		t.Errorf("the restored file has %d bytes after all was deleted", left)
 	}
 }
