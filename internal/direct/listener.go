@@ -56,7 +56,9 @@ func (l *listener) listen(ctx context.Context) {
 		case m.Connected:
 			l.turn(true)
 			l.log.Debug("connected to the master's event stream")
-			l.look() // what came while it was away
+			if len(l.journal.hub.Jobs()) > 0 {
+				l.look() // what came while it was away
+			}
 		case m.Err != nil:
 			if l.turn(false) {
 				l.log.Warn("the master's event stream is away; asking its job cache meanwhile", "err", m.Err)
