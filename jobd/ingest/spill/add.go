@@ -44,6 +44,7 @@ func (s *Spill) add(ctx context.Context, rows []Row, tight bool) (gone LetGo, er
 		}
 		for k := range rows {
 			r := &rows[k]
+			r.ID = 0 // it may have one of a try before, which is given anew
 			size := int64(len(r.Body)) + rowOverhead
 			if r.Cached && (tight || s.cached+size > s.most-s.reserve || s.cached+s.others+size > s.most) {
 				gone.add(r.Records, r.From)
