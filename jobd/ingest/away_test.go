@@ -598,3 +598,64 @@ func TestAClockThatIsSetBackWhileTheDatabaseIsAwayLosesNothing(t *testing.T) {
 		r.stop(t)
 	})
 }
+
+func TestAPartOfTheSpillThatCannotBeReadHoldsUpNothing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newCache()
+		s := openSpill(t, filepath.Join(t.TempDir(), "spill.db"), 8<<20)
+		r := start(t, c, func(o *ingest.Options) { o.Spill = s })
+		r.connect()
+		elapse(time.Minute)
+		r.store.setFail(errAway)
+		x := ret(1)
+		c.add(x)
+		damaged := func() {
+			if _, err := s.Add(t.Context(), []spill.Row{{Records: 1, Cached: true, From: x.Stamp, Body: []byte("{")}}); err != nil {
+				t.Error(err)
+			}
+		}
+		damaged()
+		r.other(0, 10)
+		elapse(time.Second)
+		damaged() // the last
+		r.store.setFail(nil)
+		elapse(time.Minute) // in which nothing else comes
+		if d := s.Depth(); d.Records != 0 || len(r.store.events) != 1 {
+			t.Errorf("%+v waits still, and %d events are stored", d, len(r.store.events))
+		}
+		if _, ok := r.store.stored(x); !ok || r.store.openGaps() > 0 {
+			t.Errorf("what was damaged was fetched: %v; %d gaps are open", ok, r.store.openGaps())
+		}
+		if p := r.in.Problems(); len(p) > 0 {
+			t.Errorf("the problems are %q", p)
+		}
+		r.stop(t)
+	})
+}
+
+func TestAStopWithASpillThatTakesNothingMakesRoomInIt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newCache()
+		s := openSpill(t, filepath.Join(t.TempDir(), "spill.db"), 100_000)
+		r := start(t, c, func(o *ingest.Options) { o.Spill = s })
+		r.connect()
+		elapse(time.Minute)
+		r.store.setFail(errAway)
+		for n := range 60 { // more than it holds
+			r.other(n, 2000)
+			elapse(100 * time.Millisecond)
+		}
+		r.store.setFail(nil)
+		if err := r.stopWithin(20 * time.Second); err != nil {
+			t.Error(err)
+		}
+		next := startOn(t, r.store, c, func(o *ingest.Options) { o.Spill = s })
+		elapse(time.Minute)
+		if n := len(r.store.events); n != 60 {
+			t.Errorf("of 60 events %d are stored", n)
+		}
+		next.stop(t)
+	})
+}
