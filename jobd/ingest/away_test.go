@@ -659,3 +659,43 @@ func TestAStopWithASpillThatTakesNothingMakesRoomInIt(t *testing.T) {
 		next.stop(t)
 	})
 }
+
+// sticky is a spill on a disk that may become read-only.
+type sticky struct {
+	broken
+}
+
+func (s *sticky) Remove(ctx context.Context, rows []spill.Row) error {
+	if s.err.Load() == nil {
+		return s.broken.Remove(ctx, rows)
+	}
+	failing, cancel := context.WithCancel(ctx)
+	cancel()
+	return s.broken.Remove(failing, rows)
+}
+
+func TestASpillWhoseDiskBecomesReadOnlyKeepsNothingFromTheArchive(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newCache()
+		s := &sticky{broken{Spill: openSpill(t, filepath.Join(t.TempDir(), "spill.db"), 8<<20)}}
+		r := startSpilling(t, c, func(o *ingest.Options) { o.Spill, o.BatchEvents = s, 10 })
+		r.store.setFail(errAway)
+		var sent []gaea.Return
+		for n := range 90 {
+			if n == 60 {
+				readOnly := errors.New("read-only file system")
+				s.err.Store(&readOnly)
+				r.store.setFail(nil)
+			}
+			sent = append(sent, r.both(c, n))
+			elapse(100 * time.Millisecond)
+		}
+		elapse(time.Minute)
+		r.wantOnce(t, sent)
+		if p := r.in.Problems(); len(p) > 0 {
+			t.Errorf("the problems are %q", p)
+		}
+		r.stop(t)
+	})
+}

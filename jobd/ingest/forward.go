@@ -111,7 +111,7 @@ func (w *writer) forward(ctx context.Context) bool {
 func (w *writer) stuck(err error) {
 	w.metrics.errors.WithLabelValues("spill").Inc()
 	if w.pause == 0 {
-		w.o.Logger.Error("the spill cannot be read; trying again until it can", "error", err, "spill", w.place())
+		w.o.Logger.Error("the spill cannot be read, or what the archive has taken cannot be removed from it; trying again until it can", "error", err, "spill", w.place())
 	}
 	w.pause = min(max(w.pause*2, firstPause), lastPause)
 	w.again = time.Now().Add(w.pause)
@@ -142,8 +142,7 @@ func (w *writer) unreadable(ctx context.Context, rows []spill.Row, cause error) 
 // remove removes from the spill what the archive has taken.
 func (w *writer) remove(ctx context.Context, f *flight) {
 	if err := w.o.Spill.Remove(context.WithoutCancel(ctx), f.rows); err != nil {
-		w.stuck(err) // it is written again, which changes nothing
-		return
+		w.stuck(err) // what is in the file still the next start writes again, which changes nothing
 	}
 	w.metrics.forwarded.Add(float64(f.size))
 	w.spillAt = time.Time{} // there is more room than before
