@@ -699,3 +699,45 @@ func TestASpillWhoseDiskBecomesReadOnlyKeepsNothingFromTheArchive(t *testing.T) 
 		r.stop(t)
 	})
 }
+
+func TestWhatMinionsThatAreNotTrustedSentIsTheSameBehindTheSpill(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newCache()
+		r := startSpilling(t, c, nil)
+		r.store.mu.Lock()
+		r.store.fail, r.store.refuse = errAway, "refused"
+		r.store.mu.Unlock()
+		cut := &gaea.Truncation{Size: 1 << 30, SHA256: "ab", Dropped: 3}
+		x, bad, last := ret(1), ret(2), ret(3)
+		bad.Minion = "refused"
+		r.bus <- gaea.BusMessage{Event: &gaea.Event{
+			Tag: "salt/job/" + x.JID + "/ret/web1", Stamp: x.Stamp, Truncated: cut,
+			Data: json.RawMessage(fmt.Sprintf(`{"cmd":"_return","id":"web1","jid":%q,"fun":"state.apply","return":{}}`, x.JID)),
+		}}
+		r.send(bad)
+		r.bus <- gaea.BusMessage{Event: &gaea.Event{
+			Tag: "salt/job/" + x.JID + "/ret/web2", Stamp: x.Stamp, Truncated: cut,
+			Data: json.RawMessage(`{"cmd":"_return","id":"evil","fun":"test.ping","return":"\u2028<\u0000>"}`),
+		}}
+		r.send(last)
+		elapse(time.Second)
+		r.store.setFail(nil)
+		elapse(time.Minute)
+		got, ok := r.store.stored(x)
+		if !ok || got.Truncated == nil || *got.Truncated != *cut {
+			t.Errorf("the return is %+v", got)
+		}
+		if _, ok := r.store.stored(last); !ok || r.metric(t, "gaea_ingest_spill_records") != 0 {
+			t.Error("the return that is refused holds up others")
+		}
+		if len(r.store.events) != 1 {
+			t.Fatalf("%d events are stored", len(r.store.events))
+		}
+		ev := r.store.events[0]
+		if ev.Suspect == "" || ev.Truncated == nil || *ev.Truncated != *cut || !strings.Contains(string(ev.Data), `"\u2028<\u0000>"`) {
+			t.Errorf("the event is %+v, %s", ev, ev.Data)
+		}
+		r.stop(t)
+	})
+}
