@@ -741,3 +741,28 @@ func TestWhatMinionsThatAreNotTrustedSentIsTheSameBehindTheSpill(t *testing.T) {
 		r.stop(t)
 	})
 }
+
+func TestACutReturnThatAFullSpillLetsGoIsFetchedLaterThoughNothingElseComes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newCache()
+		s := openSpill(t, filepath.Join(t.TempDir(), "spill.db"), 200)
+		r := startSpilling(t, c, func(o *ingest.Options) { o.Spill = s })
+		x := ret(1)
+		c.add(x)
+		cut := x
+		cut.Body = []byte(`"VALUE_TRIMMED"`)
+		r.store.setFail(errAway)
+		r.send(cut)
+		elapse(10 * time.Second)
+		if r.metric(t, "gaea_ingest_let_go_total") != 1 {
+			t.Error("it was not let go")
+		}
+		r.store.setFail(nil)
+		elapse(time.Minute)
+		if _, ok := r.store.stored(x); !ok || r.store.openGaps() > 0 || len(r.in.Problems()) > 0 {
+			t.Errorf("stored %v, %d gaps are open, the problems are %q", ok, r.store.openGaps(), r.in.Problems())
+		}
+		r.stop(t)
+	})
+}

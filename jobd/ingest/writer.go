@@ -180,7 +180,7 @@ func (w *writer) launch(ctx context.Context) bool {
 		w.take()
 	}
 	if len(w.waiting) == 0 {
-		if n, _ := w.queue.depth(); n == 0 && w.pause > 0 { // all was let go: the job cache is to tell, once the archive takes it
+		if n, _ := w.queue.depth(); n == 0 { // all that came may have been let go: the job cache is to tell, once the archive takes it
 			w.pause = 0
 			w.relax()
 		}
