@@ -90,14 +90,26 @@ func (e *Engine) Authenticated(minion string) {
 	}
 }
 
-// Heard tells of returns that have come over the bus, of whatever jobs: their minions are there. It never waits.
+// Heard tells of returns that have come over the bus, of whatever jobs: their minions were there when they came, which may be long
+// ago where the archive was away. It never waits.
 func (e *Engine) Heard(returns []gaea.Return) {
-	now := e.now()
 	for i := range returns {
-		if returns[i].Source == gaea.SourceBus && returns[i].Outcome.Heard() {
-			e.witness.heard(returns[i].Minion, now)
+		if returns[i].Outcome.Heard() {
+			e.heard(&returns[i])
 		}
 	}
+}
+
+// heard notes the minion of a return, where that came over the bus.
+func (e *Engine) heard(r *gaea.Return) {
+	if r.Source != gaea.SourceBus {
+		return
+	}
+	at := e.now()
+	if !r.Stamp.IsZero() && r.Stamp.Before(at) {
+		at = r.Stamp
+	}
+	e.witness.heard(r.Minion, at)
 }
 
 // lately picks those out that were heard a moment ago, and have not been found away since.

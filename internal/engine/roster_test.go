@@ -76,6 +76,26 @@ func TestAMinionHeardInAnyJobOfTheBusIsThere(t *testing.T) {
 	})
 }
 
+// Returns may be stored long after they came: they wait on disk while the archive is away.
+func TestAReturnThatWaitedForTheArchiveDoesNotSayThatItsMinionIsThereNow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newRosterWorld(t, "web1", "web2")
+		w.run(inSlices(ping(glob("*")), "1"))
+		came := time.Now()
+		w.pass(40 * time.Second)
+		w.engine.Heard([]gaea.Return{
+			{Minion: "web1", Source: gaea.SourceBus, Outcome: gaea.OutcomeSucceeded, Stamp: time.Now()},
+			{Minion: "web2", Source: gaea.SourceBus, Outcome: gaea.OutcomeSucceeded, Stamp: came},
+			{Minion: "web1", Source: gaea.SourceBus, Outcome: gaea.OutcomeSucceeded, Stamp: came},
+		})
+		before := len(w.salt.Published("test.ping"))
+		w.run(inSlices(ping(glob("*")), "1"))
+		if got := w.pings(before); !slices.Equal(got, []string{"web2"}) {
+			t.Errorf("asked %v", got)
+		}
+	})
+}
+
 func TestTheWholeTargetIsAskedAgain(t *testing.T) {
 	for name, then := range map[string]func(*world){
 		"once the keys may have changed":              func(w *world) { w.engine.KeysChanged() },

@@ -200,9 +200,7 @@ func (r *runner) listen(ctx context.Context, jid string, sub gaea.Subscription, 
 			if !ok {
 				return
 			}
-			if ret.Source == gaea.SourceBus {
-				r.e.witness.heard(ret.Minion, r.e.now())
-			}
+			r.e.heard(&ret)
 			if !take(&ret) {
 				return
 			}

@@ -18,11 +18,16 @@ func newWitness() *witness {
 	return &witness{seen: map[string]time.Time{}, missing: map[string]time.Time{}}
 }
 
-func (w *witness) heard(minion string, now time.Time) {
+// heard notes that a minion was heard at a time, which may be older than what is known of it.
+func (w *witness) heard(minion string, at time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.seen[minion] = now
-	delete(w.missing, minion)
+	if at.After(w.seen[minion]) {
+		w.seen[minion] = at
+	}
+	if !at.Before(w.missing[minion]) {
+		delete(w.missing, minion)
+	}
 }
 
 // missed notes that a minion was asked and did not answer.

@@ -99,7 +99,7 @@ func CutEntry(src io.Reader, lim Limits, maxReturn int) ([]byte, *gaea.Truncatio
 
 func newCutter(src io.Reader, lim Limits, maxReturn int) *cutter {
 	return &cutter{
-		transcoder: transcoder{limit: math.MaxInt}, in: newPackedReader(src), maxDepth: lim.withDefaults().Depth, longest: min(cutReturn, maxReturn),
+		transcoder: transcoder{limit: math.MaxInt, depth: 1}, in: newPackedReader(src), maxDepth: lim.withDefaults().Depth, longest: min(cutReturn, maxReturn),
 	}
 }
 

@@ -180,3 +180,14 @@ func FuzzCut(f *testing.F) {
 		storable(t, saltclient.Decode(ev))
 	})
 }
+
+// Python's empty tuple may be a key.
+func TestALargeReturnWithAKeyThatIsAnEmptyListIsCutToo(t *testing.T) {
+	t.Parallel()
+	packed := append(msgp.AppendMapHeader(nil, 2), 0x90)
+	packed = msgp.AppendString(packed, "no")
+	packed = msgp.AppendString(msgp.AppendString(packed, "yes"), strings.Repeat("x", 5000))
+	if r := parsed(t, returnOf("test.echo", packed), 2000); r.Truncated == nil || !strings.Contains(string(r.Body), "yes") {
+		t.Errorf("the return is %+v", r)
+	}
+}

@@ -88,7 +88,7 @@ func (w *writer) behindNow() {
 	}
 }
 
-// forward begins to write the oldest of the spill.
+// forward begins to write the oldest of the spill. It returns whether more may follow at once.
 func (w *writer) forward(ctx context.Context) bool {
 	w.behindNow()
 	rows, err := w.o.Spill.Oldest(ctx, w.o.BatchEvents)
@@ -98,8 +98,7 @@ func (w *writer) forward(ctx context.Context) bool {
 	}
 	r, err := recordsOf(rows)
 	if err != nil {
-		w.unreadable(ctx, rows, err)
-		return false
+		return w.unreadable(ctx, rows, err)
 	}
 	for k := range rows {
 		rows[k].Body = nil
@@ -112,14 +111,14 @@ func (w *writer) forward(ctx context.Context) bool {
 func (w *writer) stuck(err error) {
 	w.metrics.errors.WithLabelValues("spill").Inc()
 	if w.pause == 0 {
-		w.o.Logger.Error("the spill cannot be read; trying again until it can", "error", err, "spill", w.place())
+		w.o.Logger.Error("the spill cannot be read, or what the archive has taken cannot be removed from it; trying again until it can", "error", err, "spill", w.place())
 	}
 	w.pause = min(max(w.pause*2, firstPause), lastPause)
 	w.again = time.Now().Add(w.pause)
 }
 
-// unreadable finds the row that is none of ours, and skips it: it must not hold up all others.
-func (w *writer) unreadable(ctx context.Context, rows []spill.Row, cause error) {
+// unreadable finds the row that is none of ours, and skips it: it must not hold up all others. False where it cannot.
+func (w *writer) unreadable(ctx context.Context, rows []spill.Row, cause error) bool {
 	for k := range rows {
 		if _, err := recordsOf(rows[k : k+1]); err == nil {
 			continue
@@ -130,17 +129,23 @@ func (w *writer) unreadable(ctx context.Context, rows []spill.Row, cause error) 
 		w.overflow.on.Store(true)
 		if err := w.o.Spill.Remove(ctx, rows[k:k+1]); err != nil {
 			w.stuck(err)
+			return false
 		}
 	}
+	if w.depth().Records == 0 {
+		w.behind.Store(nil)
+	}
+	w.relax()
+	return true
 }
 
 // remove removes from the spill what the archive has taken.
 func (w *writer) remove(ctx context.Context, f *flight) {
 	if err := w.o.Spill.Remove(context.WithoutCancel(ctx), f.rows); err != nil {
-		w.stuck(err) // it is written again, which changes nothing
-		return
+		w.stuck(err) // what is in the file still the next start writes again, which changes nothing
 	}
 	w.metrics.forwarded.Add(float64(f.size))
+	w.spillAt = time.Time{} // there is more room than before
 	if w.depth().Records > 0 {
 		w.behindNow()
 		return

@@ -232,6 +232,7 @@ func (i *Ingester) read(ctx context.Context, from time.Time) {
 		case m.PassedOver:
 			// The job cache may know what it told. Nobody is waited for: what is looked up now comes twice at most.
 			i.metrics.passedOver.Inc()
+			i.keysUnknown()
 			i.noteGap(earlier(heard, i.o.Now()).Add(-gapMargin))
 			i.missing.look()
 		case m.Err != nil:

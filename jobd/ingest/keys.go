@@ -14,7 +14,7 @@ type KeyWatcher interface {
 	Authenticated(minion string)
 }
 
-// keysUnknown is for a bus that is away or was.
+// keysUnknown is for a bus that is away or was, and for a message of it that could not be read.
 func (i *Ingester) keysUnknown() {
 	if i.o.Keys != nil {
 		i.o.Keys.KeysChanged()

@@ -60,6 +60,11 @@ func TestWhatTheBusSaysOfTheMastersKeysIsToldAtOnce(t *testing.T) {
 				t.Errorf("%s %s tells %v", row.tag, row.data, got)
 			}
 		}
+		r.bus <- gaea.BusMessage{PassedOver: true}
+		elapse(time.Second)
+		if got := k.take(); !slices.Equal(got, []string{"changed"}) {
+			t.Errorf("when a message could not be read: %v", got)
+		}
 		r.disconnect()
 		elapse(time.Second)
 		if got := k.take(); !slices.Equal(got, []string{"changed"}) {

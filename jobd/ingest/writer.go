@@ -129,7 +129,7 @@ func (w *writer) nextFlight(queued int) time.Time {
 		return time.Time{}
 	case w.flight != nil:
 		return w.flight.began.Add(w.o.SpillAfter)
-	case spilled && w.draining: // the next start forwards it
+	case spilled && w.leaves():
 		return time.Time{}
 	case !spilled && len(w.waiting) == 0 && queued > 0 && w.linger.After(w.again):
 		return w.linger
@@ -153,6 +153,10 @@ func (w *writer) nextBatch(queued int) time.Time {
 	}
 }
 
+// leaves says whether what is in the spill is left to the next start: nothing more comes, and what is in memory goes there, too. A
+// spill that takes nothing is forwarded until it has room for that.
+func (w *writer) leaves() bool { return w.draining && w.spillOK }
+
 // inMemory says whether a write is on its way that is not on disk too.
 func (w *writer) inMemory() bool {
 	return w.flight != nil && len(w.flight.rows) == 0 && w.flight.events != nil
@@ -170,13 +174,13 @@ func (w *writer) launch(ctx context.Context) bool {
 		return false
 	}
 	if w.depth().Records > 0 {
-		return !w.draining && w.forward(ctx)
+		return !w.leaves() && w.forward(ctx)
 	}
 	if len(w.waiting) == 0 && !w.lingers() {
 		w.take()
 	}
 	if len(w.waiting) == 0 {
-		if n, _ := w.queue.depth(); n == 0 && w.pause > 0 { // all was let go: the job cache is to tell, once the archive takes it
+		if n, _ := w.queue.depth(); n == 0 { // all that came may have been let go: the job cache is to tell, once the archive takes it
 			w.pause = 0
 			w.relax()
 		}

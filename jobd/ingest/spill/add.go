@@ -29,6 +29,7 @@ func (s *Spill) Add(ctx context.Context, rows []Row) (LetGo, error) {
 		s.relief = relief
 		return LetGo{}, s.told(err)
 	}
+	clear(s.taken)
 	s.publish()
 	return gone, nil
 }
@@ -37,6 +38,9 @@ func (s *Spill) Add(ctx context.Context, rows []Row) (LetGo, error) {
 func (s *Spill) add(ctx context.Context, rows []Row, tight bool) (gone LetGo, err error) {
 	err = s.transact(ctx, func(tx *sql.Tx) error {
 		gone = LetGo{}
+		if err := s.sweep(ctx, tx); err != nil {
+			return err
+		}
 		if tight {
 			if err := s.relieve(ctx, tx, rows, &gone); err != nil {
 				return err
@@ -44,6 +48,7 @@ func (s *Spill) add(ctx context.Context, rows []Row, tight bool) (gone LetGo, er
 		}
 		for k := range rows {
 			r := &rows[k]
+			r.ID = 0 // it may have one of a try before, which is given anew
 			size := int64(len(r.Body)) + rowOverhead
 			if r.Cached && (tight || s.cached+size > s.most-s.reserve || s.cached+s.others+size > s.most) {
 				gone.add(r.Records, r.From)

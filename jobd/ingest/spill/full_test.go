@@ -81,3 +81,16 @@ func TestAFullDiskWithNothingToLetGoRefuses(t *testing.T) {
 		t.Errorf("%d were kept", kept)
 	}
 }
+
+// An id names a row that is in the file: whoever removes it must not remove another row that has it now.
+func TestARowThatAFullDiskLetsGoHasNoID(t *testing.T) {
+	t.Parallel()
+	s := open(t, filepath.Join(t.TempDir(), "spill.db"), 8*mib)
+	check(t, s.FillDisk(t.Context(), 5))
+	rows := []spill.Row{row(0, 1000, true), row(1, 100_000, false)} // the first has room, and both together have none
+	gone, err := s.Add(t.Context(), rows)
+	check(t, err)
+	if gone.Records != 1 || rows[0].ID != 0 || rows[1].ID == 0 {
+		t.Errorf("%+v is let go, and the ids are %d and %d", gone, rows[0].ID, rows[1].ID)
+	}
+}

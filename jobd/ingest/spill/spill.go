@@ -82,16 +82,17 @@ type Spill struct {
 
 	mu      sync.Mutex
 	records int
-	cached  int64 // bytes
-	others  int64 // bytes
-	tight   bool  // the disk is full: cached rows are let go until something was removed
-	relief  bool  // the ballast was given up
+	cached  int64         // bytes
+	others  int64         // bytes
+	taken   map[int64]int // records by id of rows that the archive has and that could not be removed: they are not told again
+	tight   bool          // the disk is full: cached rows are let go until something was removed
+	relief  bool          // the ballast was given up
 }
 
 // Open opens the file, or makes it (0600). What a jobd before has left is in it still. CodeUnavailable, with what to do, where
 // it cannot be used: another process has it, it is damaged or a newer jobd's, its directory cannot be written, its disk is full.
 func Open(ctx context.Context, o Options) (*Spill, error) {
-	s := &Spill{path: o.Path, most: o.MaxBytes, reserve: o.MaxBytes / reserveShare}
+	s := &Spill{path: o.Path, most: o.MaxBytes, reserve: o.MaxBytes / reserveShare, taken: map[int64]int{}}
 	s.ballast = min(s.reserve, maxBallast)
 	if err := makeFile(o.Path); err != nil {
 		return nil, err
@@ -196,7 +197,13 @@ func (s *Spill) Path() string { return s.path }
 // Depth is how much waits. It does not wait for the disk.
 func (s *Spill) Depth() Depth { return *s.depth.Load() }
 
-func (s *Spill) publish() { s.depth.Store(&Depth{Records: s.records, Bytes: s.cached + s.others}) }
+func (s *Spill) publish() {
+	waiting := s.records
+	for _, records := range s.taken {
+		waiting -= records
+	}
+	s.depth.Store(&Depth{Records: waiting, Bytes: s.cached + s.others})
+}
 
 // Close closes the file and keeps what is in it.
 func (s *Spill) Close() error { return s.told(s.db.Close()) }
@@ -218,6 +225,9 @@ func (s *Spill) Oldest(ctx context.Context, records int) ([]Row, error) {
 		if err := rows.Scan(&r.ID, &r.Cached, &r.Records, &since, &r.Body); err != nil {
 			return nil, s.told(err)
 		}
+		if _, has := s.taken[r.ID]; has {
+			continue
+		}
 		n, bytes = n+r.Records, bytes+len(r.Body)
 		if len(list) > 0 && (n > records || bytes > maxRead) {
 			break
@@ -226,70 +236,6 @@ func (s *Spill) Oldest(ctx context.Context, records int) ([]Row, error) {
 		list = append(list, r)
 	}
 	return list, s.told(rows.Err())
-}
-
-// Remove removes rows that the archive has taken. When none is left the file shrinks.
-func (s *Spill) Remove(ctx context.Context, taken []Row) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	before := s.counts()
-	err := s.transact(ctx, func(tx *sql.Tx) error {
-		for _, r := range taken {
-			if err := s.drop(ctx, tx, r.ID); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		s.restore(before)
-		return s.told(err)
-	}
-	s.tight = false
-	s.publish()
-	if s.records == 0 {
-		return s.told(s.shrink(ctx))
-	}
-	return nil
-}
-
-// shrink gives the disk back what is not needed, and takes the ballast on board again.
-func (s *Spill) shrink(ctx context.Context) error {
-	if err := s.vacuum(ctx); err != nil || !s.relief {
-		return err
-	}
-	if err := s.transact(ctx, func(tx *sql.Tx) error { return s.load(ctx, tx) }); !full(err) {
-		return err
-	}
-	return nil // the disk is full still; the next time
-}
-
-func (s *Spill) vacuum(ctx context.Context) error {
-	rows, err := s.db.QueryContext(ctx, `PRAGMA incremental_vacuum`)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	steps := 0
-	for rows.Next() { // each is a step, and tells nothing
-		steps++
-	}
-	return rows.Err()
-}
-
-// drop deletes a row and counts.
-func (s *Spill) drop(ctx context.Context, tx *sql.Tx, id int64) error {
-	var cached bool
-	var records int
-	var bytes int64
-	err := tx.QueryRowContext(ctx, `DELETE FROM batches WHERE id = ? RETURNING cached, records, bytes`, id).Scan(&cached, &records, &bytes)
-	if errors.Is(err, sql.ErrNoRows) { // let go meanwhile
-		return nil
-	}
-	if err == nil {
-		s.count(cached, -records, -bytes)
-	}
-	return err
 }
 
 type counts struct {

@@ -2,6 +2,7 @@ package spill_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -216,5 +217,32 @@ func TestOnlyItsOwnerMayReadTheFile(t *testing.T) {
 		if info, err := f.Info(); err != nil || info.Mode().Perm() != 0o600 {
 			t.Errorf("%s is %v (%v)", f.Name(), info.Mode(), err)
 		}
+	}
+}
+
+// A disk may become read-only, or have errors.
+func TestRowsThatCannotBeRemovedComeOutOnlyOnce(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "spill.db")
+	s := open(t, path, mib)
+	add(t, s, row(0, 10, true), row(1, 10, false), row(2, 10, false))
+	rows, err := s.Oldest(t.Context(), 2)
+	check(t, err)
+	failing, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := s.Remove(failing, rows); err == nil {
+		t.Fatal("they are removed")
+	}
+	if d := s.Depth(); d.Records != 1 {
+		t.Errorf("the depth is %+v", d)
+	}
+	last, err := s.Oldest(t.Context(), 2)
+	check(t, err)
+	if len(last) != 1 || last[0].ID == rows[1].ID {
+		t.Errorf("then %+v come out", last)
+	}
+	add(t, s, row(3, 10, false))
+	if got := fmt.Sprint(all(t, s)); got != "[2 3]" || s.Depth() != (spill.Depth{}) {
+		t.Errorf("%s are left, the depth is %+v", got, s.Depth())
 	}
 }
