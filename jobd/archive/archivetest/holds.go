@@ -177,4 +177,53 @@ var holdTests = map[string]func(*bench){
 		b.write(archive.Batch{Jobs: []gaea.Job{newJob(7, "web1")}, Returns: []gaea.Return{heldReturn(7, "web1")}})
 		b.ret(jid(7), "web1") // its day has partitions again
 	},
+	"how long things took, and what runs, goes with the days of the returns and with no other kind": func(b *bench) {
+		const day = 24 * 3600
+		for n := range 3 {
+			r := runOf(n*day, "web1", "nginx", state{fmt.Sprintf("/%d", n), gaea.OutcomeChanged, 500})
+			b.write(archive.Batch{Jobs: []gaea.Job{publishedAs(n*day, "ann", r, "web1", "web2")}, Returns: []gaea.Return{r}})
+		}
+		told := func() [4]int {
+			b.Helper()
+			slow, err := b.store.SlowStates(b.ctx(), gaea.SlowStateFilter{}, gaea.PageRequest{})
+			b.ok(err)
+			runs, err := b.store.RunDurations(b.ctx(), gaea.RunDurationFilter{Applied: "nginx"}, gaea.PageRequest{})
+			b.ok(err)
+			changes, err := b.store.Changes(b.ctx(), gaea.StateFilter{SLS: "nginx"}, gaea.PageRequest{})
+			b.ok(err)
+			return [4]int{len(slow.Items), len(runs.Items), len(changes.Items), len(b.jids(gaea.JobFilter{Running: true}))}
+		}
+		same(b, "what is told at first", told(), [4]int{3, 3, 3, 3})
+		b.expire(gaea.Expiry{Events: time.Now(), Runs: time.Now()}, 1)
+		same(b, "what is told after events and runs went", told(), [4]int{3, 3, 3, 3})
+		h := b.hold(gaea.HoldRequest{JID: jid(0)})
+		b.expire(gaea.Expiry{Returns: noon.Truncate(day * time.Second).Add(day * time.Second), Runs: noon.Add(-day * time.Second)}, 1)
+		same(b, "what is told after a day went, of which a job is held", told(), [4]int{2, 2, 3, 3})
+		b.expire(gaea.Expiry{Returns: at(day + 100)}, 1)
+		same(b, "what is told after half a day went", told(), [4]int{2, 2, 2, 2})
+		b.release(h)
+		b.expire(gaea.Expiry{Returns: at(9 * day)}, 1)
+		same(b, "what is told when all went", told(), [4]int{})
+		states, err := b.store.States(b.ctx(), gaea.StateFilter{}, gaea.PageRequest{})
+		b.ok(err)
+		same(b, "the states then", len(states.Items), 0)
+	},
+	"what was counted of a word about a return goes when the return comes, and again changes nothing": func(b *bench) {
+		word := newReturn(1, "web1")
+		word.Outcome, word.Body = gaea.OutcomeNoReturn, json.RawMessage(`"no answer"`)
+		r := heldReturn(1, "web1")
+		b.write(archive.Batch{Jobs: []gaea.Job{newJob(1, "web1")}, Returns: []gaea.Return{word}})
+		for range 2 {
+			b.writeReturns(word, r, r, word)
+			b.writeReturns(r)
+		}
+		u, kinds := b.usage()
+		same(b, "the bytes as they came", u.RawBytes, int64(len(r.Body)))
+		same(b, "the bodies", kinds[gaea.KindContents].Rows, 1)
+		same(b, "what runs", b.jids(gaea.JobFilter{Running: true}), []string{})
+		b.prune(at(1000), 10)
+		u, kinds = b.usage()
+		same(b, "the bytes in the end", u.RawBytes, 0)
+		same(b, "the bodies in the end", kinds[gaea.KindContents].Rows, 0)
+	},
 }

@@ -240,6 +240,14 @@ var questionTests = map[string]func(*bench){
 		})
 		same(b, "how many minions", len(list), 60)
 		same(b, "its state", list[0].States, []string{"file.managed id of " + "/etc/" + strings.TrimLeft(list[0].Minion, "web0")})
+		other := runOf(80, "web80", "many", state{"/etc/other", gaea.OutcomeFailed, 1})
+		other.Body = json.RawMessage(strings.ReplaceAll(strings.ReplaceAll(string(other.Body), "file_|-", "cmd_|-"), "_|-managed", "_|-run"))
+		saltclient.ReturnOutcome(&other)
+		b.writeReturns(other)
+		list = all(b, 9, func(p gaea.PageRequest) (gaea.Page[gaea.FailedMinion], error) {
+			return b.store.FailedMinions(b.ctx(), gaea.StateFilter{SLS: "many", Function: "file.managed", Since: at(11)}, p)
+		})
+		same(b, "how many minions by function", len(list), 60)
 	},
 	"the latest results are listed by state where a state is named": func(b *bench) {
 		b.writeReturns(

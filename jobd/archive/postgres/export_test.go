@@ -5,6 +5,7 @@ var (
 	Tables    = migrator
 	Partition = partition
 	WholeDay  = wholeDay
+	JobHeld   = dialect.JobHeld
 )
 
 // DigestOf is what a name is found by.

@@ -55,6 +55,7 @@ func TestRunsFromBeforeAreFoundByTheirMaster(t *testing.T) {
 	where := address(t)
 	s := open(t, where)
 	r := archivetest.SecretRun()
+	r.Message = "a zero byte: \x00, and none: \\u0000"
 	_, _, err := s.CreateRun(t.Context(), r, "", "")
 	check(t, err)
 	check(t, s.Close())

@@ -101,7 +101,7 @@ func (p *pruner) jobs() error {
 	last := oldJob{started: math.MinInt64}
 	for p.Left > 0 {
 		old, err := p.oldJobs(`SELECT `+oldJobColumns+`, FALSE FROM jobs j
-			WHERE j.started < $1 AND (j.started, j.id) > ($2, $3) AND NOT `+ofActiveRun+` AND NOT `+hasLate+` AND NOT `+tables.JobHeld+` ORDER BY j.started, j.id LIMIT $4`,
+			WHERE j.started < $1 AND (j.started, j.id) > ($2, $3) AND NOT `+ofActiveRun+` AND NOT `+hasLate+` AND NOT `+dialect.JobHeld()+` ORDER BY j.started, j.id LIMIT $4`,
 			p.Returns, last.started, last.id, step)
 		if err != nil {
 			return err
@@ -355,7 +355,7 @@ func (p *pruner) days() error {
 func (p *pruner) day(day int64) error {
 	for p.Left > 0 {
 		const step = 500
-		jobs, err := p.oldJobs(`SELECT `+oldJobColumns+`, (j.started >= $1 OR `+ofActiveRun+` OR `+hasLate+` OR `+tables.JobHeld+` OR EXISTS (SELECT 1 FROM returns r WHERE r.job_id = j.id AND `+isKept+`))
+		jobs, err := p.oldJobs(`SELECT `+oldJobColumns+`, (j.started >= $1 OR `+ofActiveRun+` OR `+hasLate+` OR `+dialect.JobHeld()+` OR EXISTS (SELECT 1 FROM returns r WHERE r.job_id = j.id AND `+isKept+`))
 			FROM jobs j WHERE j.id >= $3 AND j.id < $4 ORDER BY j.id LIMIT $5`, p.Returns, p.Asked, firstOf(day), firstOf(day+1), step)
 		if err != nil {
 			return err

@@ -72,7 +72,7 @@ func (p *pruner) jobs() error {
 		err := p.Each(`SELECT j.id, j.master_id, j.started, j.call_id, j.jid FROM jobs j
 			WHERE j.started < ?1 AND (j.started, j.id) > (?2, ?3)
 			AND NOT EXISTS (SELECT 1 FROM runs u LEFT JOIN runs p ON p.id = u.parent AND u.kind = 'action' WHERE u.id = j.run_id AND (u.active OR p.active))
-			AND NOT EXISTS (SELECT 1 FROM returns r WHERE r.job_id = j.id AND r.stamp >= ?1) AND NOT `+tables.JobHeld+`
+			AND NOT EXISTS (SELECT 1 FROM returns r WHERE r.job_id = j.id AND r.stamp >= ?1) AND NOT `+dialect.JobHeld()+`
 			ORDER BY j.started, j.id LIMIT ?4`, func(row tables.Scanner) error {
 			var j oldJob
 			err := row.Scan(&j.id, &j.master, &j.started, &j.call, &j.jid)

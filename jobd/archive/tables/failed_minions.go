@@ -124,8 +124,10 @@ func failedStatesQuery(q Query, f gaea.StateFilter, states []any, after *archive
 	} else {
 		c.add("sr.outcome = 6") // what PostgreSQL's state_results_failed has
 		c.between("sr.stamp", f.Since, f.Until)
-		same, args := c.dialect.equal("s.sls", f.SLS)
-		c.add("sr.state_id IN (SELECT s.id FROM states s WHERE "+same+")", args...)
+		of := conditions{dialect: c.dialect}
+		of.equal("s.sls", f.SLS)
+		of.named(gaea.StateFilter{State: f.State, Function: f.Function})
+		c.add("sr.state_id IN (SELECT s.id FROM states s"+of.where()+")", of.args...)
 	}
 	if err := c.ofMinions(q, f, "sr.minion_id", after); err != nil {
 		return "", nil, err

@@ -106,12 +106,11 @@ func (j *storedJob) children(q Query) ([]gaea.Job, error) {
 		list = append(list, child)
 		return err
 	}, append(append([]any{j.Master}, args...), gaea.MaxChildren)...)
+	if err == nil {
+		err = fill(q, list)
+	}
 	var jobs []gaea.Job
-	sets := map[int64][]string{}
 	for i := range list {
-		if err == nil {
-			err = list[i].fill(q, sets)
-		}
 		jobs = append(jobs, list[i].Job)
 	}
 	return jobs, err

@@ -37,24 +37,34 @@ func scanJob(row Scanner) (storedJob, error) {
 	return j, err
 }
 
-// fill reads a job's minions and counts.
-func (j *storedJob) fill(q Query, sets map[int64][]string) error {
+// fill reads the minions and counts of jobs.
+func fill(q Query, jobs []storedJob) error {
+	sets, err := setsOf(q, jobs)
+	for i := range jobs {
+		if err == nil {
+			err = jobs[i].fill(q, sets)
+		}
+	}
+	return err
+}
+
+func (j *storedJob) fill(q Query, sets *jobSets) error {
 	var err error
-	if j.Minions, err = minionsOf(q, sets, j.id, Expected); err != nil {
+	if j.Minions, err = sets.minions(q, j.id, Expected); err != nil {
 		return err
 	}
 	if j.Minions == nil {
 		j.Minions = []string{} // a job always says whom it expects
 	}
-	if j.Missing, err = minionsOf(q, sets, j.id, Unknown); err != nil {
+	if j.Missing, err = sets.minions(q, j.id, Unknown); err != nil {
 		return err
 	}
 	if j.Target.Type == gaea.TargetList {
-		if j.Target.Minions, err = minionsOf(q, sets, j.id, Listed); err != nil {
+		if j.Target.Minions, err = sets.minions(q, j.id, Listed); err != nil {
 			return err
 		}
 	}
-	if err = j.count(q); err != nil {
+	if err = j.count(q, sets.of[jobRole{j.id, Expected}]); err != nil {
 		return err
 	}
 	if left, how := j.untold(); len(left) > 0 {
@@ -64,12 +74,8 @@ func (j *storedJob) fill(q Query, sets map[int64][]string) error {
 }
 
 // count counts the minions by their outcome, in one pass over the job's returns: a page has many jobs of many minions. Those that
-// are expected and have no return are pending.
-func (j *storedJob) count(q Query) error {
-	sets, err := setsOf(q, j.id, Expected)
-	if err != nil {
-		return err
-	}
+// are expected, by the sets, and have no return are pending.
+func (j *storedJob) count(q Query, sets []int64) error {
 	expected, from, args := "0", "", []any{j.id}
 	switch len(sets) {
 	case 0:
@@ -81,7 +87,7 @@ func (j *storedJob) count(q Query) error {
 	}
 	j.Counts = map[gaea.Outcome]int{}
 	pending := len(j.Minions)
-	err = q.Each(`SELECT r.outcome, count(*), `+expected+` FROM returns r`+from+` WHERE r.job_id = ?1 GROUP BY r.outcome`, func(row Scanner) error {
+	err := q.Each(`SELECT r.outcome, count(*), `+expected+` FROM returns r`+from+` WHERE r.job_id = ?1 GROUP BY r.outcome`, func(row Scanner) error {
 		var outcome int64
 		var n, of int
 		err := row.Scan(&outcome, &n, &of)
@@ -113,8 +119,10 @@ func (s *Store) Job(ctx context.Context, master, jid string) (*gaea.JobDetail, e
 	var d gaea.JobDetail
 	err := s.db.Read(ctx, func(q Query) error {
 		j, err := findJob(q, master, jid)
+		one := []storedJob{j}
 		if err == nil {
-			err = j.fill(q, map[int64][]string{})
+			err = fill(q, one)
+			j = one[0]
 		}
 		if err == nil {
 			d.Children, err = j.children(q)
@@ -166,11 +174,10 @@ func (s *Store) Jobs(ctx context.Context, f gaea.JobFilter, p gaea.PageRequest) 
 			jobs = append(jobs, j)
 			return err
 		}, append(c.args, limit+1)...)
-		sets := map[int64][]string{}
+		if err == nil {
+			err = fill(q, jobs[:min(len(jobs), limit)])
+		}
 		for i := range jobs {
-			if err == nil && i < limit {
-				err = jobs[i].fill(q, sets)
-			}
 			at := archive.Cursor{Numbers: []int64{Micros(jobs[i].Started), jobs[i].id}}
 			if f.Running && i < limit && jobs[i].Counts[gaea.OutcomePending] == 0 {
 				page.pass(at)

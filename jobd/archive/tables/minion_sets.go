@@ -30,36 +30,52 @@ func SetDigest(master int64, minions []string) (d [sha256.Size]byte) {
 	return d
 }
 
-// minionsOf reads the minions with a role in a job, sorted. Lists that were read before are taken from sets.
-func minionsOf(q Query, sets map[int64][]string, jobID, role int64) ([]string, error) {
-	ids, err := setsOf(q, jobID, role)
-	var all []string
-	for _, id := range ids {
-		if err != nil {
-			return nil, err
-		}
-		if _, ok := sets[id]; !ok {
-			sets[id], err = members(q, id)
-		}
-		if len(ids) == 1 {
-			return sets[id], err
-		}
-		all = append(all, sets[id]...)
-	}
-	slices.Sort(all)
-	return slices.Compact(all), err
+// jobSets are the sets of the minions that some jobs name, with what is known of the sets.
+type jobSets struct {
+	of      map[jobRole][]int64
+	members map[int64][]string
 }
 
-// setsOf are the sets of the minions with a role in a job.
-func setsOf(q Query, jobID, role int64) ([]int64, error) {
-	var ids []int64
-	err := q.Each(`SELECT set_id FROM job_minions WHERE job_id = ? AND role = ?`, func(row Scanner) error {
+type jobRole struct{ job, role int64 }
+
+// setsOf reads which sets jobs name: of all at once, because a page has many of them.
+func setsOf(q Query, jobs []storedJob) (*jobSets, error) {
+	sets := &jobSets{map[jobRole][]int64{}, map[int64][]string{}}
+	if len(jobs) == 0 {
+		return sets, nil
+	}
+	ids := make([]any, len(jobs))
+	for i := range jobs {
+		ids[i] = jobs[i].id
+	}
+	c := conditions{dialect: q.Dialect()}
+	c.oneOf("job_id", ids)
+	err := q.Each(`SELECT job_id, role, set_id FROM job_minions`+c.where(), func(row Scanner) error {
+		var at jobRole
 		var id int64
-		err := row.Scan(&id)
-		ids = append(ids, id)
+		err := row.Scan(&at.job, &at.role, &id)
+		sets.of[at] = append(sets.of[at], id)
 		return err
-	}, jobID, role)
-	return ids, err
+	}, c.args...)
+	return sets, err
+}
+
+// minions reads the minions with a role in a job, sorted. A set that was read before is not read again.
+func (s *jobSets) minions(q Query, job, role int64) (all []string, err error) {
+	ids := s.of[jobRole{job, role}]
+	for _, id := range ids {
+		if _, ok := s.members[id]; !ok {
+			if s.members[id], err = members(q, id); err != nil {
+				return nil, err
+			}
+		}
+		if len(ids) == 1 {
+			return s.members[id], nil
+		}
+		all = append(all, s.members[id]...)
+	}
+	slices.Sort(all)
+	return slices.Compact(all), nil
 }
 
 func members(q Query, set int64) ([]string, error) {

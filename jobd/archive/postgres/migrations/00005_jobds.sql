@@ -3,7 +3,8 @@
 -- +goose Up
 
 ALTER TABLE runs ADD COLUMN master text COLLATE "C" NOT NULL DEFAULT '';
-UPDATE runs SET master = coalesce(head::json ->> 'master', '');
+-- Type json tells nothing of a text with a zero byte in it.
+UPDATE runs SET master = coalesce(replace(head, '\u0000', '\u0020')::json ->> 'master', '');
 CREATE INDEX runs_active_of_master ON runs (master, created, id) WHERE active;
 
 -- Times are the server's clock, so that the clocks of the machines need not agree.
