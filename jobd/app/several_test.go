@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
 	"github.com/gaea-salt/terraform-provider-gaea/internal/pglab"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/app"
@@ -79,6 +81,38 @@ func TestAJobdWhoseLeaseWasTakenStandsByAndLeadsAgain(t *testing.T) {
 	eventually(t, "it leads again", func() bool { return j.metric("gaea_leads") == 1 })
 	if err := j.stop(); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestAnOrderThatWaitsForTheDatabaseDoesNotHoldUpTheEnd(t *testing.T) {
+	t.Parallel()
+	o := postgresOptions(t, newSalt(t))
+	j := run(t, o)
+	conn, err := pgx.Connect(t.Context(), o.Database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.WithoutCancel(t.Context()))
+	if _, err := conn.Exec(t.Context(), `BEGIN; LOCK TABLE definitions IN ACCESS EXCLUSIVE MODE`); err != nil {
+		t.Fatal(err)
+	}
+	ordered := `INSERT INTO orders (master, kind, body, "user", expires) VALUES ('m1', 'check', '{"assignment": "web", "check": {}}', 'ann', 9e18)`
+	if _, err := pglab.Execute(t.Context(), o.Database, ordered); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the order is taken", func() bool {
+		rows, err := pglab.Execute(t.Context(), o.Database, `UPDATE orders SET kind = kind WHERE fence > 0`)
+		return err == nil && rows == 1
+	})
+	began := time.Now()
+	if err := j.stop(); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(began); took > 15*time.Second {
+		t.Errorf("the end took %s", took)
+	}
+	if rows, err := pglab.Execute(t.Context(), o.Database, `UPDATE orders SET kind = kind WHERE answer IS NULL`); err != nil || rows != 1 {
+		t.Errorf("the order is answered, though the next leader could carry it out (%v)", err)
 	}
 }
 
