@@ -54,6 +54,8 @@ func (a *App) begin(ctx context.Context, lease *postgres.Lease) {
 		if err == nil {
 			if err = t.start(ctx); err == nil {
 				a.term.Store(t)
+				t.engine.KeysChanged() // it was not told of keys that changed while it began
+				a.late.take(a.unled.take(time.Now()))
 				a.log.Info("this jobd leads the master now", "master", a.master, "fence", lease.Fence())
 				a.attend(ctx, t)
 				return

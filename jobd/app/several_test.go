@@ -84,6 +84,42 @@ func TestAJobdWhoseLeaseWasTakenStandsByAndLeadsAgain(t *testing.T) {
 	}
 }
 
+func TestALateReturnThatComesBetweenTwoLeadersIsNotedByTheNext(t *testing.T) {
+	t.Parallel()
+	s := newSalt(t)
+	s.openBus()
+	o := postgresOptions(t, s)
+	j := run(t, o)
+	s.accept()
+	change := func(text string) {
+		if rows, err := pglab.Execute(t.Context(), o.Database, text); err != nil || rows != 1 {
+			t.Fatalf("%d rows: %v", rows, err)
+		}
+	}
+	change(`UPDATE leases SET jobd = 'another', place = '', fence = fence + 1, expires = expires + 3600000000 WHERE master = 'm1'`)
+	eventually(t, "it stands by", func() bool { return j.metric("gaea_leads") == 0 })
+	store, ended := inspect(t, o), time.Now()
+	over := &gaea.Run{
+		ID: "run-1", Master: "m1", Kind: gaea.RunJob, Function: "test.ping", Target: gaea.ListTarget([]string{"web1"}), Timeouts: gaea.Timeouts{}.WithDefaults(),
+		Status: gaea.RunFailed, Created: ended, Started: ended, Ended: ended,
+		Slices:  []gaea.Slice{{JID: jid(1), Minions: []string{"web1"}, Started: ended, Ended: ended}},
+		Minions: map[string]gaea.RunMinion{"web1": {Outcome: gaea.OutcomeNoReturn, JID: jid(1), At: ended}},
+	}
+	if _, _, err := store.CreateRun(t.Context(), over, "", ""); err != nil {
+		t.Fatal(err)
+	}
+	s.sendReturn(1, "web1", map[string]any{gaea.MetadataRun: "run-1"})
+	eventually(t, "it is stored", func() bool { return j.metric("gaea_ingest_returns_stored_total") == 1 })
+	change(`UPDATE leases SET expires = 0 WHERE master = 'm1'`)
+	eventually(t, "the run has it", func() bool {
+		run, err := store.GetRun(t.Context(), "run-1")
+		return err == nil && run.Minions["web1"].Late
+	})
+	if err := j.stop(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestAnOrderThatWaitsForTheDatabaseDoesNotHoldUpTheEnd(t *testing.T) {
 	t.Parallel()
 	o := postgresOptions(t, newSalt(t))
