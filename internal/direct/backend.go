@@ -78,11 +78,12 @@ type Backend struct {
 	templates   *definitions[gaea.JobTemplate]
 	assignments *definitions[gaea.Assignment]
 
-	late   chan gaea.Return
-	read   recent
-	ctx    context.Context //nolint:containedctx // the life of the backend's goroutines
-	cancel context.CancelFunc
-	going  sync.WaitGroup
+	late    chan gaea.Return
+	read    recent
+	maxLeft int
+	ctx     context.Context //nolint:containedctx // the life of the backend's goroutines
+	cancel  context.CancelFunc
+	going   sync.WaitGroup
 
 	mu            sync.Mutex
 	engineStarted bool
@@ -102,7 +103,7 @@ func New(o Options) *Backend {
 	b := &Backend{
 		o: o, log: o.Logger, runs: newRuns(), evidence: newEvidence(), secrets: newSecrets(), keys: drift.NewFingerprinter(newDigest()),
 		groups: newDefinitions[gaea.TargetGroup](), templates: newDefinitions[gaea.JobTemplate](), assignments: newDefinitions[gaea.Assignment](),
-		late: make(chan gaea.Return, lateQueue), ctx: ctx, cancel: cancel,
+		late: make(chan gaea.Return, lateQueue), maxLeft: maxLeft, ctx: ctx, cancel: cancel,
 	}
 	b.salt = &watched{Salt: o.Salt}
 	b.journal = &journal{

@@ -30,19 +30,21 @@ const settleTime = 20 * time.Second
 // or where the run only made true what may have changed since and is over. The run is as the new one, r, would be, and stands where
 // the master's job cache says.
 func (b *Backend) left(ctx context.Context, r *gaea.Run, key string) (*gaea.Run, error) {
-	jobs, err := b.jobsWith(ctx, r, key)
+	jobs, more, err := b.jobsWith(ctx, r, key)
 	if err != nil || len(jobs) == 0 {
 		return nil, err
 	}
 	now := b.o.Clock()
 	found := engine.Clone(r)
 	found.ID, found.Target = jobs[0].Job.RunID, r.Target
-	if untold := resume(found, jobs, now); untold > 0 {
-		if why := obstacle(found, jobs, untold, now); why != "" {
-			halt(found, untold, why)
-		} else {
-			found.Resolved = false // the engine asks who else there is, and goes on with those
-		}
+	untold := resume(found, jobs, now)
+	switch why := obstacle(found, jobs, untold, now); {
+	case more:
+		haltUnread(found, len(jobs))
+	case untold > 0 && why != "":
+		halt(found, untold, why)
+	case untold > 0:
+		found.Resolved = false // the engine asks who else there is, and goes on with those
 	}
 	conclude(found)
 	if found.Kind == gaea.RunEnforce && found.Status.Final() { // nobody looked after it, and how the minions stand now it does not tell
@@ -64,18 +66,18 @@ func (b *Backend) left(ctx context.Context, r *gaea.Run, key string) (*gaea.Run,
 }
 
 // jobsWith are the jobs of the newest run with a key, oldest first; none where its key was freed. For most runs this is one
-// question: a job that has the target of the run has told all of it.
-func (b *Backend) jobsWith(ctx context.Context, r *gaea.Run, key string) ([]*gaea.CachedJob, error) {
+// question: a job that has the target of the run has told all of it. There may be more than are read.
+func (b *Backend) jobsWith(ctx context.Context, r *gaea.Run, key string) (jobs []*gaea.CachedJob, more bool, err error) {
 	last, err := b.o.Salt.LastJob(ctx, map[string]any{MetadataKey: key})
 	switch {
 	case gaea.CodeOf(err) == gaea.CodeNotFound:
-		return nil, nil
+		return nil, false, nil
 	case last == nil:
-		return nil, err
+		return nil, false, err
 	case !carries(&last.Job, MetadataKey, key) || last.Job.RunID == "" || b.runs.isFreed(last.Job.RunID):
-		return nil, nil
+		return nil, false, nil
 	case sameTarget(last.Job.Target, r.Target):
-		return []*gaea.CachedJob{last}, nil
+		return []*gaea.CachedJob{last}, false, nil
 	default:
 		return b.published(ctx, gaea.MetadataRun, last.Job.RunID)
 	}
@@ -87,7 +89,7 @@ func sameTarget(x, y gaea.Target) bool {
 
 // regain puts a run together that an earlier process has made. CodeNotFound.
 func (b *Backend) regain(ctx context.Context, id string) (*gaea.Run, error) {
-	jobs, err := b.published(ctx, gaea.MetadataRun, id)
+	jobs, more, err := b.published(ctx, gaea.MetadataRun, id)
 	switch {
 	case err != nil:
 		return nil, err
@@ -99,7 +101,10 @@ func (b *Backend) regain(ctx context.Context, id string) (*gaea.Run, error) {
 		ID: id, Master: master, Kind: gaea.RunJob, Function: first.Function, Args: first.Args, Target: first.Target, User: first.User, Created: first.Started,
 		Timeouts: gaea.Timeouts{}.WithDefaults(), Minions: map[string]gaea.RunMinion{}, Counts: map[gaea.Outcome]int{},
 	}
-	if untold := resume(run, jobs, b.o.Clock()); untold > 0 {
+	switch untold := resume(run, jobs, b.o.Clock()); {
+	case more:
+		haltUnread(run, len(jobs))
+	case untold > 0:
 		halt(run, untold, "")
 	}
 	conclude(run)
@@ -120,24 +125,26 @@ func (b *Backend) regain(ctx context.Context, id string) (*gaea.Run, error) {
 	return run, err
 }
 
-// published reads the jobs whose metadata has a value, oldest first.
-func (b *Backend) published(ctx context.Context, key, value string) ([]*gaea.CachedJob, error) {
+// published reads the jobs whose metadata has a value, oldest first. There may be more than are read.
+func (b *Backend) published(ctx context.Context, key, value string) (jobs []*gaea.CachedJob, more bool, err error) {
 	jids, err := b.o.Salt.FindJIDs(ctx, map[string]any{key: value}, time.Time{})
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	var jobs []*gaea.CachedJob
-	for _, jid := range jids[:min(len(jids), maxLeft)] {
+	if more = len(jids) > b.maxLeft; more {
+		jids = jids[:b.maxLeft]
+	}
+	for _, jid := range jids {
 		job, err := b.journal.CachedJob(ctx, jid)
 		switch {
 		case gaea.CodeOf(err) == gaea.CodeNotFound:
 		case job == nil:
-			return nil, err
+			return nil, false, err
 		case carries(&job.Job, key, value) && job.Job.RunID != "":
 			jobs = append(jobs, job)
 		}
 	}
-	return jobs, nil
+	return jobs, more, nil
 }
 
 // wasStopped says whether somebody has told minions to stop a run's jobs.

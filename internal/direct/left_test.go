@@ -154,6 +154,41 @@ func TestOfASlicedRunTheRestIsNotToldWhereItIsNotClearWhatComesNext(t *testing.T
 	}
 }
 
+func TestNobodyIsToldTwiceWhereARunHasMoreJobsThanAreRead(t *testing.T) {
+	const most = 2
+	names := []string{"web1", "web2", "web3", "web4"}
+	inWorld(t, names, func(t *testing.T, w *world) {
+		slow := quick
+		slow.Takes = 30 * time.Second
+		for _, name := range names {
+			w.master.Set(name, slow)
+		}
+		req := gaea.RunRequest{Function: "test.sleep", Target: gaea.Target{Type: gaea.TargetGlob, Expr: "*"}, Batch: gaea.Batch{Size: amount(t, "1")}}
+		first, err := w.CreateRun(t.Context(), req, "k")
+		if err != nil {
+			t.Fatal(err)
+		}
+		pass(70 * time.Second) // the third is at work
+		if n := w.master.count("test.sleep"); n <= most {
+			t.Fatalf("%d were published", n)
+		}
+		w.restart()
+		w.ReadAtMost(most)
+		again, err := w.CreateRun(t.Context(), req, "k")
+		if err != nil || again.ID != first.ID {
+			t.Fatalf("joined %+v (%v)", again, err)
+		}
+		if run := w.end(again.ID); run.Status != gaea.RunHalted || !strings.Contains(run.Reason, "more jobs") {
+			t.Errorf("the run ended as %s: %s", run.Status, run.Message)
+		}
+		for _, name := range names {
+			if ran := w.master.Ran(name); len(ran) > 1 {
+				t.Errorf("%s ran %v", name, ran)
+			}
+		}
+	})
+}
+
 func TestARunThatAnEarlierProcessStoppedIsNotTakenForOneThatGoesOn(t *testing.T) {
 	inWorld(t, []string{"web1", "web2"}, func(t *testing.T, w *world) {
 		w.master.Set("web1", enginetest.Minion{Hangs: true, Answers: 100 * time.Millisecond})

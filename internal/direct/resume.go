@@ -85,6 +85,13 @@ func halt(run *gaea.Run, untold int, why string) {
 	}
 }
 
+// haltUnread has a run tell nobody more that has more jobs than were read: who of the others has been told is not known.
+func haltUnread(run *gaea.Run, read int) {
+	run.Verdict = gaea.RunHalted
+	run.Reason = fmt.Sprintf("halted: the process that carried the run out ended, and the run has more jobs in the master's job cache than the %d that are read; "+
+		"of %d minions it is known that they were told", read, len(run.Minions))
+}
+
 // obstacle is why a run that had told a part of its minions when its process ended cannot be gone on with: of what is left in the
 // job cache it must follow, as surely as it did for that process, who is told next and whether anybody is. Empty where it does.
 func obstacle(run *gaea.Run, jobs []*gaea.CachedJob, untold int, now time.Time) string {

@@ -59,6 +59,7 @@ type App struct {
 	stopLead                context.CancelFunc
 	leading                 sync.WaitGroup
 	late                    *lateReturns
+	unled                   unled
 	api                     *api.API
 	listener                net.Listener
 	server                  *http.Server
@@ -244,8 +245,20 @@ func (a *App) stored(returns []gaea.Return) {
 	a.late.take(returns)
 }
 
-// noteLate hands a return to the engine; one that does not name its run is looked up by its job.
+// noteLate hands a return to the engine; one that does not name its run is looked up by its job. Where this jobd does not lead the
+// master it is the leader's, which reads it from the bus too; it is kept for a while, for there may be none.
 func (a *App) noteLate(ctx context.Context, r gaea.Return) error {
+	t := a.current()
+	if t == nil {
+		if a.seat == nil {
+			return nil
+		}
+		a.unled.keep(r, time.Now())
+		if a.current() != nil { // a term has begun meanwhile, and may have taken them before
+			a.late.take(a.unled.take(time.Now()))
+		}
+		return nil
+	}
 	if r.RunID == "" {
 		job, err := a.store.Job(ctx, a.master, r.JID)
 		if err != nil || job.RunID == "" {
@@ -253,8 +266,10 @@ func (a *App) noteLate(ctx context.Context, r gaea.Return) error {
 		}
 		r.RunID = job.RunID
 	}
-	if t := a.current(); t != nil { // else it is the leader's, which reads it from the bus too
-		return t.engine.Late(ctx, r)
+	err := t.engine.Late(ctx, r)
+	if err != nil && t.lease != nil && !t.lease.Held() { // another may lead, or be about to
+		a.unled.keep(r, time.Now())
+		return nil
 	}
-	return nil
+	return err
 }

@@ -54,6 +54,8 @@ func (a *App) begin(ctx context.Context, lease *postgres.Lease) {
 		if err == nil {
 			if err = t.start(ctx); err == nil {
 				a.term.Store(t)
+				t.engine.KeysChanged() // it was not told of keys that changed while it began
+				a.late.take(a.unled.take(time.Now()))
 				a.log.Info("this jobd leads the master now", "master", a.master, "fence", lease.Fence())
 				a.attend(ctx, t)
 				return
@@ -133,24 +135,32 @@ func (a *App) takeOrders(ctx context.Context, t *term) error {
 		return err
 	}
 	for _, o := range orders {
-		t.doing.Go(func() {
-			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), orderTimeout)
-			defer cancel()
-			select {
-			case t.orders <- struct{}{}:
-				defer func() { <-t.orders }()
-			case <-ctx.Done():
-				return
-			case <-t.lease.Lost():
-				return
-			}
-			run, err := a.carryOut(ctx, t, o)
-			if err := t.lease.Answer(ctx, o, postgres.AnswerOf(run, err)); err != nil {
-				a.log.Warn("an order of another jobd was not answered; whoever leads next answers it", "kind", o.Kind, "err", err)
-			}
-		})
+		t.doing.Go(func() { a.takeOrder(context.WithoutCancel(ctx), t, o) })
 	}
 	return nil
+}
+
+// takeOrder carries out an order of another jobd, and answers it.
+func (a *App) takeOrder(ctx context.Context, t *term, o postgres.Order) {
+	ctx, cancel := context.WithTimeout(ctx, orderTimeout)
+	defer cancel()
+	stop := context.AfterFunc(t.waited, cancel)
+	defer stop()
+	select {
+	case t.orders <- struct{}{}:
+		defer func() { <-t.orders }()
+	case <-ctx.Done():
+		return
+	case <-t.lease.Lost():
+		return
+	}
+	run, err := a.carryOut(ctx, t, o)
+	if !t.leaves(err) {
+		err = t.lease.Answer(ctx, o, postgres.AnswerOf(run, err))
+	}
+	if err != nil {
+		a.log.Warn("an order of another jobd was not answered; whoever leads next answers it", "kind", o.Kind, "err", err)
+	}
 }
 
 // What jobds order of each other.

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
 	"github.com/gaea-salt/terraform-provider-gaea/internal/pglab"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/app"
@@ -79,6 +81,74 @@ func TestAJobdWhoseLeaseWasTakenStandsByAndLeadsAgain(t *testing.T) {
 	eventually(t, "it leads again", func() bool { return j.metric("gaea_leads") == 1 })
 	if err := j.stop(); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestALateReturnThatComesBetweenTwoLeadersIsNotedByTheNext(t *testing.T) {
+	t.Parallel()
+	s := newSalt(t)
+	s.openBus()
+	o := postgresOptions(t, s)
+	j := run(t, o)
+	s.accept()
+	change := func(text string) {
+		if rows, err := pglab.Execute(t.Context(), o.Database, text); err != nil || rows != 1 {
+			t.Fatalf("%d rows: %v", rows, err)
+		}
+	}
+	change(`UPDATE leases SET jobd = 'another', place = '', fence = fence + 1, expires = expires + 3600000000 WHERE master = 'm1'`)
+	eventually(t, "it stands by", func() bool { return j.metric("gaea_leads") == 0 })
+	store, ended := inspect(t, o), time.Now()
+	over := &gaea.Run{
+		ID: "run-1", Master: "m1", Kind: gaea.RunJob, Function: "test.ping", Target: gaea.ListTarget([]string{"web1"}), Timeouts: gaea.Timeouts{}.WithDefaults(),
+		Status: gaea.RunFailed, Created: ended, Started: ended, Ended: ended,
+		Slices:  []gaea.Slice{{JID: jid(1), Minions: []string{"web1"}, Started: ended, Ended: ended}},
+		Minions: map[string]gaea.RunMinion{"web1": {Outcome: gaea.OutcomeNoReturn, JID: jid(1), At: ended}},
+	}
+	if _, _, err := store.CreateRun(t.Context(), over, "", ""); err != nil {
+		t.Fatal(err)
+	}
+	s.sendReturn(1, "web1", map[string]any{gaea.MetadataRun: "run-1"})
+	eventually(t, "it is stored", func() bool { return j.metric("gaea_ingest_returns_stored_total") == 1 })
+	change(`UPDATE leases SET expires = 0 WHERE master = 'm1'`)
+	eventually(t, "the run has it", func() bool {
+		run, err := store.GetRun(t.Context(), "run-1")
+		return err == nil && run.Minions["web1"].Late
+	})
+	if err := j.stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAnOrderThatWaitsForTheDatabaseDoesNotHoldUpTheEnd(t *testing.T) {
+	t.Parallel()
+	o := postgresOptions(t, newSalt(t))
+	j := run(t, o)
+	conn, err := pgx.Connect(t.Context(), o.Database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.WithoutCancel(t.Context()))
+	if _, err := conn.Exec(t.Context(), `BEGIN; LOCK TABLE definitions IN ACCESS EXCLUSIVE MODE`); err != nil {
+		t.Fatal(err)
+	}
+	ordered := `INSERT INTO orders (master, kind, body, "user", expires) VALUES ('m1', 'check', '{"assignment": "web", "check": {}}', 'ann', 9e18)`
+	if _, err := pglab.Execute(t.Context(), o.Database, ordered); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the order is taken", func() bool {
+		rows, err := pglab.Execute(t.Context(), o.Database, `UPDATE orders SET kind = kind WHERE fence > 0`)
+		return err == nil && rows == 1
+	})
+	began := time.Now()
+	if err := j.stop(); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(began); took > 15*time.Second {
+		t.Errorf("the end took %s", took)
+	}
+	if rows, err := pglab.Execute(t.Context(), o.Database, `UPDATE orders SET kind = kind WHERE answer IS NULL`); err != nil || rows != 1 {
+		t.Errorf("the order is answered, though the next leader could carry it out (%v)", err)
 	}
 }
 

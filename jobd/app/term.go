@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/drift"
@@ -38,6 +39,9 @@ type term struct {
 	queue   *schedule.Queue
 	orders  chan struct{} // one element for each order that is being carried out
 	doing   sync.WaitGroup
+	over    atomic.Bool     // it is being stopped
+	waited  context.Context //nolint:containedctx // until orders that are being carried out are not waited for any more
+	giveUp  context.CancelFunc
 }
 
 // ordersAtOnce bounds the orders of other jobds that are carried out at the same time.
@@ -46,6 +50,7 @@ const ordersAtOnce = 64
 // newTerm makes the parts of a term, and starts nothing.
 func (a *App) newTerm(ctx context.Context, lease *postgres.Lease) (*term, error) {
 	t := &term{lease: lease, orders: make(chan struct{}, ordersAtOnce)}
+	t.waited, t.giveUp = context.WithCancel(context.Background())
 	deps := a.engineDeps(a.master)
 	deps.HTTP = engine.ActionClient()
 	if lease != nil {
@@ -95,12 +100,19 @@ func (t *term) start(ctx context.Context) error {
 	return t.queue.Start(ctx)
 }
 
-// stopRuns leaves the master's runs as they are stored. It may be called without start.
+// stopRuns leaves the master's runs as they are stored, and when ctx ends the orders that are not done to the next leader. It may
+// be called without start.
 func (t *term) stopRuns(ctx context.Context) error {
+	t.over.Store(true)
 	err := errors.Join(t.enforce.Stop(ctx), t.engine.Stop(ctx))
-	t.doing.Wait() // each has a limit in time, and ends where the engine does
+	stop := context.AfterFunc(ctx, t.giveUp)
+	defer stop()
+	t.doing.Wait()
 	return err
 }
+
+// leaves says whether an order that came to an error is the next leader's to answer.
+func (t *term) leaves(err error) bool { return err != nil && (t.over.Load() || !t.lease.Held()) }
 
 // errNotHeld is told where this jobd may not act because its lease may be another's.
 func errNotHeld() error {

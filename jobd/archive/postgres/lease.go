@@ -33,6 +33,12 @@ func (l *Lease) renew(until time.Time) {
 	l.until = until
 }
 
+// end says that the lease is over: nobody may believe in it any more, however long it would have lasted.
+func (l *Lease) end() {
+	l.renew(time.Time{})
+	close(l.lost)
+}
+
 // Until is the time up to which nobody else can have taken the lease, by this machine's clock.
 func (l *Lease) Until() time.Time {
 	l.mu.Lock()

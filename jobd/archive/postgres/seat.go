@@ -187,7 +187,7 @@ func (t *Seat) hold(ctx context.Context, conn *pgx.Conn, began time.Time) error 
 			t.lease.renew(began.Add(t.believed()))
 			return t.cutOff(ctx, conn)
 		}
-		close(t.lease.lost)
+		t.lease.end()
 		t.lease = nil
 	}
 	fence, wait, err := t.take(ctx, conn)
@@ -262,11 +262,13 @@ func (t *Seat) free(ctx context.Context, q querier, lock string) (fence int64, w
 }
 
 // cutOff ends the sessions of the master's other jobds that have not given a sign of life for the length of a lease: they may
-// be frozen with locks that others wait for.
+// be frozen with locks that others wait for. One that has left its seat, or cannot renew it, may store what it has read still: a
+// session is ended only where it has been at the same thing for half of that time.
 func (t *Seat) cutOff(ctx context.Context, conn *pgx.Conn) error {
 	_, err := conn.Exec(ctx, `SELECT pg_terminate_backend(a.pid) FROM jobds j JOIN pg_stat_activity a ON a.application_name = $1 || j.id
-		WHERE j.master = $2 AND j.id <> $3 AND j.heartbeat < `+now+` - $4 AND a.datname = current_database() AND a.state <> 'idle' AND a.usename = current_user`,
-		applicationName, written(t.o.Master), t.s.id, t.o.Lease.Microseconds())
+		WHERE j.master = $2 AND j.id <> $3 AND j.heartbeat < `+now+` - $4 AND a.datname = current_database() AND a.state <> 'idle' AND a.usename = current_user
+			AND a.state_change < clock_timestamp() - $5 * interval '1 microsecond'`,
+		applicationName, written(t.o.Master), t.s.id, t.o.Lease.Microseconds(), (t.o.Lease / 2).Microseconds())
 	return err
 }
 
@@ -295,6 +297,9 @@ func (t *Seat) hear(ctx context.Context, conn *pgx.Conn, pause time.Duration) *p
 func (t *Seat) rise(ctx context.Context, conn *pgx.Conn) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), beatTimeout)
 	defer cancel()
+	if t.lease != nil {
+		t.lease.end() // before another may take it
+	}
 	if conn != nil && t.lease != nil {
 		_, _ = conn.Exec(ctx, `UPDATE leases SET expires = 0 WHERE master = $1 AND jobd = $2 AND fence = $3`, written(t.o.Master), t.s.id, t.lease.fence)
 	}
@@ -303,10 +308,7 @@ func (t *Seat) rise(ctx context.Context, conn *pgx.Conn) {
 		_, _ = conn.Exec(ctx, `SELECT pg_notify($1, $2)`, t.s.channel, sayFree+written(t.o.Master))
 	}
 	closeSession(ctx, conn)
-	if t.lease != nil {
-		close(t.lease.lost)
-		t.lease = nil
-	}
+	t.lease = nil
 }
 
 // closeSession ends a session; nil is none.

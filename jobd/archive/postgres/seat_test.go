@@ -136,6 +136,29 @@ func TestTheNextProcessOfAPlaceDoesNotWaitForTheLease(t *testing.T) {
 	default:
 		t.Error("it waits")
 	}
+	<-before.Lost()
+	if before.Held() {
+		t.Error("the one before believes in its lease, which it knows to be another's")
+	}
+}
+
+func TestAJobdThatHasLeftItsSeatStoresWhatItHasReadYet(t *testing.T) {
+	where := address(t)
+	one, two := open(t, where), open(t, where)
+	leaving := sit(t, one, "salt", "")
+	led(t, leaving)
+	next := sit(t, two, "salt", "")
+	conn, err := pgx.Connect(t.Context(), where+"&application_name=jobd%20"+leaving.ID()) // a session of the first
+	check(t, err)
+	defer func() { _ = conn.Close(context.WithoutCancel(t.Context())) }()
+	storing := make(chan error, 1)
+	go func() {
+		_, err := conn.Exec(t.Context(), `SELECT pg_sleep(0.5)`)
+		storing <- err
+	}()
+	check(t, leaving.Leave())
+	led(t, next) // which has looked for sessions that are frozen
+	check(t, <-storing)
 }
 
 func TestAJobdThatIsFrozenInATransactionHoldsUpNobody(t *testing.T) {
