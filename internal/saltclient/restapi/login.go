@@ -134,5 +134,5 @@ func (c *Client) loginRefused(a *answer) error {
 	if a.status == http.StatusForbidden {
 		return gaea.Wrap(a.cause(), gaea.CodeForbidden, "salt-api at %s does not let this machine in (%s); look at authorized_ips and api_acl below rest_cherrypy in the master's configuration, and for a proxy between", c.base, a.words())
 	}
-	return gaea.Wrap(a.cause(), gaea.CodeUnauthenticated, "salt-api at %s does not let user %q in by eauth %q; check salt_api.username, password and eauth, and that the master's configuration has: %s", c.base, c.cfg.Username, c.cfg.Eauth, c.grant())
+	return gaea.Wrap(a.cause(), gaea.CodeUnauthenticated, "salt-api at %s does not let user %q in by eauth %q; check salt_api.username, password and eauth, look into salt-master's log for what failed behind it (PAM, the LDAP server, a Python module that is missing), and see that the master's configuration has: %s", c.base, c.cfg.Username, c.cfg.Eauth, c.grant())
 }

@@ -72,7 +72,7 @@ func TestAWrongPasswordIsToldAtOnceAndNotTriedAgain(t *testing.T) {
 	c := f.client(t, nil)
 	for range 3 {
 		err := c.Login(t.Context())
-		if gaea.CodeOf(err) != gaea.CodeUnauthenticated || !strings.Contains(gaea.MessageOf(err), "external_auth: {pam: {ops: ['.*', '@runner', '@jobs']}}") || strings.Contains(err.Error(), password) {
+		if gaea.CodeOf(err) != gaea.CodeUnauthenticated || !strings.Contains(gaea.MessageOf(err), "external_auth: {pam: {ops: ['.*', '@runner', '@jobs']}}") || !strings.Contains(gaea.MessageOf(err), "salt-master's log") || strings.Contains(err.Error(), password) {
 			t.Errorf("got %v", err)
 		}
 	}
