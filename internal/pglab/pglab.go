@@ -217,6 +217,20 @@ func Execute(ctx context.Context, address, statement string) (rows int64, err er
 	return tag.RowsAffected(), err
 }
 
+// Lock keeps everybody else from a table until the returned function is called.
+func Lock(ctx context.Context, address, table string) (release func(), err error) {
+	conn, err := pgx.Connect(ctx, address)
+	if err != nil {
+		return nil, err
+	}
+	release = func() { _ = conn.Close(context.WithoutCancel(ctx)) }
+	if _, err := conn.Exec(ctx, "BEGIN; LOCK TABLE "+pgx.Identifier{table}.Sanitize()+" IN ACCESS EXCLUSIVE MODE"); err != nil {
+		release()
+		return nil, err
+	}
+	return release, nil
+}
+
 // Halt ends the server and keeps its databases, until Resume.
 func (s *Server) Halt() error { return s.end() }
 

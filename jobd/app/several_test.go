@@ -10,8 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
 	"github.com/gaea-salt/terraform-provider-gaea/internal/pglab"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/app"
@@ -124,14 +122,11 @@ func TestAnOrderThatWaitsForTheDatabaseDoesNotHoldUpTheEnd(t *testing.T) {
 	t.Parallel()
 	o := postgresOptions(t, newSalt(t))
 	j := run(t, o)
-	conn, err := pgx.Connect(t.Context(), o.Database)
+	release, err := pglab.Lock(t.Context(), o.Database, "definitions")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close(context.WithoutCancel(t.Context()))
-	if _, err := conn.Exec(t.Context(), `BEGIN; LOCK TABLE definitions IN ACCESS EXCLUSIVE MODE`); err != nil {
-		t.Fatal(err)
-	}
+	defer release()
 	ordered := `INSERT INTO orders (master, kind, body, "user", expires) VALUES ('m1', 'check', '{"assignment": "web", "check": {}}', 'ann', 9e18)`
 	if _, err := pglab.Execute(t.Context(), o.Database, ordered); err != nil {
 		t.Fatal(err)
