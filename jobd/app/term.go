@@ -49,7 +49,7 @@ const ordersAtOnce = 64
 
 // newTerm makes the parts of a term, and starts nothing.
 func (a *App) newTerm(ctx context.Context, lease *postgres.Lease) (*term, error) {
-	waited, giveUp := context.WithCancel(context.Background())
+	waited, giveUp := context.WithCancel(context.Background()) //nolint:gosec // stopRuns calls it
 	t := &term{lease: lease, orders: make(chan struct{}, ordersAtOnce), waited: waited, giveUp: giveUp}
 	deps := a.engineDeps(a.master)
 	deps.HTTP = engine.ActionClient()
