@@ -60,6 +60,55 @@ func TestEveryJobdOfADatabaseNeedsItsKey(t *testing.T) {
 	}
 }
 
+func TestAnOutageOfPostgreSQLIsNotLoggedAgainAndAgain(t *testing.T) {
+	t.Parallel()
+	postgres, err := pglab.Start(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := postgres.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	s := newSalt(t)
+	o := options(t, s)
+	o.KeyFile = filepath.Join(t.TempDir(), "jobd.key")
+	log := &logBuffer{}
+	o.Logger = slog.New(slog.NewTextHandler(log, nil))
+	if o.Database, err = postgres.Database(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.openBus()
+	j := run(t, o)
+	s.accept()
+	eventually(t, "it leads", func() bool { return j.metric("gaea_leads") == 1 })
+	if err := postgres.Halt(); err != nil {
+		t.Fatal(err)
+	}
+	s.sendReturn(1, "web1", nil)
+	eventually(t, "it has tried several times", func() bool { return j.metric(`gaea_ingest_errors_total{where="store"}`) >= 5 })
+	if err := postgres.Resume(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "stored", func() bool { return j.metric("gaea_ingest_returns_stored_total") == 1 })
+	if err := j.stop(); err != nil {
+		t.Error(err)
+	}
+	said := map[string]int{}
+	for line := range strings.Lines(log.String()) {
+		if _, message, ok := strings.Cut(line, "msg="); ok && !strings.Contains(line, "msg=request") {
+			message, _, _ = strings.Cut(message, "err")
+			said[message]++
+		}
+	}
+	for message, n := range said {
+		if n > 2 {
+			t.Errorf("%d times: %s", n, message)
+		}
+	}
+}
+
 func TestNothingIsLostWhilePostgreSQLIsAway(t *testing.T) {
 	t.Parallel()
 	postgres, err := pglab.Start(t.Context())

@@ -5,6 +5,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -84,6 +85,27 @@ func TestTheSampleConfigIsTakenWhole(t *testing.T) {
 	code, _, errs := jobd(t, "serve", "--config", path)
 	if code != command.ExitFailed || !strings.Contains(errs, "/etc/jobd/tls.crt") {
 		t.Errorf("the sample should fail for its certificate alone; exit code %d, printed:\n%s", code, errs)
+	}
+}
+
+func TestTheSampleConfigNamesEverySetting(t *testing.T) {
+	sample, err := os.ReadFile(filepath.Join("..", "..", "dist", "jobd.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, help, _ := jobd(t, "serve", "--help")
+	for _, flag := range regexp.MustCompile(`(?m)^ +(?:-h, +)?--([a-z-]+)`).FindAllStringSubmatch(help, -1) {
+		key := strings.ReplaceAll(flag[1], "-", "_")
+		if key == "help" || key == "config" {
+			continue
+		}
+		setting := regexp.MustCompile(`(?m)^(# )?` + key + `: `)
+		if kind, of := strings.CutPrefix(key, "retention_"); of {
+			setting = regexp.MustCompile(`(?m)^# retention: \{.*\b` + kind + `: `)
+		}
+		if !setting.Match(sample) {
+			t.Errorf("dist/jobd.yaml does not name %s", key)
+		}
 	}
 }
 

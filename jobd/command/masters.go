@@ -56,7 +56,11 @@ func (c *mastersCommand) Run(w *world) error {
 	value := struct {
 		Masters []gaea.MasterStatus `json:"masters"`
 	}{list}
-	return c.rows(w.Stdout, value, []string{"master", "host", "address", "role", "heartbeat", "version", "runs", "last event"}, rows)
+	last := "last event"
+	if c.script() {
+		last = "last_event"
+	}
+	return c.rows(w.Stdout, value, []string{"master", "host", "address", "role", "heartbeat", "version", "runs", last}, rows)
 }
 
 // role is what a jobd is for its master.

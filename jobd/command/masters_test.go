@@ -33,7 +33,7 @@ func TestMastersShowWhoLeadsThemAndWhoIsGone(t *testing.T) {
 			t.Errorf("%q is not in\n%s", line, out)
 		}
 	}
-	if _, out, _ := r.run("masters", "-o", "tsv"); !strings.Contains(out, "\tled_last\t6") || !strings.Contains(out, "\tstands_by\t") {
+	if _, out, _ := r.run("masters", "-o", "tsv"); !strings.Contains(out, "\tlast_event\n") || !strings.Contains(out, "\tled_last\t6") || !strings.Contains(out, "\tstands_by\t") {
 		t.Errorf("for scripts it says\n%s", out)
 	}
 	if _, out, _ := r.run("masters", "-o", "json"); !strings.Contains(out, `"led": false`) || !strings.Contains(out, `"jobds": []`) {

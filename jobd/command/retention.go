@@ -123,7 +123,11 @@ func (c *holdsCommand) Run(w *world) error {
 	}
 	header := []string{"hold", "run", "jid", "since", "by", "reason"}
 	if c.All {
-		header = append(header, "released", "by", "reason")
+		by, reason := "by", "reason"
+		if c.script() { // what reads columns by their names wants different ones
+			by, reason = "released_by", "release_reason"
+		}
+		header = append(header, "released", by, reason)
 	}
 	rows := make([][]string, len(list))
 	for i, h := range list {

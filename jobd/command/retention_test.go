@@ -51,7 +51,7 @@ func TestARunOrAJobIsHeldListedAndReleased(t *testing.T) {
 	code, out, errs = r.run("archive", "release", "hold-3", "--reason", "closed")
 	want(t, "by its id", code, command.ExitOK, out+errs, "hold-3")
 	code, out, errs = r.run("archive", "holds", "--all", "-o", "tsv")
-	want(t, "all holds", code, command.ExitOK, out+errs, "hold\trun\tjid\tsince\tby\treason\treleased\tby\treason", "hold-1\t\t"+jid, "\tclosed\n")
+	want(t, "all holds", code, command.ExitOK, out+errs, "hold\trun\tjid\tsince\tby\treason\treleased\treleased_by\trelease_reason", "hold-1\t\t"+jid, "\tclosed\n")
 	code, out, errs = r.run("archive", "release", "hold-9", "--reason", "closed")
 	want(t, "no hold", code, command.ExitFailed, out+errs, "hold-9")
 }

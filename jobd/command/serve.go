@@ -56,8 +56,8 @@ its own that the master's publisher_acl names and that may read the master's eve
 
 In PostgreSQL jobd's user owns the database, and jobd makes its tables there. Give the password in ~/.pgpass, in PGPASSWORD or
 in the address, which is never logged. Several jobds may use one database with the same key file: one or two beside each master,
-of which one leads it and another takes over within 15 s where that is gone; see jobd masters. Give masters of equal ids names
-of their own with --master-name.
+of which one leads it and another takes over within 15 s where that is gone; see jobd masters. Two on one machine need a --listen
+and a --spill-dir each. Give masters of equal ids names of their own with --master-name.
 
 Examples:
   jobd serve --config /etc/jobd/jobd.yaml

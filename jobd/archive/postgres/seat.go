@@ -81,7 +81,8 @@ func (t *Seat) ID() string { return t.s.id }
 // Leads delivers a lease each time this jobd has come to lead its master.
 func (t *Seat) Leads() <-chan *Lease { return t.leads }
 
-// Work is signalled (it holds one value) when others have something for the master's leader, and at each heartbeat.
+// Work is signalled (it holds one value) when others have something for the master's leader, and at each heartbeat that reaches the
+// database.
 func (t *Seat) Work() <-chan struct{} { return t.work }
 
 // Fault is why the last heartbeat did not reach the database; nil where it did.
@@ -120,7 +121,9 @@ func (t *Seat) keep(ctx context.Context, conn *pgx.Conn) {
 		t.mu.Lock()
 		t.fault = err
 		t.mu.Unlock()
-		t.signal()
+		if err == nil { // while the database is away there is nothing to be seen there
+			t.signal()
+		}
 	}
 }
 
