@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
+	"github.com/gaea-salt/terraform-provider-gaea/internal/jobdclient"
 )
 
 // measuredSince says to people from when on durations are known, where that is not always.
@@ -39,17 +40,10 @@ Examples:
 
 // Run shows the slowest states.
 func (c *slowestCommand) Run(w *world) error {
-	if err := c.check(); err != nil {
-		return err
-	}
-	client, err := c.dial(w)
-	if err != nil {
-		return err
-	}
-	defer client.Close()
 	f := gaea.SlowStateFilter{SLS: c.SLS, Since: c.Since.Time, Until: c.Until.Time}
 	var answer gaea.Measured[gaea.SlowState]
-	answer.Page, err = gather(c.paging, func(p gaea.PageRequest) (gaea.Page[gaea.SlowState], error) {
+	var err error
+	answer.Page, err = gather(w, c.remote, c.paging, func(client *jobdclient.Client, p gaea.PageRequest) (gaea.Page[gaea.SlowState], error) {
 		m, err := client.SlowStates(w.ctx, f, p)
 		answer.Since = m.Since
 		return m.Page, err
@@ -114,17 +108,10 @@ Examples:
 
 // Run shows how long something takes over time.
 func (c *durationsCommand) Run(w *world) error {
-	if err := c.check(); err != nil {
-		return err
-	}
-	client, err := c.dial(w)
-	if err != nil {
-		return err
-	}
-	defer client.Close()
 	f := gaea.RunDurationFilter{Applied: c.Applied, Test: c.Test, Since: c.Since.Time, Until: c.Until.Time}
 	var answer gaea.Measured[gaea.RunDurations]
-	answer.Page, err = gather(c.paging, func(p gaea.PageRequest) (gaea.Page[gaea.RunDurations], error) {
+	var err error
+	answer.Page, err = gather(w, c.remote, c.paging, func(client *jobdclient.Client, p gaea.PageRequest) (gaea.Page[gaea.RunDurations], error) {
 		m, err := client.RunDurations(w.ctx, f, p)
 		answer.Since = m.Since
 		return m.Page, err

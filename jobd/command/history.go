@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
+	"github.com/gaea-salt/terraform-provider-gaea/internal/jobdclient"
 )
 
 type historyCommand struct {
@@ -34,16 +35,10 @@ Examples:
 
 // Run shows what ran on a minion.
 func (c *historyCommand) Run(w *world) error {
-	if err := c.check(); err != nil {
-		return err
-	}
-	client, err := c.dial(w)
-	if err != nil {
-		return err
-	}
-	defer client.Close()
 	f := gaea.HistoryFilter{Minion: c.Minion, Function: c.Function, Outcome: c.Outcome, Since: c.Since.Time, Until: c.Until.Time}
-	page, err := gather(c.paging, func(p gaea.PageRequest) (gaea.Page[gaea.HistoryItem], error) { return client.History(w.ctx, f, p) })
+	page, err := gather(w, c.remote, c.paging, func(client *jobdclient.Client, p gaea.PageRequest) (gaea.Page[gaea.HistoryItem], error) {
+		return client.History(w.ctx, f, p)
+	})
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
+	"github.com/gaea-salt/terraform-provider-gaea/internal/jobdclient"
 )
 
 type jobsCommand struct {
@@ -46,14 +47,6 @@ Examples:
 
 // Run lists jobs.
 func (c *jobsCommand) Run(w *world) error {
-	if err := c.check(); err != nil {
-		return err
-	}
-	client, err := c.dial(w)
-	if err != nil {
-		return err
-	}
-	defer client.Close()
 	f := gaea.JobFilter{Parent: c.Parent, Minion: c.Minion, Function: c.Function, User: c.User, RunID: c.RunID, Outcome: c.Outcome, Running: c.Running, Until: c.Until.Time}
 	switch {
 	case c.Since != nil:
@@ -61,7 +54,9 @@ func (c *jobsCommand) Run(w *world) error {
 	case c.Running:
 		f.Since = time.Now().Add(-24 * time.Hour)
 	}
-	page, err := gather(c.paging, func(p gaea.PageRequest) (gaea.Page[gaea.Job], error) { return client.Jobs(w.ctx, f, p) })
+	page, err := gather(w, c.remote, c.paging, func(client *jobdclient.Client, p gaea.PageRequest) (gaea.Page[gaea.Job], error) {
+		return client.Jobs(w.ctx, f, p)
+	})
 	if err != nil {
 		return err
 	}

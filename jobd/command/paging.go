@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
+	"github.com/gaea-salt/terraform-provider-gaea/internal/jobdclient"
 )
 
 // paging is how much of a list a command prints.
@@ -27,15 +28,23 @@ func (p paging) check() error {
 	return nil
 }
 
-// gather turns pages until there is enough. Next says where more is.
-func gather[T any](p paging, list func(gaea.PageRequest) (gaea.Page[T], error)) (gaea.Page[T], error) {
+// gather asks jobd for pages until there is enough. Next says where more is.
+func gather[T any](w *world, r remote, p paging, list func(*jobdclient.Client, gaea.PageRequest) (gaea.Page[T], error)) (gaea.Page[T], error) {
+	if err := p.check(); err != nil {
+		return gaea.Page[T]{}, err
+	}
+	client, err := r.dial(w)
+	if err != nil {
+		return gaea.Page[T]{}, err
+	}
+	defer client.Close()
 	all := gaea.Page[T]{Items: []T{}}
 	for {
 		request := gaea.PageRequest{Cursor: all.Next, Limit: maxPage}
 		if !p.All {
 			request.Limit = p.Limit - len(all.Items)
 		}
-		page, err := list(request)
+		page, err := list(client, request)
 		if err != nil {
 			return gaea.Page[T]{}, err
 		}

@@ -62,17 +62,11 @@ Examples:
 
 // Run shows how states stand.
 func (c *statesCommand) Run(w *world) error {
-	if err := c.check(); err != nil {
-		return err
-	}
-	client, err := c.dial(w)
-	if err != nil {
-		return err
-	}
-	defer client.Close()
 	f := gaea.StateFilter{Minion: c.Minion, SLS: c.SLS, Outcome: c.Outcome, Since: c.Since.Time, Until: c.Until.Time}
 	stateNamed(&f, c.State)
-	page, err := gather(c.paging, func(p gaea.PageRequest) (gaea.Page[gaea.LatestState], error) { return client.States(w.ctx, f, p) })
+	page, err := gather(w, c.remote, c.paging, func(client *jobdclient.Client, p gaea.PageRequest) (gaea.Page[gaea.LatestState], error) {
+		return client.States(w.ctx, f, p)
+	})
 	if err != nil {
 		return err
 	}
@@ -127,22 +121,21 @@ func (c *changesCommand) Run(w *world) error {
 	if c.Diff && c.Output != "table" {
 		return usageError("--diff goes with the output table; for scripts, jobd returns a job's whole return at /v1/jobs/JID/returns/MINION")
 	}
-	if err := c.check(); err != nil {
-		return err
-	}
-	client, err := c.dial(w)
-	if err != nil {
-		return err
-	}
-	defer client.Close()
 	f := gaea.StateFilter{Minion: c.Minion, SLS: c.SLS, Since: c.Since.Time, Until: c.Until.Time}
 	stateNamed(&f, c.State)
-	page, err := gather(c.paging, func(p gaea.PageRequest) (gaea.Page[gaea.StateChange], error) { return client.Changes(w.ctx, f, p) })
+	page, err := gather(w, c.remote, c.paging, func(client *jobdclient.Client, p gaea.PageRequest) (gaea.Page[gaea.StateChange], error) {
+		return client.Changes(w.ctx, f, p)
+	})
 	if err != nil {
 		return err
 	}
 	what := "Changes" + span(c.Since, c.Until) + ", newest first:"
 	if c.Diff && len(page.Items) > 0 {
+		client, err := c.dial(w)
+		if err != nil {
+			return err
+		}
+		defer client.Close()
 		w.printf("%s\n", what)
 		for i := range page.Items {
 			if err := c.diff(w, client, &page.Items[i]); err != nil {
@@ -210,17 +203,9 @@ Examples:
 
 // Run shows where an SLS file failed.
 func (c *failuresCommand) Run(w *world) error {
-	if err := c.check(); err != nil {
-		return err
-	}
-	client, err := c.dial(w)
-	if err != nil {
-		return err
-	}
-	defer client.Close()
 	f := gaea.StateFilter{Minion: c.Minion, SLS: c.SLS, Since: c.Since.Time, Until: c.Until.Time}
 	stateNamed(&f, c.State)
-	page, err := gather(c.paging, func(p gaea.PageRequest) (gaea.Page[gaea.FailedMinion], error) {
+	page, err := gather(w, c.remote, c.paging, func(client *jobdclient.Client, p gaea.PageRequest) (gaea.Page[gaea.FailedMinion], error) {
 		return client.FailedMinions(w.ctx, f, p)
 	})
 	if err != nil {
