@@ -49,7 +49,7 @@ const ordersAtOnce = 64
 
 // newTerm makes the parts of a term, and starts nothing.
 func (a *App) newTerm(ctx context.Context, lease *postgres.Lease) (*term, error) {
-	waited, giveUp := context.WithCancel(context.Background()) //nolint:gosec // stopRuns calls it
+	waited, giveUp := context.WithCancel(context.Background())
 	t := &term{lease: lease, orders: make(chan struct{}, ordersAtOnce), waited: waited, giveUp: giveUp}
 	deps := a.engineDeps(a.master)
 	deps.HTTP = engine.ActionClient()
@@ -105,6 +105,7 @@ func (t *term) start(ctx context.Context) error {
 func (t *term) stopRuns(ctx context.Context) error {
 	t.over.Store(true)
 	err := errors.Join(t.enforce.Stop(ctx), t.engine.Stop(ctx))
+	defer t.giveUp()
 	stop := context.AfterFunc(ctx, t.giveUp)
 	defer stop()
 	t.doing.Wait()
