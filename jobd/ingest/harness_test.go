@@ -135,6 +135,7 @@ type store struct {
 	minions map[string][]string    // who returned, by job id
 	events  []gaea.Event
 	writes  int
+	tries   int
 	gaps    map[int64]time.Time // open ones
 	opened  int64
 	last    time.Time
@@ -156,6 +157,10 @@ func (s *store) Write(ctx context.Context, jobs []gaea.Job, returns []gaea.Retur
 	elapse(slow)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.tries++
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
 	if s.fail != nil {
 		return s.fail
 	}

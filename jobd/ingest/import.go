@@ -113,7 +113,7 @@ func (m *Importer) guard(ctx context.Context) error {
 // write stores records, and of those that the archive refuses all but the ones that are refused themselves.
 func (m *Importer) write(ctx context.Context, r *records) error {
 	err := m.i.o.Store.Write(ctx, r.jobs, r.returns, nil)
-	if code := gaea.CodeOf(err); code != gaea.CodeInvalid && code != gaea.CodeTooLarge {
+	if !refused(err) {
 		return err
 	}
 	if r.size() == 1 {
@@ -121,15 +121,9 @@ func (m *Importer) write(ctx context.Context, r *records) error {
 		m.report.NewReturns -= len(r.returns)
 		return nil
 	}
-	for k := range r.jobs {
-		if err := m.write(ctx, &records{jobs: r.jobs[k : k+1]}); err != nil {
-			return err
-		}
+	first, second := r.halves()
+	if err := m.write(ctx, first); err != nil {
+		return err
 	}
-	for k := range r.returns {
-		if err := m.write(ctx, &records{returns: r.returns[k : k+1]}); err != nil {
-			return err
-		}
-	}
-	return nil
+	return m.write(ctx, second)
 }

@@ -29,6 +29,22 @@ func (r *records) name() string {
 	}
 }
 
+// halves are the first and the second half of records, in their order.
+func (r *records) halves() (first, second *records) {
+	first, second = &records{}, &records{}
+	left := r.size() / 2
+	first.jobs, second.jobs, left = divide(r.jobs, left)
+	first.returns, second.returns, left = divide(r.returns, left)
+	first.events, second.events, _ = divide(r.events, left)
+	return first, second
+}
+
+// divide takes the first n of a list, and tells how many of n there were not.
+func divide[T any](list []T, n int) (first, second []T, missing int) {
+	cut := min(n, len(list))
+	return list[:cut:cut], list[cut:], n - cut
+}
+
 // and are the records of both.
 func (r *records) and(other *records) *records {
 	switch {
