@@ -18,6 +18,7 @@ import (
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/feed"
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
+	"github.com/gaea-salt/terraform-provider-gaea/internal/saltclient"
 )
 
 // Store is what ingest needs of the archive, for one master.
@@ -176,8 +177,8 @@ func (i *Ingester) leftOver() error {
 		return nil
 	}
 	others := 0
-	for _, e := range left {
-		if !isJob(e.Tag) {
+	for k := range left {
+		if !inCache(&left[k]) {
 			others++
 		}
 	}
@@ -268,8 +269,17 @@ func earlier(a, b time.Time) time.Time {
 	return b
 }
 
-// isJob says whether the job cache also has what an event tells.
+// isJob says whether an event is of a job, and so told by the job cache too if it is what its tag says.
 func isJob(tag string) bool { return strings.HasPrefix(tag, "salt/job/") }
+
+// inCache says whether the job cache also has what an event tells. A minion may give an event of its own any tag.
+func inCache(e *gaea.Event) bool {
+	if !isJob(e.Tag) {
+		return false
+	}
+	d := saltclient.Decode(*e)
+	return d.Job != nil || d.Publication != nil || d.Return != nil
+}
 
 // take is called for each event and must not wait.
 func (i *Ingester) take(e gaea.Event) {

@@ -69,19 +69,19 @@ func (b *batch) all() *records { return b.cached.and(&b.others) }
 func (i *Ingester) decode(events []gaea.Event) *batch {
 	b := &batch{events: events, size: len(events)}
 	for k := range events {
-		r := &b.others
-		if isJob(events[k].Tag) {
-			r = &b.cached
-		}
-		i.metrics.events.WithLabelValues(i.decodeOne(r, events[k])).Inc()
+		i.metrics.events.WithLabelValues(i.decodeOne(b, events[k])).Inc()
 	}
 	return b
 }
 
 // decodeOne adds what an event tells, and returns what it is.
-func (i *Ingester) decodeOne(r *records, e gaea.Event) (kind string) {
+func (i *Ingester) decodeOne(b *batch, e gaea.Event) (kind string) {
 	if e.Truncated != nil {
 		i.metrics.truncated.Inc()
+	}
+	r := &b.others
+	if isJob(e.Tag) {
+		r = &b.cached
 	}
 	d := saltclient.Decode(e)
 	switch {
@@ -106,7 +106,7 @@ func (i *Ingester) decodeOne(r *records, e gaea.Event) (kind string) {
 			i.suspect(&e, d.Suspect)
 		}
 		redact.Event(&e)
-		r.events = append(r.events, e)
+		b.others.events = append(b.others.events, e) // also where a minion gave it the tag of a job: no cache has it
 		return kindEvent
 	default:
 		return kindIgnored

@@ -155,7 +155,7 @@ func (i *Ingester) complete(ctx, writeCtx context.Context, j *trimmedJob) {
 			whole[cached.Returns[k].Minion] = &cached.Returns[k]
 		}
 	}
-	r := &records{}
+	b := &batch{}
 	j.returns = slices.DeleteFunc(j.returns, func(cut gaea.Return) bool {
 		w := whole[cut.Minion]
 		if w == nil {
@@ -164,7 +164,7 @@ func (i *Ingester) complete(ctx, writeCtx context.Context, j *trimmedJob) {
 		if w.Stamp = cut.Stamp; cut.RunID != "" {
 			w.Metadata, w.RunID = cut.Metadata, cut.RunID
 		}
-		i.addReturn(r, *w, gaea.SourceCache)
+		i.addReturn(&b.cached, *w, gaea.SourceCache)
 		return true
 	})
 	now := i.o.Now()
@@ -177,15 +177,15 @@ func (i *Ingester) complete(ctx, writeCtx context.Context, j *trimmedJob) {
 			i.metrics.errors.WithLabelValues("trimmed").Inc()
 			i.o.Logger.Warn("a return was too large for the master's event bus and is not in its job cache; it is stored as the bus had it",
 				"jid", j.jid, "minion", j.returns[k].Minion, "error", err)
-			i.addReturn(r, j.returns[k], gaea.SourceBus)
+			i.addReturn(&b.others, j.returns[k], gaea.SourceBus) // no cache has it
 		}
 	}
-	i.storeOrKeep(writeCtx, r)
+	i.storeOrKeep(writeCtx, b)
 }
 
-// storeOrKeep stores records that the job cache has too, or where the archive is away puts them into the spill, so that a stop
-// need not wait for them.
-func (i *Ingester) storeOrKeep(ctx context.Context, r *records) {
+// storeOrKeep stores a batch, or where the archive is away puts it into the spill, so that a stop need not wait for it.
+func (i *Ingester) storeOrKeep(ctx context.Context, b *batch) {
+	r := b.all()
 	if r.size() == 0 {
 		return
 	}
@@ -196,7 +196,7 @@ func (i *Ingester) storeOrKeep(ctx context.Context, r *records) {
 		if err == nil {
 			return
 		}
-		if _, err := i.keep(context.WithoutCancel(ctx), &batch{cached: *r}); err == nil {
+		if _, err := i.keep(context.WithoutCancel(ctx), b); err == nil {
 			i.queue.poke() // the writer forwards it
 			return
 		}
