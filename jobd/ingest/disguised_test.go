@@ -27,7 +27,9 @@ func (r *rig) disguised(n int) {
 func TestEventsOfMinionsWithTheTagsOfJobsHaveTheReserveOfWhatIsInNoCache(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*testing.T, *ingest.Options){
-		"of the spill":           func(t *testing.T, o *ingest.Options) { o.Spill = openSpill(t, filepath.Join(t.TempDir(), "spill.db"), 200_000) },
+		"of the spill": func(t *testing.T, o *ingest.Options) {
+			o.Spill = openSpill(t, filepath.Join(t.TempDir(), "spill.db"), 200_000)
+		},
 		"of the queue in memory": func(_ *testing.T, o *ingest.Options) { o.QueueBytes, o.BatchEvents = 50_000, 10 },
 	} {
 		t.Run(name, func(t *testing.T) {
