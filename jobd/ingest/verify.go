@@ -24,13 +24,19 @@ const (
 // stays as it was first stored, also with Fix.
 //
 // It ends after some seconds, or with many differences, and says in Next where to go on. One call works at a time; others
-// wait for it. A job that the cache does not have is not compared. CodeUnavailable where the archive or the cache cannot be read.
+// wait for it. A job that the cache does not have is not compared. CodeUnavailable where the archive or the cache cannot be read, and
+// with Fix also where events go on waiting in the spill: what is in there is not missing, and is not to be told as the job cache's.
 func (i *Ingester) Verify(ctx context.Context, req gaea.VerifyRequest) (*gaea.VerifyReport, error) {
 	select {
 	case i.verifying <- struct{}{}:
 		defer func() { <-i.verifying }()
 	case <-ctx.Done():
 		return nil, gaea.Wrap(ctx.Err(), gaea.CodeTimeout, "another verification has not ended in time; try again")
+	}
+	if req.Fix {
+		if err := i.awaitForwarded(ctx); err != nil {
+			return nil, err
+		}
 	}
 	jids := []string{req.JID}
 	if req.JID == "" {
@@ -55,6 +61,20 @@ func (i *Ingester) Verify(ctx context.Context, req gaea.VerifyRequest) (*gaea.Ve
 	}
 	v.report.Recovering = i.openGaps() > 0 || i.depth().Records > 0
 	return v.report, nil
+}
+
+// awaitForwarded waits for the spill to be empty, and is an error where that takes long.
+func (i *Ingester) awaitForwarded(ctx context.Context) error {
+	waiting, cancel := context.WithTimeout(ctx, verifyTime)
+	defer cancel()
+	switch {
+	case i.forwarded(waiting):
+		return nil
+	case ctx.Err() != nil:
+		return ctx.Err()
+	default:
+		return gaea.Errorf(gaea.CodeUnavailable, "%d events and returns wait in %s for the archive and are not missing; repeat this when they are stored (/readyz tells), or compare without fixing", i.depth().Records, i.place())
+	}
 }
 
 // verification is one call of Verify.
@@ -111,6 +131,9 @@ func (v *verification) job(ctx context.Context, jid string) error {
 
 // repair stores what is missing of a job, and marks the differences that are gone after that.
 func (v *verification) repair(ctx context.Context, jid string, c *comparison) error {
+	if err := v.awaitForwarded(ctx); err != nil { // the archive may have been away since the last job
+		return err
+	}
 	n, err := v.fetchJob(ctx, jid, true)
 	v.report.Stored += n
 	v.metrics.recovered.Add(float64(n))
