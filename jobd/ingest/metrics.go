@@ -50,6 +50,9 @@ func newMetrics(reg prometheus.Registerer, i *Ingester) *metrics {
 	f.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "gaea_ingest_spill_bytes", Help: "Bytes of what waits on disk until the archive takes it.",
 	}, func() float64 { return float64(i.depth().Bytes) })
+	f.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "gaea_ingest_spill_max_bytes", Help: "How much may wait on disk (--spill-max), a quarter of it for what is in no cache; 0 where nothing may.",
+	}, func() float64 { return float64(i.spillBound()) })
 	m := &metrics{
 		events: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "gaea_ingest_events_total", Help: "Events read from the master's bus, by what they are.",

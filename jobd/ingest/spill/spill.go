@@ -223,6 +223,9 @@ func (s *Spill) stretch(ctx context.Context) error {
 // Path is where the file is.
 func (s *Spill) Path() string { return s.path }
 
+// Bound is how many bytes may wait.
+func (s *Spill) Bound() int64 { return s.most }
+
 // Depth is how much waits. It does not wait for the disk.
 func (s *Spill) Depth() Depth { return *s.depth.Load() }
 
