@@ -18,6 +18,7 @@ import (
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/feed"
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
+	"github.com/gaea-salt/terraform-provider-gaea/internal/noise"
 	"github.com/gaea-salt/terraform-provider-gaea/internal/saltclient"
 )
 
@@ -83,7 +84,7 @@ type Ingester struct {
 	looking   atomic.Bool   // for what is missing
 	verifying chan struct{} // holds one value while the archive is verified
 	overflow  overflow
-	suspicion noiseGate
+	suspicion noise.Gate
 	failing   atomic.Pointer[error]     // the store's last error while it fails
 	behind    atomic.Pointer[time.Time] // since when events wait in the spill; nil while none do
 

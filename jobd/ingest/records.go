@@ -117,7 +117,7 @@ func (i *Ingester) decodeOne(b *batch, e gaea.Event) (kind string) {
 func (i *Ingester) suspect(e *gaea.Event, why string) {
 	e.Suspect = why
 	i.metrics.suspect.Inc()
-	if ok, others := i.suspicion.pass(i.o.Now()); ok {
+	if ok, others := i.suspicion.Pass(i.o.Now()); ok {
 		i.o.Logger.Warn("a minion made up an event, or another program that writes to the master's bus; it is stored as an event and counts as nothing else",
 			"tag", e.Tag, "why", why, "others_since_last_log", others)
 	}
