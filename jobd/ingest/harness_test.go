@@ -84,6 +84,22 @@ func (c *cache) CachedJob(_ context.Context, jid string) (*gaea.CachedJob, error
 	}
 }
 
+// CachedJobParts tells one return at a time.
+func (c *cache) CachedJobParts(ctx context.Context, jid string, part func(*gaea.CachedJob) error) error {
+	whole, err := c.CachedJob(ctx, jid)
+	if whole == nil {
+		return err
+	}
+	one := *whole
+	for n := range max(len(whole.Returns), 1) {
+		one.Returns = whole.Returns[min(n, len(whole.Returns)):min(n+1, len(whole.Returns))]
+		if err := part(&one); err != nil {
+			return err
+		}
+	}
+	return err
+}
+
 func (c *cache) CachedJIDs(_ context.Context, since time.Time) ([]string, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -39,6 +39,15 @@ type Store interface {
 	OpenGaps(ctx context.Context) (map[int64]time.Time, error)
 }
 
+// JobCache is what ingest needs of the master's job cache.
+type JobCache interface {
+	// CachedJIDs returns the ids of the jobs from a time on, oldest first.
+	CachedJIDs(ctx context.Context, since time.Time) ([]string, error)
+	// CachedJobParts calls part with one job and some of its returns, so often that all are told and never too many held; an error of
+	// part ends it. CodeNotFound where the cache has no such job; an error after a part says that not all of it could be told.
+	CachedJobParts(ctx context.Context, jid string, part func(*gaea.CachedJob) error) error
+}
+
 // Fingerprint gives a state run's key and whether it is a test run; an empty key for what is no evidence.
 type Fingerprint func(function string, args json.RawMessage) (key string, test bool)
 
@@ -47,7 +56,7 @@ type Options struct {
 	Master      string // the master's name in the archive
 	MasterID    string // the master's own id, which Salt gives as the minion of runners; empty means Master
 	Bus         gaea.Bus
-	Cache       gaea.JobCache
+	Cache       JobCache
 	Store       Store
 	Hub         *feed.Hub
 	Fingerprint Fingerprint
@@ -60,6 +69,7 @@ type Options struct {
 	Keep time.Duration // older jobs are not fetched from the job cache: the archive does not keep them; 0 means all
 	// Horizon is before when the archive has deleted jobs; nil where it never does.
 	Horizon      func(ctx context.Context) (time.Time, error)
+	MaxReturn    int           // bytes of a return's body that is stored; 0 means saltclient.DefaultMaxReturn
 	QueueBytes   int           // bound of the queue; 0 means 64 MiB
 	ReserveBytes int           // on top, for events that no cache has; 0 means 16 MiB
 	BatchEvents  int           // events in one transaction at most; 0 means 500
@@ -107,6 +117,7 @@ type overflow struct {
 
 // New prepares an ingest.
 func New(o Options) *Ingester {
+	o.MaxReturn = orDefault(o.MaxReturn, saltclient.DefaultMaxReturn)
 	o.QueueBytes = orDefault(o.QueueBytes, 64<<20)
 	o.ReserveBytes = orDefault(o.ReserveBytes, 16<<20)
 	o.BatchEvents = orDefault(o.BatchEvents, 500)

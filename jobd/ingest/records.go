@@ -146,5 +146,6 @@ func (i *Ingester) addReturn(r *records, ret gaea.Return, source gaea.Source) {
 		r.jobs = append(r.jobs, gaea.Job{Master: i.o.Master, JID: child, Parent: ret.JID, Started: ret.Stamp, Source: source})
 	}
 	redact.Return(&ret)
+	bound(&ret, i.o.MaxReturn)
 	r.returns = append(r.returns, ret)
 }

@@ -145,15 +145,20 @@ func (i *Ingester) completeReturns(ctx, writeCtx context.Context) {
 
 // complete stores what the job cache has of one job's cut returns, and what it does not have in time as the bus had it.
 func (i *Ingester) complete(ctx, writeCtx context.Context, j *trimmedJob) {
-	cached, err := i.o.Cache.CachedJob(ctx, j.jid) // a job beside an error has returns that are whole
+	whole := map[string]*gaea.Return{}
+	for k := range j.returns {
+		whole[j.returns[k].Minion] = nil
+	}
+	err := i.o.Cache.CachedJobParts(ctx, j.jid, func(part *gaea.CachedJob) error { // before an error there are returns that are whole
+		for k := range part.Returns {
+			if _, asked := whole[part.Returns[k].Minion]; asked {
+				whole[part.Returns[k].Minion] = &part.Returns[k]
+			}
+		}
+		return nil
+	})
 	if ctx.Err() != nil {
 		return
-	}
-	whole := map[string]*gaea.Return{}
-	if cached != nil {
-		for k := range cached.Returns {
-			whole[cached.Returns[k].Minion] = &cached.Returns[k]
-		}
 	}
 	b := &batch{}
 	j.returns = slices.DeleteFunc(j.returns, func(cut gaea.Return) bool {
