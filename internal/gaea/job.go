@@ -24,8 +24,8 @@ type Event struct {
 // Truncation tells what a return or an event was of which only a part is kept, because it was larger than max_return_size or nested
 // too deep.
 type Truncation struct {
-	Size    int64  `json:"size" doc:"bytes of the whole as Salt packed it (msgpack)"`
-	SHA256  string `json:"sha256" doc:"digest of those bytes, in hex: of a return the value of return, as in return.p of the master's job cache"`
+	Size    int64  `json:"size" doc:"bytes of the whole as Salt packed it (msgpack); of its JSON where sha256 is empty"`
+	SHA256  string `json:"sha256" doc:"digest of those bytes, in hex: of a return the value of return, as in return.p of the master's job cache; empty where that form was not seen"`
 	Dropped int    `json:"dropped,omitempty" doc:"how many states, or other members of the return, are not kept at all; of the others long texts may be cut"`
 }
 

@@ -21,6 +21,7 @@ const (
 	cutMember  = 64 << 10  // bytes of JSON of each other member of the event
 	cutMembers = 256 << 10 // and of all of them together
 	cutScalar  = 1 << 10   // bytes of what is no text, map or list
+	cutSlack   = 8 << 10   // bytes by which the end of a value may pass its bound: a last scalar, marks, brackets
 )
 
 // What stands in the place of what was left out.
@@ -115,7 +116,7 @@ func (c *cutter) event(digested string) (stamp time.Time, t gaea.Truncation, err
 	if !isPackedMap(head[0]) {
 		return stamp, t, gaea.Errorf(gaea.CodeSalt, "an event from Salt has no map for its data")
 	}
-	whole, others := c.longest, 0
+	whole, bodies, others := c.longest, 0, 0
 	c.out = append(c.out, '{')
 	for comma := []byte(nil); inner > 0; inner -= 2 {
 		mark := len(c.out)
@@ -127,7 +128,7 @@ func (c *cutter) event(digested string) (stamp time.Time, t gaea.Truncation, err
 		}
 		name := string(c.out[begin:])
 		body := name == `"return"` || name == `"data"`
-		if !fits || (!body && others >= cutMembers) {
+		if !fits || (!body && others >= cutMembers) || (body && bodies >= whole) {
 			c.out = c.out[:mark]
 			if err := c.passValue(); err != nil {
 				return stamp, t, err
@@ -137,7 +138,10 @@ func (c *cutter) event(digested string) (stamp time.Time, t gaea.Truncation, err
 		comma = []byte{','}
 		c.out = append(c.out, ':')
 		begin = len(c.out)
-		c.bound(begin, whole, body)
+		c.bound(begin, min(cutMember, whole), false)
+		if body {
+			c.bound(begin, whole-bodies, true)
+		}
 		if digested != "" && name == `"`+digested+`"` {
 			c.in.digest()
 		}
@@ -151,8 +155,10 @@ func (c *cutter) event(digested string) (stamp time.Time, t gaea.Truncation, err
 		case name == `"_stamp"`:
 			stamp = ParseStamp(text(c.out[begin:]))
 		}
-		if !body {
-			others += len(c.out) - begin
+		if body { // a hostile map has more than one
+			bodies += len(c.out) - mark
+		} else {
+			others += len(c.out) - mark
 		}
 	}
 	c.out = append(c.out, '}')
@@ -163,12 +169,13 @@ func (c *cutter) event(digested string) (stamp time.Time, t gaea.Truncation, err
 	return stamp, t, nil
 }
 
-// bound sets what a member may take that begins at a byte: one that holds what was returned is cut last.
-func (c *cutter) bound(begin, whole int, body bool) {
-	c.longest, c.until, c.members = cutText, begin+min(cutMember, whole), math.MaxInt
+// bound sets how much JSON a member may take that begins at a byte. One that holds what was returned is cut last.
+func (c *cutter) bound(begin, room int, body bool) {
+	c.longest, c.members = cutText, math.MaxInt
 	if body {
-		c.longest, c.until, c.members = whole, begin+whole, 1
+		c.longest, c.members = room, 1
 	}
+	c.until = begin + room - min(cutSlack, room/2)
 }
 
 // value writes the next value, which lies within depth maps and lists, or what there is room for.
@@ -231,7 +238,10 @@ func (c *cutter) words(size uint64, depth int) error {
 	if c.scratch, err = c.in.text(c.scratch[:0], keep); err != nil {
 		return err
 	}
-	if keep < size {
+	if fit := quotable(c.scratch, longest); fit < len(c.scratch) { // escapes make it longer
+		c.full = c.full || longest < cutText
+		c.scratch = append(c.scratch[:fit], cutMark...)
+	} else if keep < size {
 		c.scratch = append(wholeRunes(c.scratch), cutMark...)
 	}
 	c.out = appendQuoted(c.out, c.scratch, math.MaxInt)
@@ -295,7 +305,7 @@ func (c *cutter) mapping(inner uint64, depth int) error {
 		if err != nil {
 			return err
 		}
-		if !fits {
+		if !fits || !c.room() {
 			c.out = c.out[:mark]
 			c.leave(1, depth)
 			if err := c.passValue(); err != nil {

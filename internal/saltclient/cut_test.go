@@ -76,7 +76,7 @@ func TestAReturnOverTheBoundKeepsItsBeginningItsOutcomeAndTheDigestOfTheWhole(t 
 			if r.Truncated == nil || r.Truncated.Size != int64(len(c.packed)) || r.Truncated.SHA256 != digestOf(c.packed) {
 				t.Errorf("told is %+v, want %d bytes with the digest %s", r.Truncated, len(c.packed), digestOf(c.packed))
 			}
-			if !bytes.HasPrefix(r.Body, []byte(c.keeps)) || len(r.Body) > 8<<20 {
+			if !bytes.HasPrefix(r.Body, []byte(c.keeps)) || len(r.Body) > 1<<20 {
 				t.Errorf("kept are %d bytes: %.60q", len(r.Body), r.Body)
 			}
 			if r.Outcome != gaea.OutcomeSucceeded || r.Retcode == nil || r.Function != "test.echo" {
@@ -174,11 +174,53 @@ func FuzzCut(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if !json.Valid(ev.Data) || !utf8.Valid(ev.Data) || len(ev.Data) > 4<<20 || ev.Truncated == nil {
+		if !json.Valid(ev.Data) || !utf8.Valid(ev.Data) || len(ev.Data) > int(most)+cutOthers || ev.Truncated == nil {
 			t.Fatalf("%d bytes of JSON: %.200q", len(ev.Data), ev.Data)
 		}
 		storable(t, saltclient.Decode(ev))
 	})
+}
+
+// cutOthers is what an event that is cut may have beside what was returned.
+const cutOthers = 400 << 10
+
+func TestWhatIsKeptOfAnEventIsBoundedAsTheJSONThatIsStored(t *testing.T) {
+	t.Parallel()
+	zeros := func(n int) []byte { return msgp.AppendBytes(nil, make([]byte, n)) } // six bytes of JSON each
+	quotes := msgp.AppendMapHeader(nil, 100_000)
+	for i := range 100_000 {
+		quotes = msgp.AppendString(msgp.AppendString(quotes, fmt.Sprintf("\x00\x01\x02%d", i)), "\x00")
+	}
+	many := msgp.AppendArrayHeader(nil, 1000)
+	for range 1000 {
+		many = append(many, zeros(10_000)...)
+	}
+	for name, packed := range map[string][]byte{"one text": zeros(4 << 20), "many texts": many, "keys": quotes} {
+		for _, most := range []int{100_000, 1 << 20, 3 << 20} {
+			if len(packed) <= most {
+				most = len(packed) - 1
+			}
+			if r := parsed(t, returnOf("test.echo", packed), most); r.Truncated == nil || len(r.Body) > min(most, 1<<20) || len(r.Body) < min(most, 1<<20)/4 {
+				t.Errorf("%s: of a bound of %d %d bytes are kept, and told is %+v", name, most, len(r.Body), r.Truncated)
+			}
+		}
+	}
+	again := msgp.AppendMapHeader([]byte(cutTag+"\n\n"), 30)
+	for range 30 {
+		again = append(msgp.AppendString(again, "return"), msgp.AppendString(nil, strings.Repeat("x", 1<<20))...)
+	}
+	p := saltclient.EventParser{MaxReturn: 2 << 20}
+	ev, err := p.Parse(again, time.Unix(0, 0))
+	if err != nil || len(ev.Data) > 1<<20+cutOthers {
+		t.Errorf("of a return thirty times %d bytes are kept (%v)", len(ev.Data), err)
+	}
+	small := msgp.AppendMapHeader([]byte(cutTag+"\n\n"), 60_000)
+	for i := range 60_000 {
+		small = msgp.AppendBool(msgp.AppendString(small, fmt.Sprintf("%0100d", i)), true)
+	}
+	if ev, err = p.Parse(small, time.Unix(0, 0)); err != nil || len(ev.Data) > cutOthers {
+		t.Errorf("of members with long names %d bytes are kept (%v)", len(ev.Data), err)
+	}
 }
 
 // Python's empty tuple may be a key.

@@ -116,3 +116,34 @@ func storable(t *testing.T, d saltclient.Decoded) {
 		t.Errorf("got %+v", d.Return)
 	}
 }
+
+// What a job cache holds, on disk or told by a runner, is read without a panic whatever it is, and what is read can be stored.
+func FuzzCachedJobs(f *testing.F) {
+	f.Add(`{"fun":"test.ping","arg":[],"tgt":"*","tgt_type":"glob","jid":"20260102030405000006","user":"root"}`, `{"return":true,"retcode":0,"success":true}`)
+	f.Add(`{"Function":"state.apply","Target":["web1"],"Target-type":"list","Minions":["web1"],"Result":{"web1":{"return":{"a_|-b_|-c_|-d":{"result":true}},"retcode":0}}}`, `true`)
+	f.Add(`{"fun":"runner.state.orch","fun_args":["x"]}`, `{"return":{"jid":"1","fun":"runner.state.orch","return":{"data":{}}}}`)
+	f.Add(`{"batch":"2","all_minions":["a"],"done_minions":{}}`, `"VALUE_TRIMMED"`)
+	f.Fuzz(func(t *testing.T, load, entry string) {
+		ok := json.Valid([]byte(load)) && json.Valid([]byte(entry)) && utf8.ValidString(load) && utf8.ValidString(entry)
+		check := func(d saltclient.Decoded) {
+			if ok {
+				storable(t, d)
+			}
+		}
+		saltclient.ParseListedJIDs(json.RawMessage(load))
+		saltclient.ParseLastJob(json.RawMessage(load))
+		saltclient.ParseBatchState("1", json.RawMessage(load))
+		if listed, _ := saltclient.ParseListedJob(json.RawMessage(load)); listed != nil {
+			check(saltclient.Decoded{Job: &listed.Job})
+			for k := range listed.Returns {
+				check(saltclient.Decoded{Return: &listed.Returns[k]})
+			}
+		}
+		job := saltclient.ParseLoad(json.RawMessage(load))
+		if job == nil {
+			return
+		}
+		r := saltclient.ParseCachedReturn(job, "web1", json.RawMessage(entry))
+		check(saltclient.Decoded{Job: job, Return: &r})
+	})
+}

@@ -44,6 +44,33 @@ func appendQuoted(dst, s []byte, limit int) []byte {
 	return append(append(dst, s[start:]...), '"')
 }
 
+// quotable is how many bytes of s, up to the end of a character, make no more than so many bytes of a JSON string without its
+// quotes.
+func quotable(s []byte, most int) int {
+	for i := 0; i < len(s); {
+		size, width := 1, 1
+		switch c := s[i]; {
+		case c < utf8.RuneSelf && plain[c]:
+		case c == '"', c == '\\', c == '\n', c == '\r', c == '\t':
+			width = 2
+		case c < utf8.RuneSelf:
+			width = 6
+		default:
+			var r rune
+			if r, size = utf8.DecodeRune(s[i:]); r == utf8.RuneError && size == 1 {
+				width = utf8.RuneLen(utf8.RuneError)
+			} else {
+				width = size
+			}
+		}
+		if most -= width; most < 0 {
+			return i
+		}
+		i += size
+	}
+	return len(s)
+}
+
 // appendEscape appends an ASCII byte that cannot stand for itself.
 func appendEscape(dst []byte, c byte) []byte {
 	switch c {

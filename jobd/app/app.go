@@ -141,7 +141,7 @@ func (a *App) wire(salt *native.Client, sealer archive.Sealer) {
 	reading := ingest.Options{
 		Master: a.master, MasterID: salt.Master(), Bus: salt, Cache: salt, Store: ingestStore{store: a.store, master: a.master}, Hub: a.hub,
 		Fingerprint: fingerprinter.Job, OnStored: a.stored, Keys: a,
-		Registry: a.registry, Logger: a.log, QueueBytes: a.o.QueueBytes, Keep: a.o.Retention.Returns, Horizon: a.store.Horizon,
+		Registry: a.registry, Logger: a.log, QueueBytes: a.o.QueueBytes, MaxReturn: a.o.MaxReturn, Keep: a.o.Retention.Returns, Horizon: a.store.Horizon,
 	}
 	if a.spill != nil {
 		reading.Spill = a.spill

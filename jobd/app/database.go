@@ -111,7 +111,7 @@ func (a *App) openSpill(ctx context.Context) error {
 	}
 	database, err := SQLitePath(a.o.Database)
 	if err == nil {
-		a.spill, err = spill.Open(ctx, spill.Options{Path: SpillPath(a.o.SpillDir, a.o.KeyFile, database, a.master), MaxBytes: a.o.SpillBytes})
+		a.spill, err = spill.Open(ctx, spill.Options{Path: SpillPath(a.o.SpillDir, a.o.KeyFile, database, a.master), MaxBytes: a.o.SpillBytes, Master: a.master})
 	}
 	return err
 }

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"encoding/json"
 	"net/http"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
@@ -29,4 +30,13 @@ func Leased(p gaea.Publisher, l *postgres.Lease) gaea.Publisher { return leasedP
 // LeasedTransport makes requests while a lease is held.
 func LeasedTransport(r http.RoundTripper, l *postgres.Lease) http.RoundTripper {
 	return leasedTransport{r, l}
+}
+
+// RewriteOrder reads what another jobd has ordered, and writes it again.
+func RewriteOrder(body []byte) ([]byte, error) {
+	var b orderBody
+	if err := json.Unmarshal(body, &b); err != nil {
+		return nil, err
+	}
+	return json.Marshal(b)
 }

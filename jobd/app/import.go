@@ -94,10 +94,13 @@ func (o *ImportOptions) read(ctx context.Context, dir *native.JobsDir, archived 
 		return err
 	}
 	importer := ingest.NewImporter(o.Master, ingestStore{store: archived.store, master: o.Master}, drift.NewFingerprinter(archived.sealer.Digest).Job, report)
-	done := 0
+	done, last := 0, ""
 	err = dir.Each(ctx, func(job *gaea.CachedJob) error {
-		if done++; o.Progress != nil {
-			o.Progress(done, all)
+		if job.Job.JID != last {
+			done, last = done+1, job.Job.JID
+			if o.Progress != nil {
+				o.Progress(done, all)
+			}
 		}
 		return importer.Add(ctx, job)
 	}, func(path string, err error) error {

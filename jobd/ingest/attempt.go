@@ -44,20 +44,20 @@ func (i *Ingester) took(err error) {
 	}
 }
 
-// attempt writes once, and hands out what was stored. A record that the archive will never take is skipped, and takes no other
-// with it.
+// attempt writes once, and hands out what was stored. A record that the archive will never take is stored as an event that says
+// what it was, and takes no other with it.
 func (i *Ingester) attempt(ctx context.Context, r *records) error {
 	if r.size() == 0 {
 		return nil
 	}
 	start := i.o.Now()
 	// A gap is recorded before what came after it is stored.
-	if err := i.missing.record(ctx, i.o.Store.OpenGap); err != nil {
+	if err := i.limited(ctx, func(ctx context.Context) error { return i.missing.record(ctx, i.o.Store.OpenGap) }); err != nil {
 		return err
 	}
-	err := i.o.Store.Write(ctx, r.jobs, r.returns, r.events)
-	if code := gaea.CodeOf(err); code == gaea.CodeInvalid || code == gaea.CodeTooLarge {
-		return i.attemptEach(ctx, r, err)
+	err := i.writeOnce(ctx, r)
+	if refused(err) {
+		return i.attemptHalves(ctx, r, err)
 	}
 	if err != nil {
 		return err
@@ -78,28 +78,51 @@ func (i *Ingester) attempt(ctx context.Context, r *records) error {
 	return nil
 }
 
-// attemptEach finds the one record that the archive refuses.
-func (i *Ingester) attemptEach(ctx context.Context, r *records, cause error) error {
+func (i *Ingester) writeOnce(ctx context.Context, r *records) error {
+	return i.limited(ctx, func(ctx context.Context) error { return i.o.Store.Write(ctx, r.jobs, r.returns, r.events) })
+}
+
+// limited gives a write a time of its own: to look for what the archive refuses takes several, and comes to an end however long
+// each of them takes.
+func (i *Ingester) limited(ctx context.Context, write func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, i.o.WriteTimeout)
+	defer cancel()
+	return write(ctx)
+}
+
+// refused says whether the archive will never take what it was given.
+func refused(err error) bool {
+	code := gaea.CodeOf(err)
+	return code == gaea.CodeInvalid || code == gaea.CodeTooLarge
+}
+
+// attemptHalves finds the records that the archive refuses: among n it takes two writes for each halving of n.
+func (i *Ingester) attemptHalves(ctx context.Context, r *records, cause error) error {
 	if r.size() == 1 {
-		i.metrics.errors.WithLabelValues("refused").Inc()
+		return i.refuse(ctx, r, cause)
+	}
+	first, second := r.halves()
+	if err := i.attempt(ctx, first); err != nil {
+		return err
+	}
+	return i.attempt(ctx, second)
+}
+
+// refuse stores an event in the place of a record that the archive refuses. What it refuses as that too is skipped.
+func (i *Ingester) refuse(ctx context.Context, r *records, cause error) error {
+	e, err := remnant(r, cause, i.o.Now())
+	if err == nil && e.Tag != "" {
+		err = i.writeOnce(ctx, &records{events: []gaea.Event{e}})
+	}
+	switch {
+	case err != nil && !refused(err): // the archive is away: the next try comes here again
+		return err
+	case err == nil && e.Tag != "":
+		i.o.Logger.Error("the archive refuses a record; it is stored as an event that counts as nothing else", "record", r.name(), "error", cause)
+	default:
 		i.o.Logger.Error("the archive refuses a record; it is skipped", "record", r.name(), "error", cause)
-		return nil
 	}
-	for k := range r.jobs {
-		if err := i.attempt(ctx, &records{jobs: r.jobs[k : k+1]}); err != nil {
-			return err
-		}
-	}
-	for k := range r.returns {
-		if err := i.attempt(ctx, &records{returns: r.returns[k : k+1]}); err != nil {
-			return err
-		}
-	}
-	for k := range r.events {
-		if err := i.attempt(ctx, &records{events: r.events[k : k+1]}); err != nil {
-			return err
-		}
-	}
+	i.metrics.errors.WithLabelValues("refused").Inc()
 	return nil
 }
 

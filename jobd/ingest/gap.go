@@ -238,36 +238,61 @@ func (i *Ingester) fetchJob(ctx context.Context, jid string, touched bool) (int,
 	if have != nil && complete(have) && !touched {
 		return 0, nil
 	}
-	cached, err := i.o.Cache.CachedJob(ctx, jid)
+	f := &fetching{Ingester: i, ctx: ctx, have: have, rows: &records{}}
+	err = i.o.Cache.CachedJobParts(ctx, jid, f.take)
 	switch {
 	case gaea.CodeOf(err) == gaea.CodeNotFound: // cleaned up meanwhile
-		return 0, nil
-	case cached == nil && err == nil:
+		return f.stored, nil
+	case !f.told && err == nil:
 		return 0, errors.New("the job cache answers nothing")
-	case cached == nil:
-		return 0, err
+	case ctx.Err() != nil:
+		return f.stored, ctx.Err()
 	}
-	r, stored, size := &records{}, 0, 0
-	if tells(&cached.Job, have) {
-		i.addJob(r, cached.Job, gaea.SourceCache)
+	if stopped := f.flush(); stopped != nil {
+		return f.stored, stopped
 	}
-	for _, ret := range cached.Returns {
-		if have == nil || !have.Returns[ret.Minion].Outcome.Heard() {
-			i.addReturn(r, ret, gaea.SourceCache)
-			size += sizeOfReturn(&ret)
+	return f.stored, err // an error beside a job says that not all of it could be told
+}
+
+// fetching stores a job from the job cache as its parts come.
+type fetching struct {
+	*Ingester
+	ctx    context.Context //nolint:containedctx // it lives as long as one call
+	have   *gaea.JobDetail // nil where the archive has nothing
+	told   bool
+	rows   *records
+	size   int
+	stored int // returns
+}
+
+func (f *fetching) take(part *gaea.CachedJob) error {
+	if !f.told && tells(&part.Job, f.have) {
+		f.addJob(f.rows, part.Job, gaea.SourceCache)
+	}
+	f.told = true
+	for k := range part.Returns {
+		ret := &part.Returns[k]
+		if f.have == nil || !f.have.Returns[ret.Minion].Outcome.Heard() {
+			f.addReturn(f.rows, *ret, gaea.SourceCache)
+			f.size += sizeOfReturn(ret)
 		}
-		if size < i.o.BatchBytes && len(r.returns) < i.o.BatchEvents {
+		if f.size < f.o.BatchBytes && len(f.rows.returns) < f.o.BatchEvents {
 			continue
 		}
-		if !i.store(ctx, r) {
-			return stored, ctx.Err()
+		if err := f.flush(); err != nil {
+			return err
 		}
-		stored, size, r = stored+len(r.returns), 0, &records{}
 	}
-	if !i.store(ctx, r) {
-		return stored, ctx.Err()
+	return nil
+}
+
+// flush stores what was taken since. An error says that the context has ended.
+func (f *fetching) flush() error {
+	if !f.store(f.ctx, f.rows) {
+		return f.ctx.Err()
 	}
-	return stored + len(r.returns), err // an error beside a job says that not all of it could be told
+	f.stored, f.size, f.rows = f.stored+len(f.rows.returns), 0, &records{}
+	return nil
 }
 
 // lacks says whether some of want is not in have, which is sorted.

@@ -84,6 +84,22 @@ func (c *cache) CachedJob(_ context.Context, jid string) (*gaea.CachedJob, error
 	}
 }
 
+// CachedJobParts tells one return at a time.
+func (c *cache) CachedJobParts(ctx context.Context, jid string, part func(*gaea.CachedJob) error) error {
+	whole, err := c.CachedJob(ctx, jid)
+	if whole == nil {
+		return err
+	}
+	one := *whole
+	for n := range max(len(whole.Returns), 1) {
+		one.Returns = whole.Returns[min(n, len(whole.Returns)):min(n+1, len(whole.Returns))]
+		if err := part(&one); err != nil {
+			return err
+		}
+	}
+	return err
+}
+
 func (c *cache) CachedJIDs(_ context.Context, since time.Time) ([]string, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -135,6 +151,7 @@ type store struct {
 	minions map[string][]string    // who returned, by job id
 	events  []gaea.Event
 	writes  int
+	tries   int
 	gaps    map[int64]time.Time // open ones
 	opened  int64
 	last    time.Time
@@ -156,6 +173,10 @@ func (s *store) Write(ctx context.Context, jobs []gaea.Job, returns []gaea.Retur
 	elapse(slow)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.tries++
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
 	if s.fail != nil {
 		return s.fail
 	}

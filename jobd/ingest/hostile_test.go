@@ -150,3 +150,33 @@ func TestVerifyComparesTruncatedReturnsByTheirDigests(t *testing.T) {
 		}
 	})
 }
+
+func TestAReturnThatIsStillTooLargeWhenItIsStoredIsCutAndSaysSo(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const most = 1000
+		c := newCache()
+		told, grown, small := ret(1), ret(2), ret(3) // by a runner; by what stands in the place of secrets; and one that fits
+		told.Body = json.RawMessage(`{"a":"` + strings.Repeat(`\u0000`, 300) + `"}`)
+		grown.Body = json.RawMessage(`[` + strings.Repeat(`{"password":1},`, 60) + `0]`)
+		c.add(told)
+		r := start(t, c, func(o *ingest.Options) { o.MaxReturn = most })
+		r.connect()
+		r.send(grown)
+		r.send(small)
+		elapse(time.Minute)
+		for name, x := range map[string]gaea.Return{"told": told, "grown": grown} {
+			got, ok := r.store.stored(x)
+			if !ok || len(got.Body) > most || !json.Valid(got.Body) || got.Truncated == nil || got.Truncated.Size < most {
+				t.Errorf("%s: stored is %v, %d bytes of %+v", name, ok, len(got.Body), got.Truncated)
+			}
+		}
+		if got, ok := r.store.stored(small); !ok || got.Truncated != nil || string(got.Body) != "true" {
+			t.Errorf("what fits is %+v", got)
+		}
+		if report, err := r.in.Verify(t.Context(), gaea.VerifyRequest{JID: told.JID}); err != nil || len(report.Differences) > 0 {
+			t.Errorf("the report is %+v (%v)", report, err)
+		}
+		r.stop(t)
+	})
+}

@@ -27,6 +27,7 @@ type Importer struct {
 	report  *gaea.ImportReport
 	rows    records
 	bytes   int
+	part    string // the job of which a part was added last
 	guarded bool // the gap is recorded
 }
 
@@ -38,24 +39,27 @@ func NewImporter(master string, store Store, fingerprint Fingerprint, report *ga
 	})}
 }
 
-// Add takes a job, and stores it with others at once or later. The error says why the archive takes nothing now; what it
+// Add takes a job, or one part of it after the other, and stores it with others at once or later. The error says why the archive takes nothing now; what it
 // refuses for good is in the report.
 func (m *Importer) Add(ctx context.Context, cached *gaea.CachedJob) error {
 	have, err := m.i.o.Store.Job(ctx, cached.Job.JID)
 	if err != nil && gaea.CodeOf(err) != gaea.CodeNotFound {
 		return err
 	}
-	m.report.Jobs++
+	begins := cached.Job.JID != m.part
+	if m.part = cached.Job.JID; begins {
+		m.report.Jobs++
+	}
 	m.report.Returns += len(cached.Returns)
 	var r records
 	job := cached.Job
 	if saltclient.IsMasterFunction(job.Function) && len(cached.Returns) > 0 {
 		m.i.o.MasterID = cached.Returns[0].Minion // the master itself, by its own id
 	}
-	if job.Function != "" && (have == nil || !have.Known || lacks(have.Minions, job.Minions) || stands(have.Batch, job.Batch)) {
+	if begins && job.Function != "" && (have == nil || !have.Known || lacks(have.Minions, job.Minions) || stands(have.Batch, job.Batch)) {
 		m.i.addJob(&r, job, gaea.SourceCache)
 	}
-	isNew := have == nil || !have.Known && len(r.jobs) > 0
+	isNew := begins && (have == nil || !have.Known && len(r.jobs) > 0)
 	for _, ret := range cached.Returns {
 		if have == nil || !have.Returns[ret.Minion].Outcome.Heard() {
 			m.i.addReturn(&r, ret, gaea.SourceCache)
@@ -113,7 +117,7 @@ func (m *Importer) guard(ctx context.Context) error {
 // write stores records, and of those that the archive refuses all but the ones that are refused themselves.
 func (m *Importer) write(ctx context.Context, r *records) error {
 	err := m.i.o.Store.Write(ctx, r.jobs, r.returns, nil)
-	if code := gaea.CodeOf(err); code != gaea.CodeInvalid && code != gaea.CodeTooLarge {
+	if !refused(err) {
 		return err
 	}
 	if r.size() == 1 {
@@ -121,15 +125,9 @@ func (m *Importer) write(ctx context.Context, r *records) error {
 		m.report.NewReturns -= len(r.returns)
 		return nil
 	}
-	for k := range r.jobs {
-		if err := m.write(ctx, &records{jobs: r.jobs[k : k+1]}); err != nil {
-			return err
-		}
+	first, second := r.halves()
+	if err := m.write(ctx, first); err != nil {
+		return err
 	}
-	for k := range r.returns {
-		if err := m.write(ctx, &records{returns: r.returns[k : k+1]}); err != nil {
-			return err
-		}
-	}
-	return nil
+	return m.write(ctx, second)
 }

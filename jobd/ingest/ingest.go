@@ -18,6 +18,8 @@ import (
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/feed"
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
+	"github.com/gaea-salt/terraform-provider-gaea/internal/noise"
+	"github.com/gaea-salt/terraform-provider-gaea/internal/saltclient"
 )
 
 // Store is what ingest needs of the archive, for one master.
@@ -37,6 +39,15 @@ type Store interface {
 	OpenGaps(ctx context.Context) (map[int64]time.Time, error)
 }
 
+// JobCache is what ingest needs of the master's job cache.
+type JobCache interface {
+	// CachedJIDs returns the ids of the jobs from a time on, oldest first.
+	CachedJIDs(ctx context.Context, since time.Time) ([]string, error)
+	// CachedJobParts calls part with one job and some of its returns, so often that all are told and never too many held; an error of
+	// part ends it. CodeNotFound where the cache has no such job; an error after a part says that not all of it could be told.
+	CachedJobParts(ctx context.Context, jid string, part func(*gaea.CachedJob) error) error
+}
+
 // Fingerprint gives a state run's key and whether it is a test run; an empty key for what is no evidence.
 type Fingerprint func(function string, args json.RawMessage) (key string, test bool)
 
@@ -45,7 +56,7 @@ type Options struct {
 	Master      string // the master's name in the archive
 	MasterID    string // the master's own id, which Salt gives as the minion of runners; empty means Master
 	Bus         gaea.Bus
-	Cache       gaea.JobCache
+	Cache       JobCache
 	Store       Store
 	Hub         *feed.Hub
 	Fingerprint Fingerprint
@@ -58,6 +69,7 @@ type Options struct {
 	Keep time.Duration // older jobs are not fetched from the job cache: the archive does not keep them; 0 means all
 	// Horizon is before when the archive has deleted jobs; nil where it never does.
 	Horizon      func(ctx context.Context) (time.Time, error)
+	MaxReturn    int           // bytes of a return's body that is stored; 0 means saltclient.DefaultMaxReturn
 	QueueBytes   int           // bound of the queue; 0 means 64 MiB
 	ReserveBytes int           // on top, for events that no cache has; 0 means 16 MiB
 	BatchEvents  int           // events in one transaction at most; 0 means 500
@@ -82,7 +94,7 @@ type Ingester struct {
 	looking   atomic.Bool   // for what is missing
 	verifying chan struct{} // holds one value while the archive is verified
 	overflow  overflow
-	suspicion noiseGate
+	suspicion noise.Gate
 	failing   atomic.Pointer[error]     // the store's last error while it fails
 	behind    atomic.Pointer[time.Time] // since when events wait in the spill; nil while none do
 
@@ -105,6 +117,7 @@ type overflow struct {
 
 // New prepares an ingest.
 func New(o Options) *Ingester {
+	o.MaxReturn = orDefault(o.MaxReturn, saltclient.DefaultMaxReturn)
 	o.QueueBytes = orDefault(o.QueueBytes, 64<<20)
 	o.ReserveBytes = orDefault(o.ReserveBytes, 16<<20)
 	o.BatchEvents = orDefault(o.BatchEvents, 500)
@@ -176,8 +189,8 @@ func (i *Ingester) leftOver() error {
 		return nil
 	}
 	others := 0
-	for _, e := range left {
-		if !isJob(e.Tag) {
+	for k := range left {
+		if !inCache(&left[k]) {
 			others++
 		}
 	}
@@ -268,8 +281,17 @@ func earlier(a, b time.Time) time.Time {
 	return b
 }
 
-// isJob says whether the job cache also has what an event tells.
+// isJob says whether an event is of a job, and so told by the job cache too if it is what its tag says.
 func isJob(tag string) bool { return strings.HasPrefix(tag, "salt/job/") }
+
+// inCache says whether the job cache also has what an event tells. A minion may give an event of its own any tag.
+func inCache(e *gaea.Event) bool {
+	if !isJob(e.Tag) {
+		return false
+	}
+	d := saltclient.Decode(*e)
+	return d.Job != nil || d.Publication != nil || d.Return != nil
+}
 
 // take is called for each event and must not wait.
 func (i *Ingester) take(e gaea.Event) {

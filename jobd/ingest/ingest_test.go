@@ -79,6 +79,58 @@ func TestARecordThatTheArchiveRefusesTakesNoOtherWithIt(t *testing.T) {
 	})
 }
 
+func TestWhatTheArchiveRefusesIsFoundInFewWritesHoweverSlowTheyAre(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, newCache(), func(o *ingest.Options) { o.WriteTimeout = 10 * time.Second })
+		r.connect()
+		elapse(time.Minute)
+		r.store.mu.Lock()
+		r.store.refuse, r.store.slow, r.store.tries = "bad", 5*time.Second, 0
+		r.store.mu.Unlock()
+		r.send(ret(0))
+		const batch = 256 // of which all but the first come while that is being stored
+		for n := range batch {
+			x := ret(n + 1)
+			if n == 100 {
+				x.Minion = "bad"
+			}
+			r.send(x)
+		}
+		elapse(5 * time.Minute)
+		if n, _ := r.store.count(); n != batch {
+			t.Errorf("stored are %d of %d", n, batch)
+		}
+		r.store.mu.Lock()
+		// The first, the whole, two for each of the eight halvings, and what stands for the one that is refused.
+		if tries := r.store.tries; tries > 1+1+2*8+1 {
+			t.Errorf("that took %d writes", tries)
+		}
+		r.store.slow = 0
+		r.store.mu.Unlock()
+		r.stop(t)
+	})
+}
+
+func TestAReturnThatTheArchiveRefusesIsStoredAsAnEventThatSaysSo(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, newCache(), nil)
+		r.store.refuse = "bad"
+		x := ret(1)
+		x.Minion, x.Body = "bad", json.RawMessage(`{"a":"b"}`)
+		r.send(x)
+		r.stop(t)
+		if len(r.store.events) != 1 {
+			t.Fatalf("%d events are stored", len(r.store.events))
+		}
+		e := r.store.events[0]
+		if e.Tag != "salt/job/"+x.JID+"/ret/bad" || !e.Stamp.Equal(x.Stamp) || !strings.Contains(string(e.Data), `"return":{"a":"b"}`) || !strings.Contains(e.Suspect, "refused") {
+			t.Errorf("the event is %+v with %s", e, e.Data)
+		}
+	})
+}
+
 func TestSecretsAreGoneBeforeTheStoreSeesThem(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -50,6 +50,9 @@ func newMetrics(reg prometheus.Registerer, i *Ingester) *metrics {
 	f.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "gaea_ingest_spill_bytes", Help: "Bytes of what waits on disk until the archive takes it.",
 	}, func() float64 { return float64(i.depth().Bytes) })
+	f.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "gaea_ingest_spill_max_bytes", Help: "How much may wait on disk (--spill-max), a quarter of it for what is in no cache; 0 where nothing may.",
+	}, func() float64 { return float64(i.spillBound()) })
 	m := &metrics{
 		events: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "gaea_ingest_events_total", Help: "Events read from the master's bus, by what they are.",
@@ -70,7 +73,7 @@ func newMetrics(reg prometheus.Registerer, i *Ingester) *metrics {
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 5, 30},
 		}),
 		errors: f.NewCounterVec(prometheus.CounterOpts{
-			Name: "gaea_ingest_errors_total", Help: "What went wrong, by where: bus, store (it is tried again), spill (events wait in memory), refused (a record is skipped), recovery, trimmed.",
+			Name: "gaea_ingest_errors_total", Help: "What went wrong, by where: bus, store (it is tried again), spill (events wait in memory), refused (a record is stored as an event, or skipped), recovery, trimmed.",
 		}, []string{"where"}),
 		gaps: f.NewCounter(prometheus.CounterOpts{
 			Name: "gaea_ingest_gaps_total", Help: "Times in which events may have been missed: starts, lost connections, a full spill or queue.",

@@ -40,7 +40,7 @@ func (q *queue) put(e gaea.Event) fate {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.bytes > 0 && q.bytes+size > q.limit {
-		if isJob(e.Tag) {
+		if inCache(&e) {
 			return letGo
 		}
 		if q.bytes+size > q.limit+q.reserve {

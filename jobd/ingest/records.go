@@ -29,6 +29,22 @@ func (r *records) name() string {
 	}
 }
 
+// halves are the first and the second half of records, in their order.
+func (r *records) halves() (first, second *records) {
+	first, second = &records{}, &records{}
+	left := r.size() / 2
+	first.jobs, second.jobs, left = divide(r.jobs, left)
+	first.returns, second.returns, left = divide(r.returns, left)
+	first.events, second.events, _ = divide(r.events, left)
+	return first, second
+}
+
+// divide takes the first n of a list, and tells how many of n there were not.
+func divide[T any](list []T, n int) (first, second []T, missing int) {
+	cut := min(n, len(list))
+	return list[:cut:cut], list[cut:], n - cut
+}
+
 // and are the records of both.
 func (r *records) and(other *records) *records {
 	switch {
@@ -53,19 +69,19 @@ func (b *batch) all() *records { return b.cached.and(&b.others) }
 func (i *Ingester) decode(events []gaea.Event) *batch {
 	b := &batch{events: events, size: len(events)}
 	for k := range events {
-		r := &b.others
-		if isJob(events[k].Tag) {
-			r = &b.cached
-		}
-		i.metrics.events.WithLabelValues(i.decodeOne(r, events[k])).Inc()
+		i.metrics.events.WithLabelValues(i.decodeOne(b, events[k])).Inc()
 	}
 	return b
 }
 
 // decodeOne adds what an event tells, and returns what it is.
-func (i *Ingester) decodeOne(r *records, e gaea.Event) (kind string) {
+func (i *Ingester) decodeOne(b *batch, e gaea.Event) (kind string) {
 	if e.Truncated != nil {
 		i.metrics.truncated.Inc()
+	}
+	r := &b.others
+	if isJob(e.Tag) {
+		r = &b.cached
 	}
 	d := saltclient.Decode(e)
 	switch {
@@ -90,7 +106,7 @@ func (i *Ingester) decodeOne(r *records, e gaea.Event) (kind string) {
 			i.suspect(&e, d.Suspect)
 		}
 		redact.Event(&e)
-		r.events = append(r.events, e)
+		b.others.events = append(b.others.events, e) // also where a minion gave it the tag of a job: no cache has it
 		return kindEvent
 	default:
 		return kindIgnored
@@ -101,7 +117,7 @@ func (i *Ingester) decodeOne(r *records, e gaea.Event) (kind string) {
 func (i *Ingester) suspect(e *gaea.Event, why string) {
 	e.Suspect = why
 	i.metrics.suspect.Inc()
-	if ok, others := i.suspicion.pass(i.o.Now()); ok {
+	if ok, others := i.suspicion.Pass(i.o.Now()); ok {
 		i.o.Logger.Warn("a minion made up an event, or another program that writes to the master's bus; it is stored as an event and counts as nothing else",
 			"tag", e.Tag, "why", why, "others_since_last_log", others)
 	}
@@ -130,5 +146,6 @@ func (i *Ingester) addReturn(r *records, ret gaea.Return, source gaea.Source) {
 		r.jobs = append(r.jobs, gaea.Job{Master: i.o.Master, JID: child, Parent: ret.JID, Started: ret.Stamp, Source: source})
 	}
 	redact.Return(&ret)
+	bound(&ret, i.o.MaxReturn)
 	r.returns = append(r.returns, ret)
 }

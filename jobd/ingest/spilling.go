@@ -23,6 +23,8 @@ type Spill interface {
 	Remove(ctx context.Context, rows []spill.Row) error
 	// Depth is how much waits. It does not wait for the disk.
 	Depth() spill.Depth
+	// Bound is how many bytes may wait.
+	Bound() int64
 	// Path is where that is, for people.
 	Path() string
 }
@@ -115,6 +117,14 @@ func (i *Ingester) depth() spill.Depth {
 		return spill.Depth{}
 	}
 	return i.o.Spill.Depth()
+}
+
+// spillBound is how many bytes may wait on disk.
+func (i *Ingester) spillBound() int64 {
+	if i.o.Spill == nil {
+		return 0
+	}
+	return i.o.Spill.Bound()
 }
 
 // place is where events wait, for people.

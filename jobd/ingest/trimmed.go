@@ -145,17 +145,22 @@ func (i *Ingester) completeReturns(ctx, writeCtx context.Context) {
 
 // complete stores what the job cache has of one job's cut returns, and what it does not have in time as the bus had it.
 func (i *Ingester) complete(ctx, writeCtx context.Context, j *trimmedJob) {
-	cached, err := i.o.Cache.CachedJob(ctx, j.jid) // a job beside an error has returns that are whole
+	whole := map[string]*gaea.Return{}
+	for k := range j.returns {
+		whole[j.returns[k].Minion] = nil
+	}
+	err := i.o.Cache.CachedJobParts(ctx, j.jid, func(part *gaea.CachedJob) error { // before an error there are returns that are whole
+		for k := range part.Returns {
+			if _, asked := whole[part.Returns[k].Minion]; asked {
+				whole[part.Returns[k].Minion] = &part.Returns[k]
+			}
+		}
+		return nil
+	})
 	if ctx.Err() != nil {
 		return
 	}
-	whole := map[string]*gaea.Return{}
-	if cached != nil {
-		for k := range cached.Returns {
-			whole[cached.Returns[k].Minion] = &cached.Returns[k]
-		}
-	}
-	r := &records{}
+	b := &batch{}
 	j.returns = slices.DeleteFunc(j.returns, func(cut gaea.Return) bool {
 		w := whole[cut.Minion]
 		if w == nil {
@@ -164,7 +169,7 @@ func (i *Ingester) complete(ctx, writeCtx context.Context, j *trimmedJob) {
 		if w.Stamp = cut.Stamp; cut.RunID != "" {
 			w.Metadata, w.RunID = cut.Metadata, cut.RunID
 		}
-		i.addReturn(r, *w, gaea.SourceCache)
+		i.addReturn(&b.cached, *w, gaea.SourceCache)
 		return true
 	})
 	now := i.o.Now()
@@ -177,15 +182,15 @@ func (i *Ingester) complete(ctx, writeCtx context.Context, j *trimmedJob) {
 			i.metrics.errors.WithLabelValues("trimmed").Inc()
 			i.o.Logger.Warn("a return was too large for the master's event bus and is not in its job cache; it is stored as the bus had it",
 				"jid", j.jid, "minion", j.returns[k].Minion, "error", err)
-			i.addReturn(r, j.returns[k], gaea.SourceBus)
+			i.addReturn(&b.others, j.returns[k], gaea.SourceBus) // no cache has it
 		}
 	}
-	i.storeOrKeep(writeCtx, r)
+	i.storeOrKeep(writeCtx, b)
 }
 
-// storeOrKeep stores records that the job cache has too, or where the archive is away puts them into the spill, so that a stop
-// need not wait for them.
-func (i *Ingester) storeOrKeep(ctx context.Context, r *records) {
+// storeOrKeep stores a batch, or where the archive is away puts it into the spill, so that a stop need not wait for it.
+func (i *Ingester) storeOrKeep(ctx context.Context, b *batch) {
+	r := b.all()
 	if r.size() == 0 {
 		return
 	}
@@ -196,7 +201,7 @@ func (i *Ingester) storeOrKeep(ctx context.Context, r *records) {
 		if err == nil {
 			return
 		}
-		if _, err := i.keep(context.WithoutCancel(ctx), &batch{cached: *r}); err == nil {
+		if _, err := i.keep(context.WithoutCancel(ctx), b); err == nil {
 			i.queue.poke() // the writer forwards it
 			return
 		}

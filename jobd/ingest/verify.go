@@ -24,13 +24,19 @@ const (
 // stays as it was first stored, also with Fix.
 //
 // It ends after some seconds, or with many differences, and says in Next where to go on. One call works at a time; others
-// wait for it. A job that the cache does not have is not compared. CodeUnavailable where the archive or the cache cannot be read.
+// wait for it. A job that the cache does not have is not compared. CodeUnavailable where the archive or the cache cannot be read, and
+// with Fix also where events go on waiting in the spill: what is in there is not missing, and is not to be told as the job cache's.
 func (i *Ingester) Verify(ctx context.Context, req gaea.VerifyRequest) (*gaea.VerifyReport, error) {
 	select {
 	case i.verifying <- struct{}{}:
 		defer func() { <-i.verifying }()
 	case <-ctx.Done():
 		return nil, gaea.Wrap(ctx.Err(), gaea.CodeTimeout, "another verification has not ended in time; try again")
+	}
+	if req.Fix {
+		if err := i.awaitForwarded(ctx); err != nil {
+			return nil, err
+		}
 	}
 	jids := []string{req.JID}
 	if req.JID == "" {
@@ -55,6 +61,20 @@ func (i *Ingester) Verify(ctx context.Context, req gaea.VerifyRequest) (*gaea.Ve
 	}
 	v.report.Recovering = i.openGaps() > 0 || i.depth().Records > 0
 	return v.report, nil
+}
+
+// awaitForwarded waits for the spill to be empty, and is an error where that takes long.
+func (i *Ingester) awaitForwarded(ctx context.Context) error {
+	waiting, cancel := context.WithTimeout(ctx, verifyTime)
+	defer cancel()
+	switch {
+	case i.forwarded(waiting):
+		return nil
+	case ctx.Err() != nil:
+		return ctx.Err()
+	default:
+		return gaea.Errorf(gaea.CodeUnavailable, "%d events and returns wait in %s for the archive and are not missing; repeat this when they are stored (/readyz tells), or compare without fixing", i.depth().Records, i.place())
+	}
 }
 
 // verification is one call of Verify.
@@ -111,6 +131,9 @@ func (v *verification) job(ctx context.Context, jid string) error {
 
 // repair stores what is missing of a job, and marks the differences that are gone after that.
 func (v *verification) repair(ctx context.Context, jid string, c *comparison) error {
+	if err := v.awaitForwarded(ctx); err != nil { // the archive may have been away since the last job
+		return err
+	}
 	n, err := v.fetchJob(ctx, jid, true)
 	v.report.Stored += n
 	v.metrics.recovered.Add(float64(n))
@@ -129,62 +152,92 @@ func (v *verification) repair(ctx context.Context, jid string, c *comparison) er
 
 // compare looks at one job once. Nil where the cache has it no more.
 func (v *verification) compare(ctx context.Context, jid string) (*comparison, error) {
-	cached, err := v.o.Cache.CachedJob(ctx, jid)
+	have, err := v.o.Store.Job(ctx, jid)
+	if err != nil && gaea.CodeOf(err) != gaea.CodeNotFound {
+		return nil, err
+	}
+	l := &look{verification: v, jid: jid, have: have, result: &comparison{}}
+	var failed error // of the archive
+	err = v.o.Cache.CachedJobParts(ctx, jid, func(part *gaea.CachedJob) error {
+		failed = l.take(ctx, part)
+		return failed
+	})
 	switch {
 	case gaea.CodeOf(err) == gaea.CodeNotFound:
 		return nil, nil //nolint:nilnil // there is nothing to compare
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
-	case cached == nil && err != nil:
-		return &comparison{unread: err}, nil //nolint:nilerr // it is told in the report
-	case cached == nil:
-		return &comparison{unread: gaea.Errorf(gaea.CodeSalt, "the job cache answers nothing")}, nil
+	case failed != nil:
+		return nil, failed
+	case !l.told && err == nil:
+		err = gaea.Errorf(gaea.CodeSalt, "the job cache answers nothing")
 	}
-	c := &comparison{unread: err, newest: cached.Job.Started}
-	have, err := v.o.Store.Job(ctx, jid)
-	if err != nil && gaea.CodeOf(err) != gaea.CodeNotFound {
-		return nil, err
+	l.result.unread = err
+	if l.told {
+		l.result.beyond = max(l.beyond, 0)
 	}
-	differ := func(minion string, kind gaea.DifferenceKind) {
-		c.differences = append(c.differences, gaea.Difference{JID: jid, Minion: minion, Kind: kind})
-	}
+	return l.result, nil
+}
+
+// look is one look at a job, whose parts come one after the other.
+type look struct {
+	*verification
+	jid    string
+	have   *gaea.JobDetail // nil where the archive has nothing
+	told   bool
+	beyond int // returns that the archive has, less those that the cache has told
+	result *comparison
+}
+
+func (l *look) differ(minion string, kind gaea.DifferenceKind) {
+	l.result.differences = append(l.result.differences, gaea.Difference{JID: l.jid, Minion: minion, Kind: kind})
+}
+
+// begin compares the job itself.
+func (l *look) begin(job gaea.Job) {
+	l.told, l.result.newest = true, job.Started
 	r := &records{} // what would be stored
-	v.addJob(r, cached.Job, gaea.SourceCache)
-	if have == nil {
-		differ("", gaea.JobMissing)
-		have = &gaea.JobDetail{}
+	l.addJob(r, job, gaea.SourceCache)
+	if l.have == nil {
+		l.differ("", gaea.JobMissing)
+		l.have = &gaea.JobDetail{}
 	} else {
-		compareHeads(have, &r.jobs[0], differ)
+		compareHeads(l.have, &r.jobs[0], l.differ)
 	}
-	heard := 0
-	for _, h := range have.Returns {
+	for _, h := range l.have.Returns {
 		if h.Outcome.Heard() {
-			heard++
+			l.beyond++
 		}
 	}
-	for k := range cached.Returns {
-		if cached.Returns[k].Stamp.After(c.newest) {
-			c.newest = cached.Returns[k].Stamp
+}
+
+// take compares the returns of a part.
+func (l *look) take(ctx context.Context, part *gaea.CachedJob) error {
+	if !l.told {
+		l.begin(part.Job)
+	}
+	for k := range part.Returns {
+		if part.Returns[k].Stamp.After(l.result.newest) {
+			l.result.newest = part.Returns[k].Stamp
 		}
-		minion := cached.Returns[k].Minion
-		c.returns++
-		if !have.Returns[minion].Outcome.Heard() {
-			differ(minion, gaea.ReturnMissing)
+		minion := part.Returns[k].Minion
+		l.result.returns++
+		if !l.have.Returns[minion].Outcome.Heard() {
+			l.differ(minion, gaea.ReturnMissing)
 			continue
 		}
-		heard--
-		r.returns, r.jobs = r.returns[:0], r.jobs[:0]
-		v.addReturn(r, cached.Returns[k], gaea.SourceCache)
-		stored, err := v.o.Store.Return(ctx, jid, minion)
+		l.beyond--
+		r := &records{}
+		l.addReturn(r, part.Returns[k], gaea.SourceCache)
+		stored, err := l.o.Store.Return(ctx, l.jid, minion)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		for _, kind := range unlike(stored, &r.returns[0]) {
-			differ(minion, kind)
+			l.differ(minion, kind)
 		}
 	}
-	c.beyond = max(heard, 0)
-	return c, nil
+	return nil
 }
 
 // compareHeads tells in what a stored job differs from how the cache says that it was published, which it may not know.
@@ -221,9 +274,11 @@ func unlike(stored, cached *gaea.Return) (kinds []gaea.DifferenceKind) {
 }
 
 // sameBody compares what was returned. Of what was cut one has to know as much as the other; where only one was, another bound was
-// in force, and nothing can be told.
+// in force, and nothing can be told, nor where Salt's own form of it was not seen.
 func sameBody(stored, cached *gaea.Return) bool {
 	switch {
+	case stored.Truncated != nil && stored.Truncated.SHA256 == "", cached.Truncated != nil && cached.Truncated.SHA256 == "":
+		return true
 	case stored.Truncated != nil && cached.Truncated != nil:
 		return stored.Truncated.Size == cached.Truncated.Size && stored.Truncated.SHA256 == cached.Truncated.SHA256
 	case stored.Truncated != nil || cached.Truncated != nil:

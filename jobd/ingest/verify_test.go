@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -198,5 +199,51 @@ func TestAJobThatTheCacheCannotTellIsNamedAndTheOthersAreCompared(t *testing.T) 
 		if _, err := r.in.Verify(ended, gaea.VerifyRequest{JID: y.JID}); err == nil {
 			t.Error("a call that was given up is no error")
 		}
+	})
+}
+
+func TestFixWaitsForTheSpillAndTakesNothingOfItFromTheJobCache(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newCache()
+		r := startSpilling(t, c, nil)
+		r.store.setFail(errAway)
+		x := r.both(c, 0)
+		elapse(time.Minute)
+		go func() {
+			elapse(3 * time.Second)
+			r.store.setFail(nil)
+		}()
+		report, err := r.in.Verify(t.Context(), gaea.VerifyRequest{Fix: true})
+		if err != nil || report.Stored != 0 {
+			t.Fatalf("the report is %+v, the error %v", report, err)
+		}
+		if got, _ := r.store.stored(x); got.Source != gaea.SourceBus {
+			t.Errorf("it is stored as from %q", got.Source)
+		}
+		r.wantOnce(t, []gaea.Return{x})
+		r.stop(t)
+	})
+}
+
+func TestFixSaysThatEventsWaitInTheSpillWhereTheyGoOnWaiting(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newCache()
+		r := startSpilling(t, c, nil)
+		r.store.setFail(errAway)
+		x := r.both(c, 0)
+		elapse(time.Minute)
+		_, err := r.in.Verify(t.Context(), gaea.VerifyRequest{Fix: true})
+		if gaea.CodeOf(err) != gaea.CodeUnavailable || !strings.Contains(gaea.MessageOf(err), "wait in") {
+			t.Errorf("the error is %v", err)
+		}
+		if report, err := r.in.Verify(t.Context(), gaea.VerifyRequest{}); err != nil || !report.Recovering || len(report.Differences) == 0 {
+			t.Errorf("without fixing the report is %+v, the error %v", report, err)
+		}
+		r.store.setFail(nil)
+		elapse(time.Minute)
+		r.wantOnce(t, []gaea.Return{x})
+		r.stop(t)
 	})
 }

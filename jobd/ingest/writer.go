@@ -211,7 +211,7 @@ func (w *writer) take() bool {
 
 // fly begins a write.
 func (w *writer) fly(ctx context.Context, f *flight) {
-	writing, cancel := context.WithTimeout(ctx, w.o.WriteTimeout)
+	writing, cancel := context.WithCancel(ctx)
 	f.began, f.cancel = time.Now(), cancel
 	w.flight, w.slow = f, false
 	r := f.all()

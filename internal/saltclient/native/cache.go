@@ -18,15 +18,41 @@ import (
 //
 // CodeTooLarge says that the answer of the runner was larger than the master's max_event_size, which then cuts it. The job is
 // returned beside that error with the returns that came whole, unless not even it did.
-func (c *Client) CachedJob(ctx context.Context, jid string) (*gaea.CachedJob, error) {
+func (c *Client) CachedJob(ctx context.Context, jid string) (job *gaea.CachedJob, err error) {
+	err = c.CachedJobParts(ctx, jid, func(part *gaea.CachedJob) error {
+		if job == nil {
+			job = part
+		} else {
+			job.Returns = append(job.Returns, part.Returns...)
+		}
+		return nil
+	})
+	return job, err
+}
+
+// CachedJobParts tells what CachedJob does in parts, each with the job and some of its returns: one more return than there is room for
+// in partBytes at most, where the job cache is read from disk. A runner tells no more than the master's max_event_size. An error of
+// part ends it.
+func (c *Client) CachedJobParts(ctx context.Context, jid string, part func(*gaea.CachedJob) error) error {
 	config := c.Config()
 	if disk, ok := newDiskCache(config, c.opts); ok {
-		job, err := disk.job(jid, c.logger)
-		if !errors.Is(err, fs.ErrPermission) {
-			return job, err
+		told := false
+		err := disk.job(jid, c.logger, func(p *gaea.CachedJob) error {
+			told = true
+			return part(p)
+		})
+		if told || !errors.Is(err, fs.ErrPermission) {
+			return err
 		}
 	}
-	return c.runnerJob(ctx, jid, config)
+	job, err := c.runnerJob(ctx, jid, config)
+	if job == nil {
+		return err
+	}
+	if err := part(job); err != nil {
+		return err
+	}
+	return err
 }
 
 // CachedJIDs implements [gaea.JobCache], from the same places as CachedJob. On disk the jobs that started before and had a

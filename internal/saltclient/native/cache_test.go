@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
+	"fmt"
 
 	"os"
 	"path/filepath"
@@ -389,5 +391,63 @@ func TestARunnerInTheCacheOnDiskIsAJobOfTheMaster(t *testing.T) {
 	}
 	if len(job.Returns) != 1 || job.Returns[0].Outcome != gaea.OutcomeInSync {
 		t.Errorf("its returns are %+v", job.Returns)
+	}
+}
+
+func TestAJobWithLargeReturnsIsToldInPartsThatFitIntoMemory(t *testing.T) {
+	t.Parallel()
+	f := newFake(t, "")
+	returns, want := map[string]any{}, 20
+	for n := range want {
+		returns[fmt.Sprintf("web%02d", n)] = map[string]any{"return": strings.Repeat("x", 3_000_000)}
+	}
+	f.cacheJob(jid, motdLoad, []any{"web00"}, returns)
+	parts, told := 0, ""
+	err := f.client(native.Options{}).CachedJobParts(t.Context(), jid, func(part *gaea.CachedJob) error {
+		if parts++; len(part.Returns) > 3 || part.Job.JID != jid || part.Job.Function != "state.apply" {
+			t.Errorf("a part has %d returns of %+v", len(part.Returns), part.Job)
+		}
+		for k := range part.Returns {
+			if part.Returns[k].Minion <= told {
+				t.Errorf("%s comes after %s", part.Returns[k].Minion, told)
+			}
+			told, want = part.Returns[k].Minion, want-1
+		}
+		return nil
+	})
+	if err != nil || parts != 7 || want != 0 {
+		t.Errorf("there are %d parts, %d returns are missing, the error is %v", parts, want, err)
+	}
+	stop := errors.New("enough")
+	if err := f.client(native.Options{}).CachedJobParts(t.Context(), jid, func(*gaea.CachedJob) error { return stop }); !errors.Is(err, stop) {
+		t.Errorf("who has enough gets the error %v", err)
+	}
+}
+
+func TestAReturnInADirectoryOfJobsIsWholeUnlessItIsTooLarge(t *testing.T) {
+	t.Parallel()
+	f := newFake(t, "")
+	rel := f.cacheJob(jid, motdLoad, []any{"web1"}, map[string]any{
+		"large": map[string]any{"return": strings.Repeat("x", saltclient.DefaultMaxReturn)}, "web1": map[string]any{"return": strings.Repeat("x", 2_000_000)},
+	})
+	dir, err := native.OpenJobsDir(filepath.Join(f.root, filepath.Dir(filepath.Dir(rel))), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]gaea.Return{}
+	err = dir.Each(t.Context(), func(part *gaea.CachedJob) error {
+		for _, r := range part.Returns {
+			got[r.Minion] = r
+		}
+		return nil
+	}, func(_ string, err error) error { return err })
+	if err != nil || len(got) != 2 {
+		t.Fatalf("got %d returns, error %v", len(got), err)
+	}
+	if r := got["web1"]; r.Truncated != nil || len(r.Body) != 2_000_002 {
+		t.Errorf("%d bytes are kept, and told is %+v", len(r.Body), r.Truncated)
+	}
+	if r := got["large"]; r.Truncated == nil || len(r.Body) > 1<<20 {
+		t.Errorf("of the large one %d bytes are kept, and told is %+v", len(r.Body), r.Truncated)
 	}
 }

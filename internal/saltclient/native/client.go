@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
+	"github.com/gaea-salt/terraform-provider-gaea/internal/noise"
 	"github.com/gaea-salt/terraform-provider-gaea/internal/saltclient"
 )
 
@@ -59,8 +60,8 @@ type Client struct {
 	login  *login // nil unless Login was called
 
 	stats counters
-	noise noiseGate // about bad messages
-	stale noiseGate // about a configuration that cannot be read again
+	noise noise.Gate // about bad messages
+	stale noise.Gate // about a configuration that cannot be read again
 }
 
 var (
@@ -142,7 +143,7 @@ func (c *Client) Master() string { return c.Config().ID }
 func (c *Client) reload() {
 	config, err := ReadMasterConfig(c.opts.ConfigDir)
 	if err != nil {
-		if ok, _ := c.stale.pass(c.opts.Now()); ok {
+		if ok, _ := c.stale.Pass(c.opts.Now()); ok {
 			c.logger.Warn("the master's configuration cannot be read again", "dir", c.opts.ConfigDir, "error", err)
 		}
 		return

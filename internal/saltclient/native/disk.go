@@ -59,9 +59,9 @@ func (d *diskCache) dir(jid string) string {
 	return filepath.Join(d.root, digest[:2], digest[2:])
 }
 
-// job reads a job with its returns. A return that cannot be decoded is logged and left out.
-func (d *diskCache) job(jid string, logger *slog.Logger) (*gaea.CachedJob, error) {
-	return d.jobIn(d.dir(jid), jid, func(path string, err error) error {
+// job reads a job with its returns, part by part. A return that cannot be decoded is logged and left out.
+func (d *diskCache) job(jid string, logger *slog.Logger, part func(*gaea.CachedJob) error) error {
+	return d.jobIn(d.dir(jid), jid, part, func(path string, err error) error {
 		if errors.Is(err, fs.ErrPermission) {
 			return err
 		}
@@ -70,8 +70,59 @@ func (d *diskCache) job(jid string, logger *slog.Logger) (*gaea.CachedJob, error
 	})
 }
 
-// jobIn reads the job that lies in a directory. unread is told of each return that cannot be read, and ends it with an error.
-func (d *diskCache) jobIn(dir, jid string, unread func(path string, err error) error) (*gaea.CachedJob, error) {
+// jobIn reads the job that lies in a directory, and hands it on in parts: the job with some of its returns, at least one part. unread
+// is told of each return that cannot be read; each of both ends it with an error.
+func (d *diskCache) jobIn(dir, jid string, part func(*gaea.CachedJob) error, unread func(path string, err error) error) error {
+	job, err := d.head(dir, jid)
+	if err != nil {
+		return err
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return cacheError(err, dir)
+	}
+	cached, bytes, told := &gaea.CachedJob{Job: *job}, 0, false
+	for _, entry := range entries { // by name
+		if strings.HasPrefix(entry.Name(), ".") || !entry.IsDir() {
+			continue
+		}
+		path := filepath.Join(dir, entry.Name(), "return.p")
+		data, cut, modified, err := d.entry(path)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			continue
+		case err != nil:
+			if err := unread(path, err); err != nil {
+				return err
+			}
+			continue
+		}
+		r := saltclient.ParseCachedReturn(job, entry.Name(), data)
+		r.Stamp = modified.UTC()
+		if cut != nil {
+			r.Truncated = cut
+			saltclient.ReturnOutcome(&r)
+		}
+		cached.Returns, bytes = append(cached.Returns, r), bytes+len(data)
+		if bytes < partBytes {
+			continue
+		}
+		if err := part(cached); err != nil {
+			return err
+		}
+		cached, bytes, told = &gaea.CachedJob{Job: *job}, 0, true
+	}
+	if told && len(cached.Returns) == 0 {
+		return nil
+	}
+	return part(cached)
+}
+
+// partBytes is how much JSON of returns is read of one job before it is handed on.
+const partBytes = 8 << 20
+
+// head reads what a directory says of its job, without the returns.
+func (d *diskCache) head(dir, jid string) (*gaea.Job, error) {
 	load, modified, err := d.file(filepath.Join(dir, ".load.p"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, notCached(jid, d.config)
@@ -95,35 +146,7 @@ func (d *diskCache) jobIn(dir, jid string, unread func(path string, err error) e
 	if job.Batch, err = d.batch(dir, jid); err != nil {
 		return nil, err
 	}
-	cached := &gaea.CachedJob{Job: *job}
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return nil, cacheError(err, dir)
-	}
-	for _, entry := range entries { // by name
-		if strings.HasPrefix(entry.Name(), ".") || !entry.IsDir() {
-			continue
-		}
-		path := filepath.Join(dir, entry.Name(), "return.p")
-		data, cut, modified, err := d.entry(path)
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			continue
-		case err != nil:
-			if err := unread(path, err); err != nil {
-				return nil, err
-			}
-			continue
-		}
-		r := saltclient.ParseCachedReturn(job, entry.Name(), data)
-		r.Stamp = modified.UTC()
-		if cut != nil {
-			r.Truncated = cut
-			saltclient.ReturnOutcome(&r)
-		}
-		cached.Returns = append(cached.Returns, r)
-	}
-	return cached, nil
+	return job, nil
 }
 
 // minions reads whom the master expected: .minions.p, and the like from syndics.

@@ -43,7 +43,7 @@ func OpenJobsDir(dir string, zone *time.Location) (*JobsDir, error) {
 	if !known {
 		return nil, gaea.Errorf(gaea.CodeInvalid, "%s is no job cache of a Salt master: that has directories named 00 to ff; name a master's cachedir, or the directory jobs in it", root)
 	}
-	return &JobsDir{diskCache{root: root, zone: cmp.Or(zone, time.Local), limits: saltclient.Limits{}, max: DefaultMaxFrame}}, nil
+	return &JobsDir{diskCache{root: root, zone: cmp.Or(zone, time.Local), limits: saltclient.Limits{}, max: DefaultMaxFrame, most: saltclient.DefaultMaxReturn}}, nil
 }
 
 // isTop says whether a directory is one of those that hold jobs: the first two hex digits of their names are apart.
@@ -62,7 +62,8 @@ func (d *JobsDir) Count(ctx context.Context) (int, error) {
 	return n, err
 }
 
-// Each calls f for each job with what its directory holds of it, and unread for each file or directory that cannot be read,
+// Each calls f for each job with what its directory holds of it, in parts where that is much: the job with some of its returns, one
+// part after the other. It calls unread for each file or directory that cannot be read,
 // which keeps nothing else from being read; each ends it with an error. Jobs that only look into the job cache, job ids that
 // were never used, and directories that are being cleaned away are passed over.
 func (d *JobsDir) Each(ctx context.Context, f func(*gaea.CachedJob) error, unread func(path string, err error) error) error {
@@ -74,11 +75,15 @@ func (d *JobsDir) Each(ctx context.Context, f func(*gaea.CachedJob) error, unrea
 		if jid == "" {
 			return d.headless(dir, unread)
 		}
-		job, err := d.disk.jobIn(dir, jid, unread)
-		if err != nil {
+		var failed error // of f
+		err = d.disk.jobIn(dir, jid, func(part *gaea.CachedJob) error {
+			failed = f(part)
+			return failed
+		}, unread)
+		if err != nil && failed == nil {
 			return unread(dir, err)
 		}
-		return f(job)
+		return failed
 	}, unread)
 }
 

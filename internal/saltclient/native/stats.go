@@ -2,7 +2,6 @@ package native
 
 import (
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -57,32 +56,9 @@ func (c *Client) Stats() Stats {
 	return s
 }
 
-// quietFor is how long nothing is logged about bad messages after one was.
-const quietFor = time.Minute
-
-// noiseGate lets one message through at a time and counts the others.
-type noiseGate struct {
-	mu      sync.Mutex
-	next    time.Time
-	skipped int
-}
-
-// pass says whether to log now, and how many times it has said no since it last said yes.
-func (g *noiseGate) pass(now time.Time) (ok bool, skipped int) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if now.Before(g.next) {
-		g.skipped++
-		return false, 0
-	}
-	skipped, g.skipped = g.skipped, 0
-	g.next = now.Add(quietFor)
-	return true, skipped
-}
-
 // badMessage logs a message that was passed over, with its tag where it had one.
 func (c *Client) badMessage(tag string, err error) {
-	if ok, skipped := c.noise.pass(c.opts.Now()); ok {
+	if ok, skipped := c.noise.Pass(c.opts.Now()); ok {
 		c.logger.Warn("an event of the Salt master was passed over", "tag", strings.ToValidUTF8(tag, "\uFFFD"), "error", err, "others_since_last_log", skipped)
 	}
 }

@@ -18,3 +18,9 @@ func (s *Spill) FillDisk(ctx context.Context, pages int) error {
 	_, err := s.db.ExecContext(ctx, fmt.Sprintf(`PRAGMA max_page_count = %d`, count+pages))
 	return err
 }
+
+// MakeFirstVersion makes the file one of before masters were named in it.
+func (s *Spill) MakeFirstVersion(ctx context.Context) error {
+	_, err := s.db.ExecContext(ctx, `DROP TABLE owner; PRAGMA user_version = 1`)
+	return err
+}

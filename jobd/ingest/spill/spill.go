@@ -21,8 +21,8 @@ import (
 )
 
 const (
-	// version is of the tables.
-	version = 1
+	// version is of the tables. The first had no master.
+	version = 2
 	// rowOverhead is about what a row takes beside its body.
 	rowOverhead = 128
 	// reserveShare of the bound is for what is in no cache: one part in so many.
@@ -40,6 +40,7 @@ const (
 type Options struct {
 	Path     string // of the file; its directory is made where it is missing
 	MaxBytes int64  // what may wait; a quarter of it is for rows that are in no cache
+	Master   string // whose events these are
 }
 
 // Row is a part of a batch.
@@ -90,7 +91,8 @@ type Spill struct {
 }
 
 // Open opens the file, or makes it (0600). What a jobd before has left is in it still. CodeUnavailable, with what to do, where
-// it cannot be used: another process has it, it is damaged or a newer jobd's, its directory cannot be written, its disk is full.
+// it cannot be used: another process has it, it is damaged or a newer jobd's, its directory cannot be written, its disk is full; and
+// CodeConflict where events of another master wait in it.
 func Open(ctx context.Context, o Options) (*Spill, error) {
 	s := &Spill{path: o.Path, most: o.MaxBytes, reserve: o.MaxBytes / reserveShare, taken: map[int64]int{}}
 	s.ballast = min(s.reserve, maxBallast)
@@ -103,7 +105,7 @@ func Open(ctx context.Context, o Options) (*Spill, error) {
 	}
 	db.SetMaxOpenConns(1)
 	s.db = db
-	err = s.prepare(ctx)
+	err = s.prepare(ctx, o.Master)
 	if err == nil {
 		err = s.stretch(ctx)
 	}
@@ -140,31 +142,58 @@ func dsn(path string) string {
 }
 
 // prepare makes the tables, and counts what is there.
-func (s *Spill) prepare(ctx context.Context) error {
+func (s *Spill) prepare(ctx context.Context, master string) error {
 	return s.transact(ctx, func(tx *sql.Tx) error {
 		var have int
 		if err := tx.QueryRowContext(ctx, `PRAGMA user_version`).Scan(&have); err != nil {
 			return err
 		}
-		switch have {
-		case version:
-		case 0:
-			if _, err := tx.ExecContext(ctx, `
-				CREATE TABLE batches (id INTEGER PRIMARY KEY AUTOINCREMENT, cached INTEGER NOT NULL, records INTEGER NOT NULL, since INTEGER NOT NULL, bytes INTEGER NOT NULL, body BLOB NOT NULL) STRICT;
-				CREATE INDEX batches_cached ON batches (cached, id, records, since, bytes);
-				CREATE TABLE ballast (id INTEGER PRIMARY KEY, body BLOB NOT NULL) STRICT;
-				PRAGMA user_version = 1`); err != nil {
+		if have > version {
+			return gaea.Errorf(gaea.CodeUnavailable, "the spill %s is a newer jobd's: start that one to have it forwarded, or move the file away (what it holds of jobs is in the master's job cache)", s.path)
+		}
+		for _, step := range steps[max(have, 0):] {
+			if _, err := tx.ExecContext(ctx, step); err != nil {
 				return err
 			}
-		default:
-			return gaea.Errorf(gaea.CodeUnavailable, "the spill %s is a newer jobd's: start that one to have it forwarded, or move the file away (what it holds of jobs is in the master's job cache)", s.path)
 		}
 		if err := tx.QueryRowContext(ctx, `SELECT ifnull(sum(records), 0), ifnull(sum(CASE cached WHEN 1 THEN bytes END), 0), ifnull(sum(CASE cached WHEN 0 THEN bytes END), 0) FROM batches`).
 			Scan(&s.records, &s.cached, &s.others); err != nil {
 			return err
 		}
+		if err := s.own(ctx, tx, master); err != nil {
+			return err
+		}
 		return s.load(ctx, tx)
 	})
+}
+
+// steps make the tables: each takes a file from one version to the next.
+var steps = [version]string{
+	`CREATE TABLE batches (id INTEGER PRIMARY KEY AUTOINCREMENT, cached INTEGER NOT NULL, records INTEGER NOT NULL, since INTEGER NOT NULL, bytes INTEGER NOT NULL, body BLOB NOT NULL) STRICT;
+	CREATE INDEX batches_cached ON batches (cached, id, records, since, bytes);
+	CREATE TABLE ballast (id INTEGER PRIMARY KEY, body BLOB NOT NULL) STRICT;
+	PRAGMA user_version = 1`,
+	`CREATE TABLE owner (id INTEGER PRIMARY KEY CHECK (id = 1), master TEXT NOT NULL) STRICT;
+	PRAGMA user_version = 2`,
+}
+
+// own makes the file this master's. One in which events of another wait is refused: they would be archived as this master's. A file
+// of the first version says no name, and is taken for this master's.
+func (s *Spill) own(ctx context.Context, tx *sql.Tx, master string) error {
+	var owner string
+	err := tx.QueryRowContext(ctx, `SELECT master FROM owner`).Scan(&owner)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+	case err != nil:
+		return err
+	case owner == master:
+		return nil
+	case s.records > 0:
+		return gaea.Errorf(gaea.CodeConflict, "%d events and returns of the master %q wait in the spill %s, and this jobd is for the master %q; to have them forwarded start jobd once with --master-name %s, "+
+			"else name another directory with --spill-dir, or move the file away (what it holds of jobs is in that master's job cache)", s.records, owner, s.path, master, owner)
+	}
+	_, err = tx.ExecContext(ctx, `INSERT INTO owner VALUES (1, ?1) ON CONFLICT DO UPDATE SET master = ?1`, master)
+	return err
 }
 
 // load takes the ballast on board, unless it is there.
@@ -193,6 +222,9 @@ func (s *Spill) stretch(ctx context.Context) error {
 
 // Path is where the file is.
 func (s *Spill) Path() string { return s.path }
+
+// Bound is how many bytes may wait.
+func (s *Spill) Bound() int64 { return s.most }
 
 // Depth is how much waits. It does not wait for the disk.
 func (s *Spill) Depth() Depth { return *s.depth.Load() }

@@ -206,6 +206,50 @@ func TestAFileThatCannotBeASpillSaysWhatToDo(t *testing.T) {
 	}
 }
 
+func TestAFileInWhichEventsOfAnotherMasterWaitIsRefusedAndNamesBoth(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "spill.db")
+	of := func(master string) (*spill.Spill, error) {
+		return spill.Open(t.Context(), spill.Options{Path: path, MaxBytes: mib, Master: master})
+	}
+	s, err := of("eu")
+	check(t, err)
+	add(t, s, row(0, 10, true))
+	check(t, s.Close())
+	_, err = of("us")
+	for _, says := range []string{`"eu"`, `"us"`, path, "--master-name eu", "--spill-dir"} {
+		if gaea.CodeOf(err) != gaea.CodeConflict || !strings.Contains(gaea.MessageOf(err), says) {
+			t.Errorf("the error is %v, without %s", err, says)
+		}
+	}
+	s, err = of("eu")
+	check(t, err)
+	all(t, s)
+	check(t, s.Close())
+	s, err = of("us") // nothing waits in it any more
+	check(t, err)
+	add(t, s, row(1, 10, true))
+	check(t, s.Close())
+	if _, err = of("eu"); gaea.CodeOf(err) != gaea.CodeConflict {
+		t.Errorf("the file is the other master's now, and the error is %v", err)
+	}
+}
+
+func TestAFileOfTheFirstVersionIsTakenOver(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "spill.db")
+	s := open(t, path, mib)
+	add(t, s, row(0, 10, true), row(1, 10, false))
+	check(t, s.MakeFirstVersion(t.Context()))
+	check(t, s.Close())
+	s, err := spill.Open(t.Context(), spill.Options{Path: path, MaxBytes: mib, Master: "eu"})
+	check(t, err)
+	if got := fmt.Sprint(all(t, s)); got != "[0 1]" {
+		t.Errorf("they come out as %s", got)
+	}
+	check(t, s.Close())
+}
+
 func TestOnlyItsOwnerMayReadTheFile(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
