@@ -87,9 +87,9 @@ func measureRate(ctx context.Context, b *bench) ([]figure, error) {
 	if err != nil {
 		return nil, err
 	}
-	rate.what, rate.ok = "returns archived a second, a bus that never pauses, 1.5 kB state returns", rate.ok && rate.median >= 5000
-	rate.wanted = "at least 5,000, none lost"
-	share, err := bulkShare(ctx, "sqlite", "share of a raw bulk insert into the same schema, the store alone")
+	rate.what, rate.ok = "returns archived a second, a bus that never pauses, 1.5 kB state returns", rate.ok && rate.median >= 6000
+	rate.wanted = "at least 6,000, none lost"
+	share, err := bulkShare(ctx, "sqlite", "share of a raw bulk insert of the same rows, ready and packed, into the same schema, 16 rows a statement, the store alone")
 	return []figure{rate.figure, share}, err
 }
 
@@ -106,7 +106,7 @@ func measurePostgres(ctx context.Context, b *bench) (figures []figure, err error
 	}
 	rate.what, rate.ok = "the same, in PostgreSQL on the same machine", rate.ok && rate.median >= 8000
 	rate.wanted = "at least 8,000, none lost"
-	share, err := bulkShare(ctx, "postgres", "share of a raw COPY into the same schema, the store alone, PostgreSQL's time included")
+	share, err := bulkShare(ctx, "postgres", "share of a raw COPY of the same rows, ready and packed, into the same schema, the store alone, PostgreSQL's time included")
 	return []figure{rate.figure, share}, err
 }
 
@@ -152,28 +152,34 @@ func archived(ctx context.Context, b *bench, name string, makeDatabase func(cont
 
 var benchLine = regexp.MustCompile(`(?m)^(Benchmark\S+).*?\s([0-9.]+) returns/cpu-s`)
 
-// bulkShare runs the store's own benchmark, which also inserts the same rows raw, as the limit.
+// leastShare is which share of a raw bulk insert a store must reach.
+const leastShare = 0.6
+
+// bulkShare runs the store's own benchmark three times, which also inserts the same rows raw, as the limit. The raw rows are
+// ready: to take bodies apart, hash and pack them, and to look up what they name, is the store's share alone.
 func bulkShare(ctx context.Context, store, what string) (figure, error) {
-	out, err := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", "^Benchmark(WriteBatch|RawInsert)$", "-benchtime", "100x", "./jobd/archive/"+store).CombinedOutput()
+	out, err := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", "^Benchmark(WriteBatch|RawInsert)$", "-benchtime", "100x", "-count", "3", "./jobd/archive/"+store).CombinedOutput()
 	if err != nil {
 		return figure{}, fmt.Errorf("the store's benchmark: %w\n%s", err, out)
 	}
-	var own, raw float64
+	var own, raw []float64
 	for _, m := range benchLine.FindAllStringSubmatch(string(out), -1) {
 		v, _ := strconv.ParseFloat(m[2], 64)
 		switch {
 		case strings.HasPrefix(m[1], "BenchmarkRawInsert"):
-			raw = v
+			raw = append(raw, v)
 		case strings.HasPrefix(m[1], "BenchmarkWriteBatch/fresh"): // the raw rows are all fresh, too
-			own = v
+			own = append(own, v)
 		}
 	}
-	if own == 0 || raw == 0 {
+	if len(own) == 0 || len(raw) == 0 {
 		return figure{}, fmt.Errorf("the store's benchmark prints no returns/cpu-s:\n%s", out)
 	}
+	share := medianOf(own) / medianOf(raw)
 	return figure{
-		what, "stated",
-		fmt.Sprintf("%.2f (%.0f of %.0f a CPU second)", own/raw, own, raw), true,
+		what, "at least 0.6",
+		fmt.Sprintf("%.2f (%.0f (%.0f to %.0f) of %.0f (%.0f to %.0f) a CPU second)", share, medianOf(own), minOf(own), maxOf(own), medianOf(raw), minOf(raw), maxOf(raw)),
+		share >= leastShare,
 	}, nil
 }
 

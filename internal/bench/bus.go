@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -118,8 +119,7 @@ func (b *bus) append(out *bytes.Buffer, n int) {
 	out.Write(m)
 }
 
-// stateReturn is a return of a state run of six states, all in the correct state, about 1.5 kB, as a 3008 master frames it:
-// the msgpack map {"head": {}, "body": TAG + "\n\n" + msgpack map}.
+// stateReturn is a return of a state run of six states, all in the correct state, about 1.5 kB, framed.
 func stateReturn() []byte {
 	var states packer
 	const count = 6
@@ -139,23 +139,31 @@ func stateReturn() []byte {
 		states.raw(byte(i))
 		states.pair("__id__", path)
 	}
+	return frameReturn(placeJID, placeMinion, "state.apply", placeStamp, states.b, "app.sites")
+}
+
+// frameReturn is a return of a function with string arguments, whose value is packed already, as a 3008 master frames it: the
+// msgpack map {"head": {}, "body": TAG + "\n\n" + msgpack map}.
+func frameReturn(jid, minion, function, stamp string, packed []byte, args ...string) []byte {
 	var body packer
-	body.raw([]byte("salt/job/" + placeJID + "/ret/" + placeMinion + "\n\n")...)
+	body.raw([]byte("salt/job/" + jid + "/ret/" + minion + "\n\n")...)
 	body.mapOf(9)
 	body.pair("cmd", "_return")
-	body.pair("id", placeMinion)
-	body.pair("jid", placeJID)
-	body.pair("fun", "state.apply")
+	body.pair("id", minion)
+	body.pair("jid", jid)
+	body.pair("fun", function)
 	body.text("fun_args")
-	body.raw(0x91) // a list of one
-	body.text("app.sites")
+	body.raw(0x90 | byte(len(args))) // a list of up to 15
+	for _, arg := range args {
+		body.text(arg)
+	}
 	body.text("retcode")
 	body.raw(0)
 	body.text("success")
 	body.raw(0xc3)
-	body.pair("_stamp", placeStamp)
+	body.pair("_stamp", stamp)
 	body.text("return")
-	body.raw(states.b...)
+	body.raw(packed...)
 	var frame packer
 	frame.mapOf(2)
 	frame.text("head")
@@ -183,6 +191,10 @@ func (p *packer) text(s string) {
 func (p *packer) pair(key, value string) { p.text(key); p.text(value) }
 
 func (p *packer) bin(b []byte) {
-	p.raw(0xc5, byte(len(b)>>8), byte(len(b)))
+	if len(b) < 1<<16 {
+		p.raw(0xc5, byte(len(b)>>8), byte(len(b)))
+	} else {
+		p.b = binary.BigEndian.AppendUint32(append(p.b, 0xc6), uint32(len(b)))
+	}
 	p.raw(b...)
 }

@@ -71,7 +71,28 @@ type fleetDay struct {
 	states []fleetState
 	start  time.Time
 	job    int
+	batch  archive.Batch // what is not written yet
 	write  func(archive.Batch) error
+}
+
+// returned adds a return to the batch, and writes one that is as large as ingest makes them.
+func (d *fleetDay) returned(r gaea.Return) error {
+	saltclient.ReturnOutcome(&r)
+	d.batch.Returns = append(d.batch.Returns, r)
+	if len(d.batch.Returns) < 500 {
+		return nil
+	}
+	return d.flush()
+}
+
+// flush writes what is left of the batch.
+func (d *fleetDay) flush() error {
+	b := d.batch
+	d.batch = archive.Batch{}
+	if b.Len() == 0 {
+		return nil
+	}
+	return d.write(b)
 }
 
 // published makes a job of the day, at a moment.
@@ -83,10 +104,9 @@ func (d *fleetDay) published(function, args, user string, at time.Time, target g
 	}
 }
 
-// run writes a job with its returns, in batches as ingest makes them. One in a thousand minions, and those that are down, do
-// not return.
+// run writes a job with its returns. One in a thousand minions, and those that are down, do not return.
 func (d *fleetDay) run(j gaea.Job, body func(minion int) (json.RawMessage, int), numbers []int) error {
-	b := archive.Batch{Jobs: []gaea.Job{j}}
+	d.batch.Jobs = append(d.batch.Jobs, j)
 	for k, minion := range numbers {
 		if minion < fleetDown || len(numbers) > 1 && d.rand.IntN(1000) == 0 {
 			continue
@@ -97,19 +117,11 @@ func (d *fleetDay) run(j gaea.Job, body func(minion int) (json.RawMessage, int),
 			JID: j.JID, Minion: fleetMinion(minion), Function: j.Function, Args: j.Args, Body: value, Retcode: &retcode, Success: new(retcode == 0), Stamp: at,
 			Source: gaea.SourceBus,
 		}
-		saltclient.ReturnOutcome(&r)
-		b.Returns = append(b.Returns, r)
-		if len(b.Returns) == 500 {
-			if err := d.write(b); err != nil {
-				return err
-			}
-			b = archive.Batch{}
+		if err := d.returned(r); err != nil {
+			return err
 		}
 	}
-	if b.Len() == 0 {
-		return nil
-	}
-	return d.write(b)
+	return d.flush()
 }
 
 // stateBody is what a minion returns for states: one in a hundred failed, three changed something.
@@ -185,7 +197,6 @@ func (d *fleetDay) all() error {
 
 // small makes the jobs of one minion each.
 func (d *fleetDay) small(moment func(i, n int) time.Time) error {
-	var b archive.Batch
 	for i := range commands + scheduled {
 		minion := fleetDown + d.rand.IntN(fleetMinions-fleetDown)
 		name := fleetMinion(minion)
@@ -203,20 +214,12 @@ func (d *fleetDay) small(moment func(i, n int) time.Time) error {
 			JID: j.JID, Minion: name, Function: j.Function, Args: j.Args, Body: json.RawMessage(fmt.Sprintf(`"line %d"`, i%500)), Retcode: &retcode, Success: new(retcode == 0),
 			Stamp: at.Add(time.Second), Source: gaea.SourceBus,
 		}
-		saltclient.ReturnOutcome(&r)
 		if j.Known {
-			b.Jobs = append(b.Jobs, j)
+			d.batch.Jobs = append(d.batch.Jobs, j)
 		}
-		b.Returns = append(b.Returns, r)
-		if len(b.Returns) == 500 {
-			if err := d.write(b); err != nil {
-				return err
-			}
-			b = archive.Batch{}
+		if err := d.returned(r); err != nil {
+			return err
 		}
 	}
-	if b.Len() == 0 {
-		return nil
-	}
-	return d.write(b)
+	return d.flush()
 }

@@ -152,27 +152,9 @@ func values(conn net.Conn, count, size int) error {
 	return nil
 }
 
-// sendReturn sends one return of a function, packed, as a 3008 master frames it.
+// sendReturn sends one return of a function, packed.
 func sendReturn(conn net.Conn, n int, packed []byte) error {
-	jid, minion := fmt.Sprintf("20260102%012d", n), fmt.Sprintf("minion%04d", n)
-	var body packer
-	body.raw([]byte("salt/job/" + jid + "/ret/" + minion + "\n\n")...)
-	body.mapOf(7)
-	body.pair("cmd", "_return")
-	body.pair("id", minion)
-	body.pair("jid", jid)
-	body.pair("fun", "cmd.run")
-	body.text("retcode")
-	body.raw(0)
-	body.pair("_stamp", time.Now().UTC().Format("2006-01-02T15:04:05.000000")+"+00:00")
-	body.text("return")
-	body.raw(packed...)
-	var frame packer
-	frame.mapOf(2)
-	frame.text("head")
-	frame.mapOf(0)
-	frame.text("body")
-	frame.raw(binary.BigEndian.AppendUint32([]byte{0xc6}, uint32(len(body.b)))...)
-	_, err := conn.Write(append(frame.b, body.b...))
+	stamp := time.Now().UTC().Format("2006-01-02T15:04:05.000000") + "+00:00"
+	_, err := conn.Write(frameReturn(fmt.Sprintf("20260102%012d", n), fmt.Sprintf("minion%04d", n), "cmd.run", stamp, packed))
 	return err
 }

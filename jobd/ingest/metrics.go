@@ -62,7 +62,7 @@ func newMetrics(reg prometheus.Registerer, i *Ingester) *metrics {
 		}),
 		lag: f.NewHistogram(prometheus.HistogramOpts{
 			Name: "gaea_ingest_lag_seconds", Help: "From the master's stamp on a return of the bus to the return being stored.",
-			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 60, 600},
+			Buckets: []float64{.005, .01, .025, .05, .075, .1, .15, .2, .25, .3, .4, .5, .75, 1, 2.5, 5, 10, 60, 600},
 		}),
 		batch: f.NewHistogram(prometheus.HistogramOpts{
 			Name: "gaea_ingest_batch_events", Help: "Events stored in one transaction.",

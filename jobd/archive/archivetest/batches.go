@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
+	"github.com/gaea-salt/terraform-provider-gaea/internal/saltclient"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive"
 )
 
@@ -54,6 +55,31 @@ var batchTests = map[string]func(*bench){
 		}
 		b.write(batch)
 		same(b, "the archive", snapshot(b, b.store, salt), before)
+	},
+	"a batch of many, of which some are stored and some come twice, makes what its returns make one by one": func(b *bench) {
+		var list []gaea.Return
+		for n := range 40 {
+			r := stateReturn(1, BenchMinion(n), "key", gaea.OutcomeChanged)
+			if n%3 == 0 { // bodies of their own, so that contents are new, known and repeated in turn
+				r = stateReturn(1, r.Minion, "key", gaea.OutcomeFailed)
+				r.Body = json.RawMessage(strings.ReplaceAll(string(r.Body), "motd", r.Minion))
+				saltclient.ReturnOutcome(&r)
+			}
+			list = append(list, r)
+		}
+		word := newReturn(1, list[35].Minion)
+		word.Outcome, word.Body, word.Message = gaea.OutcomeNoReturn, json.RawMessage(`"VALUE_TRIMMED"`), "too large for the bus"
+		mixed := slices.Concat(list[:20], []gaea.Return{word}, list[7:])
+		one := b.open(b.T)
+		for _, r := range append([]gaea.Return{list[5], word, list[12]}, mixed...) {
+			b.ok(one.WriteBatch(b.ctx(), salt, archive.Batch{Returns: []gaea.Return{r}}))
+		}
+		b.writeReturns(list[5], word, list[12])
+		b.writeReturns(mixed...)
+		same(b, "the archive", snapshot(b, b.store, salt), snapshot(b, one, salt))
+		b.writeReturns(word)
+		b.writeReturns(mixed...)
+		same(b, "the archive after that again", snapshot(b, b.store, salt), snapshot(b, one, salt))
 	},
 	"an empty batch is no work": func(b *bench) {
 		b.write(archive.Batch{})

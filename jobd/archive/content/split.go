@@ -36,15 +36,18 @@ func (b Body) Digest() Digest {
 
 const hole = "null"
 
-// Splitter takes bodies apart. The zero Splitter is ready; it keeps its buffers, so what it returns holds until the next
-// call, and it serves one goroutine.
+// Splitter takes bodies apart. The zero Splitter is ready, and serves one goroutine. What it returns stays as it is, and is kept
+// in memory together: it is for bodies that are needed about as long as each other, those of a batch.
 type Splitter struct {
 	walker walker
 	body   []byte
-	same   []byte
+	room   []byte // what is left for parts of bodies
 	holes  []byte
 	cuts   []byte
 }
+
+// roomSize is how much room is made for the parts of several bodies.
+const roomSize = 64 << 10
 
 // Split takes apart the body of a state run, in one pass. A body that is none, or no JSON, is all the same.
 func (s *Splitter) Split(body []byte) Body {
@@ -52,20 +55,27 @@ func (s *Splitter) Split(body []byte) Body {
 	if !s.walker.walk(body) || len(s.walker.volatile) == 0 {
 		return Body{Same: body}
 	}
-	s.same, s.holes, s.cuts = s.same[:0], s.holes[:0], s.cuts[:0]
+	s.holes, s.cuts = s.holes[:0], s.cuts[:0]
+	most := len(body) + len(s.walker.volatile)*(len(hole)+1+binary.MaxVarintLen64)
+	if cap(s.room) < most {
+		s.room = make([]byte, 0, max(most, roomSize))
+	}
+	same := s.room[:0]
 	from, last := 0, 0
 	for i, v := range s.walker.volatile {
 		if i > 0 {
 			s.cuts = append(s.cuts, '\n')
 		}
 		s.cuts = append(s.cuts, body[v.from:v.to]...)
-		s.same = append(s.same, body[from:v.from]...)
-		s.holes = binary.AppendUvarint(s.holes, uint64(len(s.same)-last))
-		s.same = append(s.same, hole...)
-		from, last = v.to, len(s.same)
+		same = append(same, body[from:v.from]...)
+		s.holes = binary.AppendUvarint(s.holes, uint64(len(same)-last))
+		same = append(same, hole...)
+		from, last = v.to, len(same)
 	}
-	s.same = append(s.same, body[from:]...)
-	return Body{Same: s.same, Holes: s.holes, Cuts: s.cuts}
+	all := append(append(append(same, body[from:]...), s.holes...), s.cuts...)
+	s.room = all[len(all):]
+	holes, cuts := len(all)-len(s.holes)-len(s.cuts), len(all)-len(s.cuts)
+	return Body{Same: all[:holes:holes], Holes: all[holes:cuts:cuts], Cuts: all[cuts:len(all):len(all)]}
 }
 
 var errParts = errors.New("the parts of a body do not fit together")

@@ -200,20 +200,22 @@ func (w *walker) text() bool {
 	if !w.eat('"') {
 		return false
 	}
-	for w.i < len(w.b) {
-		switch c := w.b[w.i]; {
-		case c == '"':
-			w.i++
-			return true
-		case c == '\\':
-			w.i += 2
-		case c < ' ':
+	for {
+		n := bytes.IndexByte(w.b[w.i:], '"')
+		if n < 0 {
 			return false
-		default:
-			w.i++
+		}
+		part := w.b[w.i : w.i+n]
+		w.i += n + 1
+		// A quote ends the text unless it is escaped: behind an odd number of backslashes.
+		escapes := 0
+		for escapes < len(part) && part[len(part)-1-escapes] == '\\' {
+			escapes++
+		}
+		if escapes%2 == 0 {
+			return true
 		}
 	}
-	return false
 }
 
 func (w *walker) space() {

@@ -6,7 +6,6 @@ import (
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive"
-	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive/content"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive/tables"
 )
 
@@ -173,9 +172,4 @@ func (w *batchWriter) contentOf(r *newReturn) any {
 	}
 	c, _ := w.knows.contents.get(r.digest)
 	return c.id
-}
-
-// cloned is a body that does not share memory with the splitter.
-func cloned(b content.Body) content.Body {
-	return content.Body{Same: append([]byte(nil), b.Same...), Holes: append([]byte(nil), b.Holes...), Cuts: append([]byte(nil), b.Cuts...)}
 }

@@ -110,9 +110,9 @@ type rawTable struct {
 }
 
 // packedOr is a text as the store writes it: packed, or as it is.
-func packedOr(b []byte) (plain, packed []byte) {
-	if p := content.Pack(b); p != nil {
-		return []byte{}, p
+func packedOr(b, packed []byte) (plain, orPacked []byte) {
+	if packed != nil {
+		return []byte{}, packed
 	}
 	return slices.Clone(b), nil
 }
@@ -137,8 +137,8 @@ func ready(m *archivetest.Batches) []rawTable {
 		digest := body.Digest()
 		job, minion := int64((first+i)/archivetest.BenchMinions)+m.Start.UnixMicro()/86_400_000_000<<40+1_000_000, int64((first+i)%archivetest.BenchMinions+1)
 		stamp := r.Stamp.UnixMicro()
-		same, packed := packedOr(body.Same)
-		cuts, packedCuts := packedOr(body.Cuts)
+		same, packed := packedOr(body.Same, content.PackSame(body.Same))
+		cuts, packedCuts := packedOr(body.Cuts, content.Pack(body.Cuts))
 		contents.rows = append(contents.rows, []any{digest[:], int64(1), same, slices.Clone(body.Holes), packed})
 		returns.rows = append(returns.rows, []any{job, minion, stamp, int64(3), int64(1), int64(1), int64(first + i), int64(0), true, int64(3), int64(0), cuts, packedCuts, int64(len(r.Body))})
 		for k := range archivetest.BenchStates {

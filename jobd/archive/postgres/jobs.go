@@ -36,7 +36,7 @@ func (w *batchWriter) jobs() error {
 	}
 	var last tables.Call
 	for i := range w.batch.returns {
-		if c := w.batch.returns[i].call; i == 0 || !sameCall(&c, &last) {
+		if c := w.batch.returns[i].call; i == 0 || !c.Same(&last) {
 			calls, last = append(calls, c), c
 		}
 	}
@@ -44,12 +44,6 @@ func (w *batchWriter) jobs() error {
 		return err
 	}
 	return w.writeHeads(changed)
-}
-
-// sameCall says whether two calls are the very same texts, as those of one job's returns mostly are equal.
-func sameCall(a, b *tables.Call) bool {
-	return a.Function == b.Function && a.Test == b.Test && a.RunID == b.RunID && a.StateKey == b.StateKey &&
-		string(a.Args) == string(b.Args) && string(a.Metadata) == string(b.Metadata)
 }
 
 // mergeHeads reads the heads of jobs, and says what is to be written when those of the batch have been added to them.

@@ -77,7 +77,6 @@ func (n *newReturn) take(splitter *content.Splitter) error {
 	if len(n.States) > 0 {
 		n.body = splitter.Split(n.Body)
 		follows = splitter.Follows(n.States)
-		n.body = cloned(n.body)
 	}
 	n.digest = n.body.Digest()
 	if n.packedCuts = content.Pack(n.body.Cuts); n.packedCuts == nil {
@@ -234,7 +233,7 @@ func (w *batchWriter) contents() error {
 	slices.SortFunc(news, func(a, b *newReturn) int { return bytes.Compare(a.digest[:], b.digest[:]) })
 	for i, r := range news {
 		digests[i], bodies[i], holes[i], last[i] = digest(r.digest), r.body.Same, orNull(r.body.Holes), days[r.digest]
-		if packed[i] = content.Pack(r.body.Same); packed[i] != nil {
+		if packed[i] = content.PackSame(r.body.Same); packed[i] != nil {
 			bodies[i] = []byte{}
 		}
 	}
@@ -283,7 +282,7 @@ func (w *batchWriter) returns() error {
 	columns := []string{"job_id", "minion_id", "stamp", "outcome", "source", "call_id", "content_id", "retcode", "success", "message", "states", "unclean", "cuts", "state_list", "truncated", "duration", "packed_cuts", "size"}
 	_, err := w.view.tx.CopyFrom(w.ctx, pgx.Identifier{"returns"}, columns, pgx.CopyFromSlice(len(rows), func(i int) ([]any, error) {
 		r := &rows[i]
-		if call == nil || !sameCall(call, &r.call) {
+		if call == nil || !call.Same(&r.call) {
 			call, callID = &r.call, w.callOf(&r.call)
 		}
 		w.calls[callID]++

@@ -5,13 +5,16 @@ import (
 	"time"
 
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive"
-	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive/content"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive/tables"
 )
 
 // WriteBatch implements [archive.Store].
 func (s *Store) WriteBatch(ctx context.Context, master string, b archive.Batch) error {
 	if err := tables.ValidateBatch(master, b); err != nil || b.Len() == 0 {
+		return err
+	}
+	returns, err := prepareReturns(b.Returns)
+	if err != nil {
 		return err
 	}
 	return s.write(ctx, func(tx *tx) error {
@@ -25,10 +28,8 @@ func (s *Store) WriteBatch(ctx context.Context, master string, b archive.Batch) 
 				return err
 			}
 		}
-		for i := range b.Returns {
-			if err := w.ret(&b.Returns[i]); err != nil {
-				return err
-			}
+		if err := w.storeReturns(returns); err != nil {
+			return err
 		}
 		for i := range b.Events {
 			if err := w.event(&b.Events[i]); err != nil {
@@ -42,8 +43,10 @@ func (s *Store) WriteBatch(ctx context.Context, master string, b archive.Batch) 
 // batchWriter writes one batch of one master, in one transaction.
 type batchWriter struct {
 	*tx
-	master   int64
-	splitter content.Splitter
+	master int64
+
+	lastCall   *tables.Call // of the return before
+	lastCallID int64
 
 	calls, contents references
 	heard           map[int64]int64 // returns of jobs that minions sent themselves

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -52,9 +53,9 @@ func BenchmarkHighstates(b *testing.B) {
 
 // rawWriter inserts rows that are ready.
 type rawWriter struct {
-	b      *testing.B
-	conn   *sql.Conn
-	tables []*sql.Stmt
+	b     *testing.B
+	conn  *sql.Conn
+	stmts map[[2]int]*sql.Stmt // by table and rows
 }
 
 func newRawWriter(b *testing.B, path string) *rawWriter {
@@ -72,7 +73,7 @@ func newRawWriter(b *testing.B, path string) *rawWriter {
 			b.Error(err)
 		}
 	})
-	w := &rawWriter{b: b, conn: conn}
+	w := &rawWriter{b: b, conn: conn, stmts: map[[2]int]*sql.Stmt{}}
 	w.exec("INSERT INTO masters (id, name) VALUES (1, 'salt')")
 	w.exec("INSERT INTO state_keys (id, master_id, state_key) VALUES (1, 1, 'key')")
 	w.exec("INSERT INTO calls (id, digest, refs, function, run_id, test) VALUES (1, x'00', 1, 'state.apply', '', 0)")
@@ -85,21 +86,46 @@ func newRawWriter(b *testing.B, path string) *rawWriter {
 	for i := range 5000 {
 		w.exec("INSERT INTO jobs (id, master_id, jid, known, source, started, head, call_id, function, run_id, target_type, target, user) VALUES (?, 1, ?, 1, 1, 1, '', 1, '', '', '', '', '')", i+1, strconv.Itoa(i))
 	}
-	for _, text := range []string{
-		"INSERT INTO contents (id, digest, refs) VALUES (?, ?, 1)",
-		"INSERT INTO content_bodies (content_id, body, holes, packed) VALUES (?, ?, ?, ?)",
-		"INSERT INTO returns (job_id, minion_id, stamp, outcome, source, call_id, content_id, retcode, success, states, unclean, cuts, packed_cuts, size) VALUES (?, ?, ?, 3, 1, 1, ?, 0, 1, 3, 0, ?, ?, ?)",
-		"INSERT INTO state_latest (minion_id, state_id, stamp, job_id, outcome, test) VALUES (?, ?, ?, ?, 3, 0) ON CONFLICT DO UPDATE SET stamp = excluded.stamp, job_id = excluded.job_id",
-		"INSERT INTO evidence (state_key_id, minion_id, stamp, jid, job_id) VALUES (1, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET stamp = excluded.stamp, job_id = excluded.job_id",
-	} {
-		stmt, err := conn.PrepareContext(b.Context(), text)
-		if err != nil {
-			b.Fatal(err)
-		}
-		b.Cleanup(func() { stmt.Close() })
-		w.tables = append(w.tables, stmt)
-	}
 	return w
+}
+
+// rawRows are how many rows one statement inserts. It is what jobd does as well: with one row a statement the limit is lower.
+const rawRows = 16
+
+// rawTable is a table with what is inserted there.
+type rawTable struct{ into, row, rest string }
+
+var rawTables = [...]rawTable{
+	{"contents (id, digest, refs)", "(?, ?, 1)", ""},
+	{"content_bodies (content_id, body, holes, packed)", "(?, ?, ?, ?)", ""},
+	{
+		"returns (job_id, minion_id, stamp, outcome, source, call_id, content_id, retcode, success, states, unclean, cuts, packed_cuts, size, duration)",
+		"(?, ?, ?, 3, 1, 1, ?, 0, 1, 3, 0, ?, ?, ?, ?)", "",
+	},
+	{
+		"state_latest (minion_id, state_id, stamp, job_id, outcome, test, duration)", "(?, ?, ?, ?, 3, 0, ?)",
+		" ON CONFLICT DO UPDATE SET stamp = excluded.stamp, job_id = excluded.job_id, duration = excluded.duration",
+	},
+	{
+		"evidence (state_key_id, minion_id, stamp, jid, job_id)", "(1, ?, ?, ?, ?)",
+		" ON CONFLICT DO UPDATE SET stamp = excluded.stamp, jid = excluded.jid, job_id = excluded.job_id",
+	},
+}
+
+// insertion is a statement for so many rows of a table.
+func (w *rawWriter) insertion(table, rows int) *sql.Stmt {
+	w.b.Helper()
+	key := [2]int{table, rows}
+	if w.stmts[key] == nil {
+		t := rawTables[table]
+		stmt, err := w.conn.PrepareContext(w.b.Context(), "INSERT INTO "+t.into+" VALUES "+t.row+strings.Repeat(", "+t.row, rows-1)+t.rest)
+		if err != nil {
+			w.b.Fatal(err)
+		}
+		w.b.Cleanup(func() { stmt.Close() })
+		w.stmts[key] = stmt
+	}
+	return w.stmts[key]
 }
 
 func (w *rawWriter) exec(text string, args ...any) {
@@ -110,16 +136,16 @@ func (w *rawWriter) exec(text string, args ...any) {
 }
 
 // packedOr is a text as the store writes it: packed, or as it is.
-func packedOr(b []byte) (plain []byte, packed any) {
-	if p := content.Pack(b); p != nil {
-		return nil, p
+func packedOr(b, packed []byte) (string, any) {
+	if packed != nil {
+		return "", packed
 	}
-	return b, nil
+	return string(b), nil
 }
 
 // ready makes rows of a batch, those of each table in the order of the returns.
 func (w *rawWriter) ready(batch archive.Batch, first int) [][][]any {
-	rows := make([][][]any, len(w.tables))
+	rows := make([][][]any, len(rawTables))
 	var s content.Splitter
 	for i := range batch.Returns {
 		r := &batch.Returns[i]
@@ -127,12 +153,12 @@ func (w *rawWriter) ready(batch archive.Batch, first int) [][][]any {
 		digest := body.Digest()
 		n, job, minion, stamp := int64(first+i+1), int64((first+i)/archivetest.BenchMinions+1), int64((first+i)%archivetest.BenchMinions+1), r.Stamp.UnixMicro()
 		rows[0] = append(rows[0], []any{n, digest[:]})
-		same, packed := packedOr(body.Same)
-		cuts, packedCuts := packedOr(body.Cuts)
-		rows[1] = append(rows[1], []any{n, string(same), slices.Clone(body.Holes), packed})
-		rows[2] = append(rows[2], []any{job, minion, stamp, n, tables.Text(cuts), packedCuts, int64(len(r.Body))})
+		same, packed := packedOr(body.Same, content.PackSame(body.Same))
+		cuts, packedCuts := packedOr(body.Cuts, content.Pack(body.Cuts))
+		rows[1] = append(rows[1], []any{n, same, slices.Clone(body.Holes), packed})
+		rows[2] = append(rows[2], []any{job, minion, stamp, n, tables.Text(cuts), packedCuts, int64(len(r.Body)), tables.RunDuration(r)})
 		for k := range archivetest.BenchStates {
-			rows[3] = append(rows[3], []any{minion, int64(k + 1), stamp, job})
+			rows[3] = append(rows[3], []any{minion, int64(k + 1), stamp, job, tables.DurationOf(&r.States[k])})
 		}
 		rows[4] = append(rows[4], []any{minion, stamp, r.JID, job})
 	}
@@ -141,9 +167,10 @@ func (w *rawWriter) ready(batch archive.Batch, first int) [][][]any {
 
 func (w *rawWriter) insert(rows [][][]any) {
 	w.exec("BEGIN IMMEDIATE")
-	for i, insert := range w.tables {
-		for _, row := range rows[i] {
-			if _, err := insert.ExecContext(context.Background(), row...); err != nil {
+	for table := range rows {
+		for some := range slices.Chunk(rows[table], rawRows) {
+			args := slices.Concat(some...)
+			if _, err := w.insertion(table, len(some)).ExecContext(context.Background(), args...); err != nil {
 				w.b.Fatal(err)
 			}
 		}

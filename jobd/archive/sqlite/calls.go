@@ -2,6 +2,18 @@ package sqlite
 
 import "github.com/gaea-salt/terraform-provider-gaea/jobd/archive/tables"
 
+// callOf is call for the next of many returns.
+func (w *batchWriter) callOf(c *tables.Call) (int64, error) {
+	if w.lastCall != nil && w.lastCall.Same(c) {
+		return w.lastCallID, nil
+	}
+	id, err := w.call(c)
+	if err == nil {
+		w.lastCall, w.lastCallID = c, id
+	}
+	return id, err
+}
+
 // call stores a call and returns its number. Whoever points at it counts that in w.calls.
 func (w *batchWriter) call(c *tables.Call) (int64, error) {
 	digest := c.Digest(w.master)

@@ -5,41 +5,103 @@ import (
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive/tables"
 )
 
-// content stores what is the same in a body, once, and returns its number. Whoever points at it counts that in w.contents.
-func (w *batchWriter) content(b content.Body) (int64, error) {
-	digest := b.Digest()
-	if id, ok := w.names.contents.Get(digest); ok {
-		return id, nil
+var (
+	// A new content is mostly for one return: it is stored with that reference, so that nothing is left to count.
+	insertContents = newInsertion(`INSERT INTO contents (id, digest, refs)`, `(?, ?, 1)`, ``)
+	insertBodies   = newInsertion(`INSERT INTO content_bodies (content_id, body, holes, packed)`, `(?, ?, ?, ?)`, ``)
+)
+
+// storeContents stores what is the same in bodies, once, and numbers it. Whoever points at it counts that in w.contents.
+func (w *batchWriter) storeContents(returns []newReturn) error {
+	var news []*newReturn
+	ids := map[content.Digest]int64{} // of the news
+	for i := range returns {
+		n := &returns[i]
+		if len(n.Body) == 0 {
+			continue
+		}
+		if id, ok := w.names.contents.Get(n.digest); ok {
+			n.content = id
+		} else if _, ok := ids[n.digest]; !ok {
+			ids[n.digest] = 0
+			news = append(news, n)
+		}
 	}
-	id, inserted, err := w.insert(`INSERT INTO contents (digest, refs) VALUES (?, 1) ON CONFLICT DO NOTHING`, digest[:])
-	switch {
-	case err != nil:
-		return 0, err
-	case inserted:
+	if len(news) == 0 {
+		return nil
+	}
+	if err := w.newContents(news, ids); err != nil {
+		return err
+	}
+	for d, id := range ids {
+		w.names.contents.Put(d, id)
+	}
+	for i := range returns {
+		if id, ok := ids[returns[i].digest]; ok && len(returns[i].Body) > 0 {
+			returns[i].content = id
+		}
+	}
+	return nil
+}
+
+// newContents stores what nobody remembers, and numbers it in ids. Of several rows at once none is stored where one is there
+// already; then each is stored, or found, alone.
+func (w *batchWriter) newContents(news []*newReturn, ids map[content.Digest]int64) error {
+	var last int64
+	if err := w.Row(`SELECT coalesce(max(id), 0) FROM contents`).Scan(&last); err != nil {
+		return err
+	}
+	made := make([]*newReturn, 0, len(news))
+	var args []any
+	err := insertContents.eachChunk(len(news), func(text string, from, to int) error {
+		args = args[:0]
+		for i, n := range news[from:to] {
+			args = append(args, last+int64(i)+1, n.digest[:])
+		}
+		err := w.Exec(text, args...)
+		if err == nil {
+			for i, n := range news[from:to] {
+				ids[n.digest] = last + int64(i) + 1
+			}
+			last += int64(to - from)
+			made = append(made, news[from:to]...)
+			return nil
+		}
+		if !taken(err) {
+			return err
+		}
+		for _, n := range news[from:to] {
+			id, inserted, err := w.insert(`INSERT INTO contents (digest, refs) VALUES (?, 1) ON CONFLICT DO NOTHING`, n.digest[:])
+			switch {
+			case err != nil:
+				return err
+			case inserted:
+				made, last = append(made, n), id
+			default:
+				if err := w.Row(`SELECT id FROM contents WHERE digest = ?`, n.digest[:]).Scan(&id); err != nil {
+					return err
+				}
+			}
+			ids[n.digest] = id
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	w.bodies += int64(len(made))
+	return w.insertAll(&insertBodies, len(made), func(all []any, i int) []any {
+		b, id := &made[i].body, ids[made[i].digest]
+		w.contents[id]--
 		var holes any
 		if len(b.Holes) > 0 {
 			holes = b.Holes
 		}
-		same, packed := packedOr(b.Same)
-		err = w.Exec(`INSERT INTO content_bodies (content_id, body, holes, packed) VALUES (?, ?, ?, ?)`, id, string(same), holes, packed)
-		// A new content is mostly for one return: it is stored with that reference, so that nothing is left to count.
-		w.contents[id]--
-		w.bodies++
-	default:
-		err = w.Row(`SELECT id FROM contents WHERE digest = ?`, digest[:]).Scan(&id)
-	}
-	if err == nil {
-		w.names.contents.Put(digest, id)
-	}
-	return id, err
-}
-
-// packedOr is a text to be stored as it is, or packed; the other one is empty, or nil.
-func packedOr(b []byte) (plain []byte, packed any) {
-	if p := content.Pack(b); p != nil {
-		return nil, p
-	}
-	return b, nil
+		if packed := content.PackSame(b.Same); packed != nil {
+			return append(all, id, "", holes, packed)
+		}
+		return append(all, id, string(b.Same), holes, nil)
+	})
 }
 
 // dropUnused deletes contents and calls that nothing points at.

@@ -9,135 +9,194 @@ import (
 // newReturn is a return on its way into the tables.
 type newReturn struct {
 	*gaea.Return
-	stamp, outcome, source int64
-	job                    *tables.Job
-	minion, call           int64
-	content                any // number, or nil where there is no body
-	cuts                   []byte
-	states                 any // the list as JSON where it does not follow from the body, else nil
+	stamp, outcome int64
+	head           tables.Head
+	body           content.Body
+	digest         content.Digest
+	states         any // the list as JSON where it does not follow from the body, else nil
+	outcomes       []int64
+	unclean        int64 // states that are not in sync
+
+	job          *tables.Job // what follows is known when it is written
+	minion, call int64
+	content      any  // number, or nil where there is no body
+	replaced     bool // a word that was stored, and removed by the return itself
 }
 
-// ret stores a return, its states and what it is evidence of. One that is stored already stays as it is, unless it is only a
-// word about a return (gaea.Outcome.Heard) and this is the return itself.
-func (w *batchWriter) ret(r *gaea.Return) error {
-	w.seen(r.Stamp)
-	n, err := w.prepare(r)
-	if err != nil {
-		return err
-	}
-	inserted, err := w.insertReturn(n)
-	if err == nil && !inserted && r.Outcome.Heard() {
-		if inserted, err = w.removeUnheard(n); err == nil && inserted {
-			inserted, err = w.insertReturn(n)
+// prepareReturns makes of returns what can be made of them without the database.
+func prepareReturns(list []gaea.Return) ([]newReturn, error) {
+	returns := make([]newReturn, len(list))
+	var splitter content.Splitter
+	for i := range list {
+		if err := returns[i].prepare(&list[i], &splitter); err != nil {
+			return nil, err
 		}
 	}
-	if err != nil {
-		return err
-	}
-	if !inserted {
-		w.unused = true
-		return nil
-	}
-	w.returns++
-	w.size(len(n.Body), 1)
-	w.calls[n.call]++
-	if id, ok := n.content.(int64); ok {
-		w.contents[id]++
-	}
-	if r.Outcome.Heard() {
-		w.heard[n.job.ID]++
-	}
-	if err := w.stateResults(n); err != nil {
-		return err
-	}
-	return w.evidence(n)
+	return returns, nil
 }
 
-func (w *batchWriter) prepare(r *gaea.Return) (*newReturn, error) {
-	n := &newReturn{Return: r, stamp: tables.Micros(r.Stamp)}
-	var err error
+func (n *newReturn) prepare(r *gaea.Return, splitter *content.Splitter) (err error) {
+	n.Return, n.stamp = r, tables.Micros(r.Stamp)
 	if n.outcome, err = tables.OutcomeCode(r.Outcome); err != nil {
-		return nil, err
+		return err
 	}
-	h, err := tables.HeadOfReturn(r)
-	if err != nil {
-		return nil, err
+	if n.head, err = tables.HeadOfReturn(r); err != nil {
+		return err
 	}
-	n.source = h.Source
-	if n.minion, err = w.Minion(w.master, r.Minion); err != nil {
-		return nil, err
+	n.body = content.Body{Same: r.Body}
+	if len(r.States) > 0 {
+		n.body = splitter.Split(r.Body)
+		if !splitter.Follows(r.States) {
+			if n.states, err = tables.StateList(r); err != nil {
+				return err
+			}
+		}
 	}
-	if err := w.note(r.JID, tables.Note{Stamp: n.stamp, Schedule: r.Schedule}); err != nil {
-		return nil, err
-	}
-	if n.job, err = w.job(r.JID, &h); err != nil {
-		return nil, err
-	}
-	if n.call, err = w.call(&h.Call); err != nil {
-		return nil, err
-	}
-	return n, w.body(n)
-}
-
-// body stores the body, and finds out whether the states follow from it.
-func (w *batchWriter) body(n *newReturn) error {
-	b := content.Body{Same: n.Body}
-	follows := false
-	if len(n.States) > 0 {
-		b = w.splitter.Split(n.Body)
-		follows = w.splitter.Follows(n.States)
-	}
-	n.cuts = b.Cuts
-	if len(n.Body) > 0 {
-		id, err := w.content(b)
-		if err != nil {
+	n.digest = n.body.Digest()
+	n.outcomes = make([]int64, len(r.States))
+	for i := range r.States {
+		if n.outcomes[i], err = tables.OutcomeCode(r.States[i].Outcome); err != nil {
 			return err
 		}
-		n.content = id
-	}
-	if len(n.States) > 0 && !follows {
-		list, err := tables.StateList(n.Return)
-		if err != nil {
-			return err
+		if r.States[i].Outcome != gaea.OutcomeInSync {
+			n.unclean++
 		}
-		n.states = list
 	}
 	return nil
 }
 
-func (w *batchWriter) insertReturn(n *newReturn) (bool, error) {
-	var retcode, success any
+// storeReturns stores returns, their states and what they are evidence of, table by table. One that is stored already stays as
+// it is, unless it is only a word about a return (gaea.Outcome.Heard) and this is the return itself.
+func (w *batchWriter) storeReturns(returns []newReturn) error {
+	for i := range returns {
+		if err := w.number(&returns[i]); err != nil {
+			return err
+		}
+	}
+	if err := w.storeContents(returns); err != nil {
+		return err
+	}
+	stored, err := w.insertReturns(returns)
+	if err != nil {
+		return err
+	}
+	w.unused = w.unused || len(stored) < len(returns)
+	for _, n := range stored {
+		w.returns++
+		w.size(len(n.Body), 1)
+		w.calls[n.call]++
+		if id, ok := n.content.(int64); ok {
+			w.contents[id]++
+		}
+		if n.Outcome.Heard() {
+			w.heard[n.job.ID]++
+		}
+	}
+	if err := w.stateResults(stored); err != nil {
+		return err
+	}
+	return w.evidence(stored)
+}
+
+// number finds the numbers of what a return names, and stores what it tells of its job.
+func (w *batchWriter) number(n *newReturn) (err error) {
+	w.seen(n.Stamp)
+	if n.minion, err = w.Minion(w.master, n.Minion); err != nil {
+		return err
+	}
+	if err = w.note(n.JID, tables.Note{Stamp: n.stamp, Schedule: n.Schedule}); err != nil {
+		return err
+	}
+	if n.job, err = w.job(n.JID, &n.head); err != nil {
+		return err
+	}
+	n.call, err = w.callOf(&n.head.Call)
+	return err
+}
+
+const (
+	intoReturns = `INSERT INTO returns
+		(job_id, minion_id, stamp, outcome, source, call_id, content_id, retcode, success, message, states, unclean, cuts, state_list, truncated, duration, packed_cuts, size)`
+	returnsRow = `(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+)
+
+var insertReturns = newInsertion(intoReturns, returnsRow, ``)
+
+// insertReturns inserts rows and returns those that were not there. Of several at once none is stored where one is there
+// already; then each is stored alone.
+func (w *batchWriter) insertReturns(returns []newReturn) ([]*newReturn, error) {
+	stored := make([]*newReturn, 0, len(returns))
+	var args []any
+	err := insertReturns.eachChunk(len(returns), func(text string, from, to int) (err error) {
+		args = args[:0]
+		for i := from; i < to; i++ {
+			if args, err = returns[i].columns(args); err != nil {
+				return err
+			}
+		}
+		if err = w.Exec(text, args...); err == nil {
+			for i := from; i < to; i++ {
+				stored = append(stored, &returns[i])
+			}
+			return nil
+		}
+		if !taken(err) {
+			return err
+		}
+		width := len(args) / (to - from)
+		for i := from; i < to; i++ {
+			inserted, err := w.insertReturn(&returns[i], args[(i-from)*width:(i-from+1)*width])
+			if err != nil {
+				return err
+			}
+			if !inserted {
+				continue
+			}
+			for _, n := range stored {
+				n.replaced = n.replaced || n.job == returns[i].job && n.minion == returns[i].minion
+			}
+			stored = append(stored, &returns[i])
+		}
+		return nil
+	})
+	return stored, err
+}
+
+// insertReturn inserts one row where there is none yet, or a word only.
+func (w *batchWriter) insertReturn(n *newReturn, columns []any) (bool, error) {
+	const text = intoReturns + ` VALUES ` + returnsRow + ` ON CONFLICT DO NOTHING`
+	changed, err := w.Change(text, columns...)
+	if err != nil || changed > 0 || !n.Outcome.Heard() {
+		return changed > 0, err
+	}
+	if removed, err := w.removeUnheard(n); err != nil || !removed {
+		return false, err
+	}
+	changed, err = w.Change(text, columns...)
+	return changed > 0, err
+}
+
+// columns appends the values of the row.
+func (n *newReturn) columns(all []any) ([]any, error) {
+	var retcode, success, size any
 	if n.Retcode != nil {
 		retcode = int64(*n.Retcode)
 	}
 	if n.Success != nil {
 		success = *n.Success
 	}
-	var size any
 	if len(n.Body) > 0 {
 		size = int64(len(n.Body))
 	}
-	cuts, packedCuts := packedOr(n.cuts)
+	var cuts, packedCuts any
+	if packed := content.Pack(n.body.Cuts); packed != nil {
+		packedCuts = packed
+	} else {
+		cuts = tables.Text(n.body.Cuts)
+	}
 	truncated, err := tables.Truncated(n.Truncated)
-	if err != nil {
-		return false, err
-	}
-	changed, err := w.Change(`INSERT INTO returns
-		(job_id, minion_id, stamp, outcome, source, call_id, content_id, retcode, success, message, states, unclean, cuts, state_list, truncated, duration, packed_cuts, size)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-		n.job.ID, n.minion, n.stamp, n.outcome, n.source, n.call, n.content, retcode, success, tables.Text(n.Message), int64(len(n.States)),
-		n.unclean(), tables.Text(cuts), n.states, tables.Text(truncated), tables.RunDuration(n.Return), packedCuts, size)
-	return changed > 0, err
-}
-
-// unclean counts the states that are not in sync.
-func (n *newReturn) unclean() (count int64) {
-	for i := range n.States {
-		if n.States[i].Outcome != gaea.OutcomeInSync {
-			count++
-		}
-	}
-	return count
+	return append(all, n.job.ID, n.minion, n.stamp, n.outcome, n.head.Source, n.call, n.content, retcode, success, tables.Text(n.Message), int64(len(n.States)),
+		n.unclean, cuts, n.states, tables.Text(truncated), tables.RunDuration(n.Return), packedCuts, size), err
 }
 
 // removeUnheard removes the stored row of a return where that is only a word about it.
@@ -158,52 +217,69 @@ func (w *batchWriter) removeUnheard(n *newReturn) (bool, error) {
 	return true, w.Exec(`DELETE FROM returns WHERE job_id = ? AND minion_id = ?`, n.job.ID, n.minion)
 }
 
+const (
+	intoStateResults = `INSERT INTO state_results (job_id, minion_id, place, state_id, outcome, stamp) VALUES (?, ?, ?, ?, ?, ?)`
+	// Of two returns with one stamp the later job counts, so that the order of writing does not matter.
+	laterState = `
+		ON CONFLICT DO UPDATE SET stamp = excluded.stamp, job_id = excluded.job_id, outcome = excluded.outcome, test = excluded.test, duration = excluded.duration
+		WHERE excluded.stamp > stamp OR (excluded.stamp = stamp AND
+			(SELECT jid FROM jobs WHERE id = excluded.job_id) > (SELECT jid FROM jobs WHERE id = state_latest.job_id))`
+)
+
+var insertLatest = newInsertion(`INSERT INTO state_latest (minion_id, state_id, stamp, job_id, outcome, test, duration)`, `(?, ?, ?, ?, ?, ?, ?)`, laterState)
+
 // stateResults stores the states that are not clean, and how each one stood last.
-func (w *batchWriter) stateResults(n *newReturn) error {
-	ids := make([]int64, len(n.States))
-	for i := range n.States {
-		s := &n.States[i]
-		outcome, err := tables.OutcomeCode(s.Outcome)
-		if err != nil {
-			return err
+func (w *batchWriter) stateResults(stored []*newReturn) error {
+	type result struct {
+		*newReturn
+		place int
+		id    int64
+	}
+	var latest []result
+	for _, n := range stored {
+		if n.replaced {
+			continue
 		}
-		id, err := w.state(s)
-		if err != nil {
-			return err
-		}
-		ids[i] = id
-		if s.Outcome != gaea.OutcomeInSync {
-			err = w.Exec(`INSERT INTO state_results (job_id, minion_id, place, state_id, outcome, stamp) VALUES (?, ?, ?, ?, ?, ?)`,
-				n.job.ID, n.minion, int64(i), id, outcome, n.stamp)
+		first := len(latest)
+		for i := range n.States {
+			id, err := w.state(&n.States[i])
 			if err != nil {
 				return err
 			}
+			latest = append(latest, result{n, i, id})
+			if n.States[i].Outcome != gaea.OutcomeInSync {
+				if err := w.Exec(intoStateResults, n.job.ID, n.minion, int64(i), id, n.outcomes[i], n.stamp); err != nil {
+					return err
+				}
+			}
 		}
-		// Of two returns with one stamp the later job counts, so that the order of writing does not matter.
-		err = w.Exec(`INSERT INTO state_latest (minion_id, state_id, stamp, job_id, outcome, test, duration) VALUES (?, ?, ?, ?, ?, ?, ?)
-			ON CONFLICT DO UPDATE SET stamp = excluded.stamp, job_id = excluded.job_id, outcome = excluded.outcome, test = excluded.test, duration = excluded.duration
-			WHERE excluded.stamp > stamp OR (excluded.stamp = stamp AND
-				(SELECT jid FROM jobs WHERE id = excluded.job_id) > (SELECT jid FROM jobs WHERE id = state_latest.job_id))`,
-			n.minion, id, n.stamp, n.job.ID, outcome, n.Test, tables.DurationOf(s))
+		w.durations.Add(n.Return, n.minion, func(i int) int64 { return latest[first+i].id })
+	}
+	return w.insertAll(&insertLatest, len(latest), func(all []any, i int) []any {
+		r := &latest[i]
+		return append(all, r.minion, r.id, r.stamp, r.job.ID, r.outcomes[r.place], r.Test, tables.DurationOf(&r.States[r.place]))
+	})
+}
+
+var insertEvidence = newInsertion(`INSERT INTO evidence (state_key_id, minion_id, stamp, jid, job_id)`, `(?, ?, ?, ?, ?)`, `
+	ON CONFLICT DO UPDATE SET stamp = excluded.stamp, jid = excluded.jid, job_id = excluded.job_id
+	WHERE (excluded.stamp, excluded.jid) > (stamp, jid)`)
+
+// evidence notes the newest return of a minion for its state key.
+func (w *batchWriter) evidence(stored []*newReturn) error {
+	var keys []int64
+	var of []*newReturn
+	for _, n := range stored {
+		if n.StateKey == "" || !n.Outcome.Heard() || n.Busy() {
+			continue
+		}
+		key, err := w.StateKey(w.master, n.StateKey)
 		if err != nil {
 			return err
 		}
+		keys, of = append(keys, key), append(of, n)
 	}
-	w.durations.Add(n.Return, n.minion, func(i int) int64 { return ids[i] })
-	return nil
-}
-
-// evidence notes the newest return of a minion for its state key.
-func (w *batchWriter) evidence(n *newReturn) error {
-	if n.StateKey == "" || !n.Outcome.Heard() || n.Busy() {
-		return nil
-	}
-	key, err := w.StateKey(w.master, n.StateKey)
-	if err != nil {
-		return err
-	}
-	return w.Exec(`INSERT INTO evidence (state_key_id, minion_id, stamp, jid, job_id) VALUES (?, ?, ?, ?, ?)
-		ON CONFLICT DO UPDATE SET stamp = excluded.stamp, jid = excluded.jid, job_id = excluded.job_id
-		WHERE (excluded.stamp, excluded.jid) > (stamp, jid)`,
-		key, n.minion, n.stamp, n.JID, n.job.ID)
+	return w.insertAll(&insertEvidence, len(of), func(all []any, i int) []any {
+		return append(all, keys[i], of[i].minion, of[i].stamp, of[i].JID, of[i].job.ID)
+	})
 }
