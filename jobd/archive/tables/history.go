@@ -35,15 +35,13 @@ func (s *Store) History(ctx context.Context, f gaea.HistoryFilter, p gaea.PageRe
 		if err != nil || len(minions) == 0 {
 			return err
 		}
-		var list []storedItem
-		text, args := returnedQuery(q, f, minions, after)
-		err = q.Each(text, func(row Scanner) error {
-			i, err := scanReturned(row)
-			list = append(list, i)
-			return err
-		}, append(args, limit+1)...)
+		list, err := returned(q, f, minions, after, limit+1)
 		if err == nil && !f.Outcome.Heard() {
-			text, args = silentQuery(q, f, minions, after)
+			silent := f
+			if len(list) > limit { // what is older has no place on the page
+				silent.Since = TimeOf(list[limit].at[0])
+			}
+			text, args := silentQuery(q, silent, minions, after)
 			err = q.Each(text, func(row Scanner) error {
 				i, err := scanSilent(row)
 				list = append(list, i)
@@ -59,8 +57,25 @@ func (s *Store) History(ctx context.Context, f gaea.HistoryFilter, p gaea.PageRe
 	return page.done(err)
 }
 
-// returnedQuery is about what a minion returned.
-func returnedQuery(q Query, f gaea.HistoryFilter, minions []any, after *archive.Cursor) (string, []any) {
+// returned reads what a minion returned last, so many at most.
+func returned(q Query, f gaea.HistoryFilter, minions []any, after *archive.Cursor, limit int) (list []storedItem, err error) {
+	parts, err := parts(q, f.Since, f.Until, after)
+	for _, p := range parts {
+		if err != nil || len(list) == limit {
+			break
+		}
+		text, args := returnedQuery(q, f, p, minions, after)
+		err = q.Each(text, func(row Scanner) error {
+			i, err := scanReturned(row)
+			list = append(list, i)
+			return err
+		}, append(args, limit-len(list))...)
+	}
+	return list, err
+}
+
+// returnedQuery is about what a minion returned in a part of the time.
+func returnedQuery(q Query, f gaea.HistoryFilter, p part, minions []any, after *archive.Cursor) (string, []any) {
 	c := conditions{dialect: q.Dialect()}
 	c.oneOf("r.minion_id", minions)
 	c.between("r.stamp", f.Since, f.Until)
@@ -68,6 +83,7 @@ func returnedQuery(q Query, f gaea.HistoryFilter, minions []any, after *archive.
 	if code, err := OutcomeCode(f.Outcome); err == nil && f.Outcome != "" {
 		c.add(c.dialect.Unindexed+"r.outcome = ?", code)
 	}
+	c.in(p, "r.stamp", "r.job_id")
 	c.after(after, "r.stamp", "r.job_id", "r.minion_id")
 	return `SELECT ` + historyColumns + `, r.outcome, r.retcode, coalesce(r.message, ''), r.states, r.unclean, r.duration, r.stamp, r.job_id, r.minion_id
 		FROM returns r ` + c.dialect.FirstJoin + ` jobs j ON j.id = r.job_id JOIN minions m ON m.id = r.minion_id JOIN masters ma ON ma.id = j.master_id
