@@ -41,12 +41,9 @@ func (s *Store) History(ctx context.Context, f gaea.HistoryFilter, p gaea.PageRe
 			if len(list) > limit { // what is older has no place on the page
 				silent.Since = TimeOf(list[limit].at[0])
 			}
-			text, args := silentQuery(q, silent, minions, after)
-			err = q.Each(text, func(row Scanner) error {
-				i, err := scanSilent(row)
-				list = append(list, i)
-				return err
-			}, append(args, limit+1)...)
+			var others []storedItem
+			others, err = notReturned(q, silent, minions, after, limit+1)
+			list = append(list, others...)
 		}
 		slices.SortFunc(list, func(a, b storedItem) int { return slices.Compare(b.at, a.at) })
 		for i := range list {
@@ -99,7 +96,59 @@ func scanReturned(row Scanner) (storedItem, error) {
 	return i, err
 }
 
-// silentQuery is about jobs that expect a minion which has not returned: of the few that wait for anybody.
+// fewSilent is of how many jobs at once it is asked whether a minion has returned.
+const fewSilent = 50
+
+// notReturned reads the last jobs that expect a minion which has not returned, so many at most: of those that wait for anybody. It
+// looks into the returns of a few jobs at a time, because a database that keeps them by the day then opens the days of those only.
+func notReturned(q Query, f gaea.HistoryFilter, minions []any, after *archive.Cursor, limit int) (list []storedItem, err error) {
+	for {
+		var some []storedItem
+		text, args := silentQuery(q, f, minions, after)
+		err := q.Each(text, func(row Scanner) error {
+			i, err := scanSilent(row)
+			some = append(some, i)
+			return err
+		}, append(args, fewSilent)...)
+		if err != nil || len(some) == 0 {
+			return list, err
+		}
+		told, err := told(q, some, minions)
+		if err != nil {
+			return nil, err
+		}
+		for _, i := range some {
+			if !told[[2]int64{i.at[1], i.at[2]}] && len(list) < limit {
+				list = append(list, i)
+			}
+		}
+		if len(some) < fewSilent || len(list) == limit {
+			return list, nil
+		}
+		after = &archive.Cursor{Numbers: some[len(some)-1].at}
+	}
+}
+
+// told says of which of up to fewSilent jobs there are returns, by job and minion.
+func told(q Query, jobs []storedItem, minions []any) (map[[2]int64]bool, error) {
+	ids := make([]any, fewSilent) // as many each time, so that the database knows the query
+	for k := range ids {
+		ids[k] = jobs[min(k, len(jobs)-1)].at[1]
+	}
+	c := conditions{dialect: q.Dialect()}
+	c.oneOf("job_id", ids)
+	c.oneOf("minion_id", minions)
+	have := map[[2]int64]bool{}
+	err := q.Each(`SELECT job_id, minion_id FROM returns`+c.where(), func(row Scanner) error {
+		var at [2]int64
+		err := row.Scan(&at[0], &at[1])
+		have[at] = true
+		return err
+	}, c.args...)
+	return have, err
+}
+
+// silentQuery is about jobs that expect a minion, and wait for it or for others.
 func silentQuery(q Query, f gaea.HistoryFilter, minions []any, after *archive.Cursor) (string, []any) {
 	c := conditions{dialect: q.Dialect()}
 	c.oneOf("m.id", minions)
@@ -109,8 +158,8 @@ func silentQuery(q Query, f gaea.HistoryFilter, minions []any, after *archive.Cu
 		c.add("coalesce(u.outcome, 1) = ?", code)
 	}
 	c.after(after, "o.started", "o.job_id", "m.id")
-	c.add(`EXISTS (SELECT 1 FROM job_minions jm JOIN minion_set_members s ON s.set_id = jm.set_id WHERE jm.job_id = o.job_id AND jm.role = 0 AND s.minion_id = m.id)`)
-	c.add(`NOT EXISTS (SELECT 1 FROM returns r WHERE r.job_id = o.job_id AND r.minion_id = m.id)`)
+	// The offset keeps PostgreSQL from joining it: each job is looked at, newest first, until there are enough.
+	c.add(`EXISTS (SELECT 1 FROM job_minions jm JOIN minion_set_members s ON s.set_id = jm.set_id WHERE jm.job_id = o.job_id AND jm.role = 0 AND s.minion_id = m.id LIMIT 1 OFFSET 0)`)
 	first := c.dialect.FirstJoin
 	return `SELECT ` + historyColumns + `, coalesce(u.outcome, 1), u.retcode, coalesce(u.message, ''), o.started, o.job_id, m.id
 		FROM open_jobs o ` + first + ` jobs j ON j.id = o.job_id ` + first + ` minions m ON m.master_id = j.master_id JOIN masters ma ON ma.id = j.master_id JOIN calls c ON c.id = j.call_id

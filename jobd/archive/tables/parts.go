@@ -56,6 +56,19 @@ func parts(q Query, since, until time.Time, after *archive.Cursor) ([]part, erro
 	return list, err
 }
 
+// span is a time as one part, for what is gathered from all of it.
+func span(q Query, since, until time.Time) (part, error) {
+	list, err := parts(q, since, until, nil)
+	if err != nil || len(list) == 0 {
+		return part{}, err // of nothing
+	}
+	whole := list[0]
+	for _, p := range list[1:] {
+		whole.since, whole.first, whole.end, whole.other = p.since, min(whole.first, p.first), max(whole.end, p.end), max(whole.other, p.other)
+	}
+	return whole, nil
+}
+
 // stretch has a part reach back to a day, and take in the jobs of another. Day 0 is far from all others.
 func (p *part) stretch(stamped, day int64, shift int) {
 	p.since = stamped * microsADay
