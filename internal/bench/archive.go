@@ -184,13 +184,18 @@ func bulkShare(ctx context.Context, store, what string) (figure, error) {
 }
 
 // withBus runs f, in a database or, where that is empty, in a file, with a bus and a jobd that is not launched yet, and ends both.
-func (b *bench) withBus(ctx context.Context, name, database string, args []string, f func(context.Context, *bus, *jobdlab.Jobd) error) (err error) {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
-	defer cancel()
+func (b *bench) withBus(ctx context.Context, name, database string, args []string, f func(context.Context, *bus, *jobdlab.Jobd) error) error {
 	dir, err := b.dir(name)
 	if err != nil {
 		return err
 	}
+	return b.withBusIn(ctx, dir, database, args, f)
+}
+
+// withBusIn is withBus in a directory that is there.
+func (b *bench) withBusIn(ctx context.Context, dir, database string, args []string, f func(context.Context, *bus, *jobdlab.Jobd) error) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
+	defer cancel()
 	bus, err := newBus(ctx, dir)
 	if err != nil {
 		return err

@@ -88,7 +88,8 @@ func (a *archiveDays) copyTo(ctx context.Context, days int) error {
 	}
 	last := []string{`UPDATE masters SET jobs = (SELECT count(*) FROM jobs), returns = (SELECT count(*) FROM returns)`}
 	if a.postgres {
-		last = append(last, `VACUUM ANALYZE`) // as the server itself does in time
+		last = append(last, `INSERT INTO return_days (day, stamped) SELECT DISTINCT job_id >> 40, stamp / 86400000000 FROM returns ON CONFLICT DO NOTHING`,
+			`VACUUM ANALYZE`) // as the server itself does in time
 	}
 	for _, text := range last {
 		if _, err := a.db.ExecContext(ctx, text); err != nil {

@@ -24,6 +24,7 @@ import (
 type options struct {
 	Only    []string `help:"Only these, with commas between: ${enum}. The four after runs are its parts." enum:"start,lag,rate,postgres,pgjsonb,fullspeed,questions,ping,plan,runs,publish,slices,cancel,down,engine,direct,memory,hostile,size" placeholder:"NAME" xor:"table"`
 	Returns int      `help:"Returns in PostgreSQL when questions are asked; a fifth of them in SQLite." default:"10000000"`
+	Keep    string   `help:"Directory where the archives that questions are asked of stay, to be asked again without being made again." placeholder:"DIR" type:"path"`
 	Rounds  int      `help:"Rounds of what is compared command by command." default:"9"`
 	Output  string   `help:"File that is given the table instead of standard output; all figures are measured then." xor:"table" placeholder:"FILE" type:"path"`
 }
@@ -49,6 +50,7 @@ type bench struct {
 	work    string
 	rounds  int
 	returns int
+	keep    string   // where archives stay; empty: they go with work
 	only    []string // what is measured; empty: everything
 }
 
@@ -80,7 +82,7 @@ func run(ctx context.Context, o options) (err error) {
 	if err != nil {
 		return err
 	}
-	b := &bench{jobd: binary, work: work, rounds: o.Rounds, returns: o.Returns, only: o.Only}
+	b := &bench{jobd: binary, work: work, rounds: o.Rounds, returns: o.Returns, keep: o.Keep, only: o.Only}
 	var figures []figure
 	for _, m := range []measurement{
 		{name: "start", run: measureStart}, {name: "lag", run: measureLag}, {name: "rate", run: measureRate}, {name: "postgres", run: measurePostgres}, {name: "pgjsonb", run: measurePgjsonb},

@@ -11,110 +11,52 @@ import (
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
 	"github.com/gaea-salt/terraform-provider-gaea/internal/jobdclient"
 	"github.com/gaea-salt/terraform-provider-gaea/internal/jobdlab"
-	"github.com/gaea-salt/terraform-provider-gaea/internal/pglab"
-	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive"
-	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive/postgres"
-	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive/sqlite"
 )
 
-// measureQuestions fills an archive in each database, and asks jobd over its API what people ask, from its command line's first
-// page (20 items) on.
+// measureQuestions asks jobd over its API what people ask, from its command line's first page (20 items) on, of an archive in
+// each database.
 func measureQuestions(ctx context.Context, b *bench) (figures []figure, err error) {
-	server, err := pglab.Start(ctx, "shared_buffers=256MB", "max_wal_size=4GB", "maintenance_work_mem=256MB")
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, server.Stop()) }()
-	where, err := server.Database(ctx)
-	if err != nil {
-		return nil, err
-	}
 	for _, kind := range []struct {
-		name, driver, where string
-		returns             int
-	}{{"SQLite", "sqlite", "", b.returns / 5}, {"PostgreSQL", "pgx", where, b.returns}} {
-		name := "questions-" + kind.driver
-		dir, err := b.dir(name)
-		if err != nil {
-			return nil, err
-		}
-		if kind.where == "" {
-			kind.where = filepath.Join(dir, "jobd.db")
-		}
-		stats, err := fill(ctx, dir, kind.driver, kind.where, kind.returns)
+		name, driver string
+		returns      int
+	}{{"SQLite", "sqlite", b.returns / 5}, {"PostgreSQL", "pgx", b.returns}} {
+		some, err := questionsOf(ctx, b, kind.name, kind.driver, kind.returns)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", kind.name, err)
 		}
-		database := kind.where
-		if kind.driver == "sqlite" {
-			database = ""
-		}
-		err = b.withBus(ctx, name, database, nil, func(ctx context.Context, bus *bus, j *jobdlab.Jobd) error {
-			some, err := askAll(ctx, bus, j, fmt.Sprintf("%.1f M returns in %s (%.1f GB)", float64(stats.Returns)/1e6, kind.name, float64(stats.Bytes)/1e9))
-			figures = append(figures, some...)
-			return err
-		})
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", kind.name, err)
-		}
+		figures = append(figures, some...)
 	}
 	return figures, nil
 }
 
-// fill makes an archive of a fleet: one day as jobd stores it, yesterday, and copies of it until there are enough returns.
-func fill(ctx context.Context, dir, driver, where string, returns int) (stats archive.Stats, err error) {
-	key, err := archive.OpenKeyFile(filepath.Join(dir, "jobd.key"))
+func questionsOf(ctx context.Context, b *bench, name, driver string, returns int) (figures []figure, err error) {
+	dir, err := b.archiveDir(fmt.Sprintf("questions-%s-%d", driver, returns))
 	if err != nil {
-		return stats, err
+		return nil, err
 	}
-	var s archive.Store
+	where, database := filepath.Join(dir, "jobd.db"), ""
 	if driver == "pgx" {
-		s, err = postgres.Open(ctx, where, key, postgres.Options{})
-	} else {
-		s, err = sqlite.Open(ctx, where, key, sqlite.Options{})
-	}
-	if err != nil {
-		return stats, err
-	}
-	defer func() { err = errors.Join(err, s.Close()) }()
-	yesterday := time.Now().UTC().Truncate(24*time.Hour).AddDate(0, 0, -1)
-	say("storing a day in " + driver)
-	day := &fleetDay{
-		rand: rand.New(rand.NewPCG(1, 2)), states: fleetStates(), start: yesterday, //nolint:gosec // the same rows each time
-		write: func(b archive.Batch) error { return s.WriteBatch(ctx, "salt", b) },
-	}
-	if err := day.all(); err != nil {
-		return stats, err
-	}
-	if stats, err = s.Stats(ctx); err != nil {
-		return stats, err
-	}
-	days := max(1, returns/int(stats.Returns))
-	if driver == "pgx" { // which has partitions by the day
-		var b archive.Batch
-		for back := 1; back < days; back++ {
-			at := yesterday.AddDate(0, 0, -back)
-			b.Jobs = append(b.Jobs, gaea.Job{JID: at.Format("20060102150405") + "999999", Function: "test.version", Started: at, Source: gaea.SourceBus, Known: true})
+		server, err := b.server(ctx, filepath.Join(dir, "postgres"), "shared_buffers=256MB", "max_wal_size=4GB", "maintenance_work_mem=256MB")
+		if err != nil {
+			return nil, err
 		}
-		if err := s.WriteBatch(ctx, "salt", b); err != nil {
-			return stats, err
-		}
+		defer func() { err = errors.Join(err, server.Stop()) }()
+		where = server.Default()
+		database = where
 	}
-	say(fmt.Sprintf("copying a day of %d returns to %d days", stats.Returns, days))
-	began := time.Now()
-	a, err := openDays(driver, where, yesterday)
+	stats, last, err := filled(ctx, dir, driver, where, returns)
 	if err != nil {
-		return stats, err
+		return nil, err
 	}
-	if err := errors.Join(a.copyTo(ctx, days), a.db.Close()); err != nil {
-		return stats, err
-	}
-	say(fmt.Sprintf("copied in %s", time.Since(began).Round(time.Second)))
-	return s.Stats(ctx)
+	err = b.withBusIn(ctx, dir, database, nil, func(ctx context.Context, bus *bus, j *jobdlab.Jobd) error {
+		figures, err = askAll(ctx, bus, j, fmt.Sprintf("%.1f M returns in %s (%.1f GB)", float64(stats.Returns)/1e6, name, float64(stats.Bytes)/1e9), last)
+		return err
+	})
+	return figures, err
 }
 
-// askAll asks each question 200 times.
-func askAll(ctx context.Context, bus *bus, j *jobdlab.Jobd, of string) ([]figure, error) {
+// askAll asks each question 200 times, as one who asks at a time.
+func askAll(ctx context.Context, bus *bus, j *jobdlab.Jobd, of string, now time.Time) ([]figure, error) {
 	go func() { _ = bus.send(ctx, 0, 0) }() // a master that says nothing
 	if err := j.Launch(ctx); err != nil {
 		return nil, err
@@ -131,7 +73,7 @@ func askAll(ctx context.Context, bus *bus, j *jobdlab.Jobd, of string) ([]figure
 		return nil, err
 	}
 	defer c.Close()
-	q := &asker{ctx: ctx, c: c, rand: rand.New(rand.NewPCG(3, 4)), now: time.Now()} //nolint:gosec // the same questions each time
+	q := &asker{ctx: ctx, c: c, rand: rand.New(rand.NewPCG(3, 4)), now: now} //nolint:gosec // the same questions each time
 	const asks = 200
 	var figures []figure
 	for _, question := range []struct {

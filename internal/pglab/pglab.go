@@ -35,6 +35,7 @@ type Server struct {
 	bin      string
 	owner    *syscall.Credential // nil: this process's own user
 	dir      string
+	kept     bool // the files outlive the server
 	password string
 	settings []string // more of them, as NAME=VALUE
 	port     int
@@ -52,6 +53,48 @@ func Durable() []string {
 // Start makes and starts a server, with more settings (NAME=VALUE) than the lab's own. The error says what to install where
 // there is no PostgreSQL.
 func Start(ctx context.Context, settings ...string) (*Server, error) {
+	s, err := newServer(settings)
+	if err != nil {
+		return nil, err
+	}
+	if s.dir, err = os.MkdirTemp("", "gaea-pg-"); err != nil {
+		return nil, err
+	}
+	if err = s.initialize(ctx); err == nil {
+		err = s.startSomewhere(ctx)
+	}
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(s.dir))
+	}
+	return s, nil
+}
+
+// Keep is Start with a directory that the server's files stay in when it stops: made here, or kept before, with the databases
+// that it had.
+func Keep(ctx context.Context, dir string, settings ...string) (*Server, error) {
+	s, err := newServer(settings)
+	if err != nil {
+		return nil, err
+	}
+	s.dir, s.kept = dir, true
+	before, err := os.ReadFile(s.passwords())
+	switch {
+	case err == nil:
+		s.password = string(before)
+	case !errors.Is(err, os.ErrNotExist):
+		return nil, err
+	default:
+		if err = os.MkdirAll(dir, 0o700); err == nil {
+			err = s.initialize(ctx)
+		}
+		if err != nil {
+			return nil, errors.Join(err, os.RemoveAll(dir))
+		}
+	}
+	return s, s.startSomewhere(ctx)
+}
+
+func newServer(settings []string) (*Server, error) {
 	bin, err := find()
 	if err != nil {
 		return nil, err
@@ -60,21 +103,20 @@ func Start(ctx context.Context, settings ...string) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{bin: bin, owner: owner, password: rand.Text(), settings: settings}
-	if s.dir, err = os.MkdirTemp("", "gaea-pg-"); err != nil {
-		return nil, err
-	}
-	if err = s.initialize(ctx); err == nil {
-		for range startTries {
-			if s.port, err = freePort(ctx); err != nil {
-				break
-			}
-			if err = s.start(ctx); err == nil {
-				return s, nil
-			}
+	return &Server{bin: bin, owner: owner, password: rand.Text(), settings: settings}, nil
+}
+
+// startSomewhere starts the server on a port that is free.
+func (s *Server) startSomewhere(ctx context.Context) (err error) {
+	for range startTries {
+		if s.port, err = freePort(ctx); err != nil {
+			return err
+		}
+		if err = s.start(ctx); err == nil {
+			return nil
 		}
 	}
-	return nil, errors.Join(err, os.RemoveAll(s.dir))
+	return err
 }
 
 // find returns the directory of initdb and postgres: of PATH, or where Debian and Homebrew keep them.
@@ -116,11 +158,12 @@ func unprivileged() (*syscall.Credential, error) {
 	return nil, errors.New("PostgreSQL does not run as root, and there is neither a user postgres nor a user nobody")
 }
 
-func (s *Server) data() string { return filepath.Join(s.dir, "data") }
+func (s *Server) data() string      { return filepath.Join(s.dir, "data") }
+func (s *Server) passwords() string { return filepath.Join(s.dir, "password") }
 
 // initialize makes the server's files.
 func (s *Server) initialize(ctx context.Context) error {
-	passwords := filepath.Join(s.dir, "password")
+	passwords := s.passwords()
 	if err := os.WriteFile(passwords, []byte(s.password), 0o600); err != nil {
 		return err
 	}
@@ -169,7 +212,7 @@ func (s *Server) start(ctx context.Context) error {
 		case <-s.exited:
 			return fmt.Errorf("postgres has ended:\n%s", s.log)
 		case <-ctx.Done():
-			return errors.Join(fmt.Errorf("postgres does not answer: %w", err), s.end())
+			return errors.Join(fmt.Errorf("postgres does not answer: %w", err), s.end(syscall.SIGQUIT))
 		}
 	}
 }
@@ -191,6 +234,9 @@ func (s *Server) url(database string) string {
 	u := url.URL{Scheme: "postgres", User: url.UserPassword(superuser, s.password), Host: "127.0.0.1:" + strconv.Itoa(s.port), Path: "/" + database}
 	return u.String() + "?sslmode=disable"
 }
+
+// Default is the address of the database that a server has from the start.
+func (s *Server) Default() string { return s.url("postgres") }
 
 // Database makes a new, empty database and returns its address.
 func (s *Server) Database(ctx context.Context) (string, error) {
@@ -232,17 +278,22 @@ func Lock(ctx context.Context, address, table string) (release func(), err error
 }
 
 // Halt ends the server and keeps its databases, until Resume.
-func (s *Server) Halt() error { return s.end() }
+func (s *Server) Halt() error { return s.end(syscall.SIGQUIT) } // "immediate shutdown"
 
 // Resume starts a server that was halted, at the same address.
 func (s *Server) Resume(ctx context.Context) error { return s.start(ctx) }
 
-// Stop ends the server and removes what it had.
-func (s *Server) Stop() error { return errors.Join(s.end(), os.RemoveAll(s.dir)) }
+// Stop ends the server and removes what it had, unless that is kept.
+func (s *Server) Stop() error {
+	if s.kept {
+		return s.end(syscall.SIGINT) // "fast shutdown", which writes down everything
+	}
+	return errors.Join(s.end(syscall.SIGQUIT), os.RemoveAll(s.dir))
+}
 
 // end ends the server, whoever is connected.
-func (s *Server) end() error {
-	if err := s.cmd.Process.Signal(syscall.SIGQUIT); err != nil && !errors.Is(err, os.ErrProcessDone) { // "immediate shutdown"
+func (s *Server) end(how syscall.Signal) error {
+	if err := s.cmd.Process.Signal(how); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
 	}
 	limit := time.NewTimer(readyWithin)

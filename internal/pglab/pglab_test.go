@@ -42,6 +42,22 @@ func TestAServerGivesEachTestADatabaseOfItsOwnAndLeavesNothingBehind(t *testing.
 	}
 }
 
+func TestAKeptServerHasItsDatabasesWhenItIsStartedAgain(t *testing.T) {
+	dir := publicDir(t) + "/kept"
+	for _, statement := range []string{"CREATE TABLE mine AS SELECT 1 AS a", "INSERT INTO mine SELECT a FROM mine"} {
+		s, err := pglab.Keep(t.Context(), dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n, err := pglab.Execute(t.Context(), s.Default(), statement); err != nil || n != 1 {
+			t.Errorf("%s: %d rows (%v)", statement, n, err)
+		}
+		if err := s.Stop(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // publicDir is a directory that the server's user may go through.
 func publicDir(t *testing.T) string {
 	t.Helper()

@@ -22,6 +22,7 @@ func Run(t *testing.T, open func(t *testing.T) archive.Store) {
 		{"what belongs to what", relationTests},
 		{"the ledger", ledgerTests},
 		{"what people ask", questionTests},
+		{"what people ask over days", dayTests},
 		{"events", eventTests},
 		{"pages", pageTests},
 		{"evidence", evidenceTests},

@@ -29,7 +29,7 @@ func (s *Store) WriteBatch(ctx context.Context, master string, b archive.Batch) 
 			return err
 		}
 		for _, step := range []func() error{
-			w.jobs, w.names, w.minionSets, w.notes, w.news, w.states, w.contents, w.returns, w.stateResults, w.latestStates, w.evidence, w.openJobs, w.durations, w.events,
+			w.jobs, w.names, w.minionSets, w.notes, w.news, w.states, w.contents, w.returnDays, w.returns, w.stateResults, w.latestStates, w.evidence, w.openJobs, w.durations, w.events,
 			w.end,
 		} {
 			if err := step(); err != nil {

@@ -141,14 +141,16 @@ func recount(t *testing.T, where string) {
 	for what, text := range map[string]string{
 		"references to calls": `SELECT count(*) FROM calls c WHERE refs <> (SELECT count(*) FROM jobs j WHERE j.call_id = c.id)
 			+ (SELECT count(*) FROM returns r JOIN jobs j ON j.id = r.job_id WHERE r.call_id = c.id)`,
-		"jobs":                 `SELECT abs((SELECT sum(jobs) FROM masters) - (SELECT count(*) FROM jobs))::bigint`,
-		"returns":              `SELECT abs((SELECT sum(returns) FROM masters) - (SELECT count(*) FROM returns r JOIN jobs j ON j.id = r.job_id))::bigint`,
-		"events":               `SELECT abs((SELECT sum(events) FROM masters) - (SELECT count(*) FROM events))::bigint`,
-		"contents":             `SELECT abs((SELECT sum(contents) FROM masters) - (SELECT contents FROM pruned) - (SELECT count(*) FROM contents))::bigint`,
-		"contents that miss":   `SELECT count(*) FROM returns r JOIN jobs j ON j.id = r.job_id LEFT JOIN contents c ON c.id = r.content_id WHERE r.content_id IS NOT NULL AND c.id IS NULL`,
-		"calls that miss":      `SELECT count(*) FROM returns r JOIN jobs j ON j.id = r.job_id LEFT JOIN calls c ON c.id = r.call_id WHERE c.id IS NULL`,
-		"states that miss":     `SELECT count(*) FROM state_latest l LEFT JOIN jobs j ON j.id = l.job_id LEFT JOIN states s ON s.id = l.state_id WHERE j.id IS NULL OR s.id IS NULL`,
-		"evidence that misses": `SELECT count(*) FROM evidence e LEFT JOIN returns r ON r.job_id = e.job_id AND r.minion_id = e.minion_id WHERE r.job_id IS NULL`,
+		"jobs":                      `SELECT abs((SELECT sum(jobs) FROM masters) - (SELECT count(*) FROM jobs))::bigint`,
+		"returns":                   `SELECT abs((SELECT sum(returns) FROM masters) - (SELECT count(*) FROM returns r JOIN jobs j ON j.id = r.job_id))::bigint`,
+		"events":                    `SELECT abs((SELECT sum(events) FROM masters) - (SELECT count(*) FROM events))::bigint`,
+		"contents":                  `SELECT abs((SELECT sum(contents) FROM masters) - (SELECT contents FROM pruned) - (SELECT count(*) FROM contents))::bigint`,
+		"contents that miss":        `SELECT count(*) FROM returns r JOIN jobs j ON j.id = r.job_id LEFT JOIN contents c ON c.id = r.content_id WHERE r.content_id IS NOT NULL AND c.id IS NULL`,
+		"calls that miss":           `SELECT count(*) FROM returns r JOIN jobs j ON j.id = r.job_id LEFT JOIN calls c ON c.id = r.call_id WHERE c.id IS NULL`,
+		"states that miss":          `SELECT count(*) FROM state_latest l LEFT JOIN jobs j ON j.id = l.job_id LEFT JOIN states s ON s.id = l.state_id WHERE j.id IS NULL OR s.id IS NULL`,
+		"days of returns that miss": `SELECT count(*) FROM returns r LEFT JOIN return_days d ON d.day = r.job_id >> 40 AND d.stamped = greatest(r.stamp, 0) / 86400000000 WHERE d.day IS NULL`,
+		"days of returns that went": `SELECT count(*) FROM return_days d WHERE NOT EXISTS (SELECT 1 FROM returns r WHERE d.day = r.job_id >> 40 AND d.stamped = greatest(r.stamp, 0) / 86400000000)`,
+		"evidence that misses":      `SELECT count(*) FROM evidence e LEFT JOIN returns r ON r.job_id = e.job_id AND r.minion_id = e.minion_id WHERE r.job_id IS NULL`,
 	} {
 		if n := number(t, where, text); n != 0 {
 			t.Errorf("%s: %d are not as they should be", what, n)

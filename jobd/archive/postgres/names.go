@@ -29,7 +29,9 @@ type names struct {
 	contents *tables.Cache[content.Digest, stored]
 	jobs     *tables.Cache[tables.JobName, *tables.Job]
 	runs     *tables.Cache[string, *tables.SavedRun]
-	days     map[int64]bool // those that have partitions
+	// On which days returns are noted to have come.
+	returnDays *tables.Cache[returnDay, bool]
+	days       map[int64]bool // those that have partitions
 }
 
 // epoch is a time in which nothing goes that may be remembered.
@@ -60,6 +62,7 @@ func (n *names) forget() {
 	n.contents = tables.NewCache[content.Digest, stored](tables.RememberContents)
 	n.jobs = tables.NewCache[tables.JobName, *tables.Job](tables.RememberJobs)
 	n.runs = tables.NewCache[string, *tables.SavedRun](tables.RememberFew)
+	n.returnDays = tables.NewCache[returnDay, bool](tables.RememberJobs)
 }
 
 // known is what a transaction knows of one kind: what is remembered, and what it has learnt itself.
@@ -103,6 +106,8 @@ type knowledge struct {
 	contents known[content.Digest, stored]
 	jobs     known[tables.JobName, *tables.Job]
 	runs     map[string]*tables.SavedRun // nil: forgotten
+
+	returnDays known[returnDay, bool]
 }
 
 func (n *names) knowledge() knowledge {
@@ -116,6 +121,8 @@ func (n *names) knowledge() knowledge {
 		contents: known[content.Digest, stored]{names: n, cache: func(n *names) *tables.Cache[content.Digest, stored] { return n.contents }},
 		jobs:     known[tables.JobName, *tables.Job]{names: n, cache: func(n *names) *tables.Cache[tables.JobName, *tables.Job] { return n.jobs }},
 		runs:     map[string]*tables.SavedRun{},
+
+		returnDays: known[returnDay, bool]{names: n, cache: func(n *names) *tables.Cache[returnDay, bool] { return n.returnDays }},
 	}
 }
 
@@ -134,6 +141,7 @@ func (n *names) remember(k *knowledge, since epoch) {
 	k.calls.remember()
 	k.contents.remember()
 	k.jobs.remember()
+	k.returnDays.remember()
 	for id, r := range k.runs {
 		if r != nil {
 			n.runs.Put(id, r)

@@ -292,6 +292,7 @@ func (p *pruner) leftovers() error {
 		{`DELETE FROM state_keys WHERE id IN (SELECT k.id FROM state_keys k WHERE k.asked < ?
 			AND NOT EXISTS (SELECT 1 FROM evidence e WHERE e.state_key_id = k.id) AND NOT EXISTS (SELECT 1 FROM silences s WHERE s.state_key_id = k.id)
 			AND NOT EXISTS (SELECT 1 FROM calls c WHERE c.state_key_id = k.id) LIMIT ?)`, []any{p.Asked}},
+		{noReturns, []any{tables.DayOf(p.Returns)}},
 		{`DELETE FROM slow_states WHERE ctid IN (SELECT ctid FROM slow_states WHERE day < ? LIMIT ?)`, []any{tables.DayOf(p.Returns)}},
 		{`DELETE FROM run_durations WHERE ctid IN (SELECT ctid FROM run_durations WHERE day < ? LIMIT ?)`, []any{tables.DayOf(p.Returns)}},
 		{`DELETE FROM states WHERE id IN (SELECT s.id FROM states s WHERE NOT EXISTS (SELECT 1 FROM state_latest l WHERE l.state_id = s.id)
@@ -396,6 +397,9 @@ func (p *pruner) move(j oldJob) error {
 			return err
 		}
 	}
+	if err := p.movedReturns(to); err != nil {
+		return err
+	}
 	p.Left -= j.returns
 	p.Went(1) // from its day: there may be more to do
 	return nil
@@ -446,6 +450,9 @@ const dropTimeout = "2s"
 
 // drop drops the partitions of a day without jobs.
 func (p *pruner) drop(day int64) error {
+	if err := p.Exec(`DELETE FROM return_days WHERE day = $1`, day); err != nil {
+		return err
+	}
 	return p.dropPartitions(day, "returns", "state_results")
 }
 

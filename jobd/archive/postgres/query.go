@@ -16,6 +16,7 @@ import (
 var dialect = &tables.Dialect{
 	Name:        "postgres",
 	FirstJoin:   "JOIN",
+	DayShift:    dayShift,
 	SameJob:     func(note, job string) string { return note + ".digest = " + job + ".digest" },
 	IndexedText: func(column string) string { return "left(" + column + ", 100)" },
 }

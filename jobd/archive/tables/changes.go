@@ -41,6 +41,9 @@ func (s *Store) Changes(ctx context.Context, f gaea.StateFilter, p gaea.PageRequ
 			if err != nil {
 				return err
 			}
+			if one.older && len(list) > limit {
+				break
+			}
 			err = q.Each(one.text, func(row Scanner) error {
 				c, err := scanChange(row)
 				list = append(list, c)
@@ -58,8 +61,9 @@ func (s *Store) Changes(ctx context.Context, f gaea.StateFilter, p gaea.PageRequ
 
 // query is a query with its arguments, but for the last, which is the limit.
 type query struct {
-	text string
-	args []any
+	text  string
+	args  []any
+	older bool // all its rows are older than those of the queries before
 }
 
 // changeQueries are those whose newest rows together have the newest changes.
@@ -84,13 +88,13 @@ func changeQueries(q Query, f gaea.StateFilter, after *archive.Cursor) ([]query,
 	}
 	if len(ids) > fewStates {
 		base.oneOf("sr.state_id", ids)
-		return []query{{text(&base), base.args}}, nil
+		return []query{{text: text(&base), args: base.args}}, nil
 	}
 	queries := make([]query, len(ids))
 	for i, id := range ids {
 		c := base
 		c.terms, c.args = append([]string{"sr.state_id = ?"}, base.terms...), append([]any{id}, base.args...)
-		queries[i] = query{text(&c), c.args}
+		queries[i] = query{text: text(&c), args: c.args}
 	}
 	return queries, nil
 }
@@ -111,9 +115,18 @@ func changesOfMinion(q Query, f gaea.StateFilter, after *archive.Cursor, c condi
 		c.add("r.stamp <= ?", after.Numbers[0])
 	}
 	c.named(f)
-	first := c.dialect.FirstJoin
-	return []query{{changeColumns + ` FROM returns r ` + first + ` state_results sr ON sr.job_id = r.job_id AND sr.minion_id = r.minion_id ` + first + changeTables + c.where() +
-		` ORDER BY r.stamp DESC, r.job_id DESC, r.minion_id DESC, sr.place DESC LIMIT ?`, c.args}}, nil
+	parts, err := parts(q, f.Since, f.Until, after)
+	queries := make([]query, len(parts))
+	for i, p := range parts {
+		of := c
+		of.terms, of.args = slices.Clone(c.terms), slices.Clone(c.args)
+		of.in(p, "r.stamp", "r.job_id")
+		of.in(p, "sr.stamp", "sr.job_id")
+		first := c.dialect.FirstJoin
+		queries[i] = query{changeColumns + ` FROM returns r ` + first + ` state_results sr ON sr.job_id = r.job_id AND sr.minion_id = r.minion_id ` + first + changeTables + of.where() +
+			` ORDER BY r.stamp DESC, r.job_id DESC, r.minion_id DESC, sr.place DESC LIMIT ?`, of.args, true}
+	}
+	return queries, err
 }
 
 func scanChange(row Scanner) (storedChange, error) {

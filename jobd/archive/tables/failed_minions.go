@@ -116,7 +116,12 @@ func failedStates(q Query, f gaea.StateFilter, states []any, after *archive.Curs
 }
 
 func failedStatesQuery(q Query, f gaea.StateFilter, states []any, after *archive.Cursor) (string, []any, error) {
+	whole, err := span(q, f.Since, f.Until)
+	if err != nil {
+		return "", nil, err
+	}
 	c := conditions{dialect: q.Dialect()}
+	c.in(whole, "sr.stamp", "sr.job_id")
 	if len(states) <= fewStates {
 		c.oneOf("sr.state_id", states)
 		c.add("sr.outcome = ?", failed)
@@ -160,11 +165,16 @@ func callsThatCouldNot(q Query, f gaea.StateFilter) ([]any, error) {
 	if f.State != "" || f.Function != "" {
 		return nil, nil // no state was reached
 	}
+	whole, err := span(q, f.Since, f.Until)
+	if err != nil {
+		return nil, err
+	}
 	c := conditions{dialect: q.Dialect()}
 	c.add("r.outcome = ?", couldNotRun)
 	c.between("r.stamp", f.Since, f.Until)
+	c.in(whole, "r.stamp", "r.job_id")
 	var calls []any
-	err := q.Each(`SELECT c.id, c.function, coalesce(c.args, '') FROM calls c WHERE c.id IN (SELECT r.call_id FROM returns r`+c.where()+`)`, func(row Scanner) error {
+	err = q.Each(`SELECT c.id, c.function, coalesce(c.args, '') FROM calls c WHERE c.id IN (SELECT r.call_id FROM returns r`+c.where()+`)`, func(row Scanner) error {
 		var id int64
 		var function string
 		var args RawText

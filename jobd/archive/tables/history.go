@@ -35,20 +35,15 @@ func (s *Store) History(ctx context.Context, f gaea.HistoryFilter, p gaea.PageRe
 		if err != nil || len(minions) == 0 {
 			return err
 		}
-		var list []storedItem
-		text, args := returnedQuery(q, f, minions, after)
-		err = q.Each(text, func(row Scanner) error {
-			i, err := scanReturned(row)
-			list = append(list, i)
-			return err
-		}, append(args, limit+1)...)
+		list, err := returned(q, f, minions, after, limit+1)
 		if err == nil && !f.Outcome.Heard() {
-			text, args = silentQuery(q, f, minions, after)
-			err = q.Each(text, func(row Scanner) error {
-				i, err := scanSilent(row)
-				list = append(list, i)
-				return err
-			}, append(args, limit+1)...)
+			silent := f
+			if len(list) > limit { // what is older has no place on the page
+				silent.Since = TimeOf(list[limit].at[0])
+			}
+			var others []storedItem
+			others, err = notReturned(q, silent, minions, after, limit+1)
+			list = append(list, others...)
 		}
 		slices.SortFunc(list, func(a, b storedItem) int { return slices.Compare(b.at, a.at) })
 		for i := range list {
@@ -59,8 +54,25 @@ func (s *Store) History(ctx context.Context, f gaea.HistoryFilter, p gaea.PageRe
 	return page.done(err)
 }
 
-// returnedQuery is about what a minion returned.
-func returnedQuery(q Query, f gaea.HistoryFilter, minions []any, after *archive.Cursor) (string, []any) {
+// returned reads what a minion returned last, so many at most.
+func returned(q Query, f gaea.HistoryFilter, minions []any, after *archive.Cursor, limit int) (list []storedItem, err error) {
+	parts, err := parts(q, f.Since, f.Until, after)
+	for _, p := range parts {
+		if err != nil || len(list) == limit {
+			break
+		}
+		text, args := returnedQuery(q, f, p, minions, after)
+		err = q.Each(text, func(row Scanner) error {
+			i, err := scanReturned(row)
+			list = append(list, i)
+			return err
+		}, append(args, limit-len(list))...)
+	}
+	return list, err
+}
+
+// returnedQuery is about what a minion returned in a part of the time.
+func returnedQuery(q Query, f gaea.HistoryFilter, p part, minions []any, after *archive.Cursor) (string, []any) {
 	c := conditions{dialect: q.Dialect()}
 	c.oneOf("r.minion_id", minions)
 	c.between("r.stamp", f.Since, f.Until)
@@ -68,6 +80,7 @@ func returnedQuery(q Query, f gaea.HistoryFilter, minions []any, after *archive.
 	if code, err := OutcomeCode(f.Outcome); err == nil && f.Outcome != "" {
 		c.add(c.dialect.Unindexed+"r.outcome = ?", code)
 	}
+	c.in(p, "r.stamp", "r.job_id")
 	c.after(after, "r.stamp", "r.job_id", "r.minion_id")
 	return `SELECT ` + historyColumns + `, r.outcome, r.retcode, coalesce(r.message, ''), r.states, r.unclean, r.duration, r.stamp, r.job_id, r.minion_id
 		FROM returns r ` + c.dialect.FirstJoin + ` jobs j ON j.id = r.job_id JOIN minions m ON m.id = r.minion_id JOIN masters ma ON ma.id = j.master_id
@@ -83,7 +96,59 @@ func scanReturned(row Scanner) (storedItem, error) {
 	return i, err
 }
 
-// silentQuery is about jobs that expect a minion which has not returned: of the few that wait for anybody.
+// fewSilent is of how many jobs at once it is asked whether a minion has returned.
+const fewSilent = 50
+
+// notReturned reads the last jobs that expect a minion which has not returned, so many at most: of those that wait for anybody. It
+// looks into the returns of a few jobs at a time, because a database that keeps them by the day then opens the days of those only.
+func notReturned(q Query, f gaea.HistoryFilter, minions []any, after *archive.Cursor, limit int) (list []storedItem, err error) {
+	for {
+		var some []storedItem
+		text, args := silentQuery(q, f, minions, after)
+		err := q.Each(text, func(row Scanner) error {
+			i, err := scanSilent(row)
+			some = append(some, i)
+			return err
+		}, append(args, fewSilent)...)
+		if err != nil || len(some) == 0 {
+			return list, err
+		}
+		told, err := told(q, some, minions)
+		if err != nil {
+			return nil, err
+		}
+		for _, i := range some {
+			if !told[[2]int64{i.at[1], i.at[2]}] && len(list) < limit {
+				list = append(list, i)
+			}
+		}
+		if len(some) < fewSilent || len(list) == limit {
+			return list, nil
+		}
+		after = &archive.Cursor{Numbers: some[len(some)-1].at}
+	}
+}
+
+// told says of which of up to fewSilent jobs there are returns, by job and minion.
+func told(q Query, jobs []storedItem, minions []any) (map[[2]int64]bool, error) {
+	ids := make([]any, fewSilent) // as many each time, so that the database knows the query
+	for k := range ids {
+		ids[k] = jobs[min(k, len(jobs)-1)].at[1]
+	}
+	c := conditions{dialect: q.Dialect()}
+	c.oneOf("job_id", ids)
+	c.oneOf("minion_id", minions)
+	have := map[[2]int64]bool{}
+	err := q.Each(`SELECT job_id, minion_id FROM returns`+c.where(), func(row Scanner) error {
+		var at [2]int64
+		err := row.Scan(&at[0], &at[1])
+		have[at] = true
+		return err
+	}, c.args...)
+	return have, err
+}
+
+// silentQuery is about jobs that expect a minion, and wait for it or for others.
 func silentQuery(q Query, f gaea.HistoryFilter, minions []any, after *archive.Cursor) (string, []any) {
 	c := conditions{dialect: q.Dialect()}
 	c.oneOf("m.id", minions)
@@ -93,8 +158,8 @@ func silentQuery(q Query, f gaea.HistoryFilter, minions []any, after *archive.Cu
 		c.add("coalesce(u.outcome, 1) = ?", code)
 	}
 	c.after(after, "o.started", "o.job_id", "m.id")
-	c.add(`EXISTS (SELECT 1 FROM job_minions jm JOIN minion_set_members s ON s.set_id = jm.set_id WHERE jm.job_id = o.job_id AND jm.role = 0 AND s.minion_id = m.id)`)
-	c.add(`NOT EXISTS (SELECT 1 FROM returns r WHERE r.job_id = o.job_id AND r.minion_id = m.id)`)
+	// The offset keeps PostgreSQL from joining it: each job is looked at, newest first, until there are enough.
+	c.add(`EXISTS (SELECT 1 FROM job_minions jm JOIN minion_set_members s ON s.set_id = jm.set_id WHERE jm.job_id = o.job_id AND jm.role = 0 AND s.minion_id = m.id LIMIT 1 OFFSET 0)`)
 	first := c.dialect.FirstJoin
 	return `SELECT ` + historyColumns + `, coalesce(u.outcome, 1), u.retcode, coalesce(u.message, ''), o.started, o.job_id, m.id
 		FROM open_jobs o ` + first + ` jobs j ON j.id = o.job_id ` + first + ` minions m ON m.master_id = j.master_id JOIN masters ma ON ma.id = j.master_id JOIN calls c ON c.id = j.call_id

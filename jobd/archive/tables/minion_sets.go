@@ -33,14 +33,25 @@ func SetDigest(master int64, minions []string) (d [sha256.Size]byte) {
 // jobSets are the sets of the minions that some jobs name, with what is known of the sets.
 type jobSets struct {
 	of      map[jobRole][]int64
-	members map[int64][]string
+	members map[int64]*minionSet // those that were read
+}
+
+// minionSet are the minions of a set.
+type minionSet struct {
+	names []string // sorted
+	ids   []int64  // sorted
+}
+
+func (s *minionSet) has(id int64) bool {
+	_, ok := slices.BinarySearch(s.ids, id)
+	return ok
 }
 
 type jobRole struct{ job, role int64 }
 
 // setsOf reads which sets jobs name: of all at once, because a page has many of them.
 func setsOf(q Query, jobs []storedJob) (*jobSets, error) {
-	sets := &jobSets{map[jobRole][]int64{}, map[int64][]string{}}
+	sets := &jobSets{map[jobRole][]int64{}, map[int64]*minionSet{}}
 	if len(jobs) == 0 {
 		return sets, nil
 	}
@@ -70,22 +81,33 @@ func (s *jobSets) minions(q Query, job, role int64) (all []string, err error) {
 			}
 		}
 		if len(ids) == 1 {
-			return s.members[id], nil
+			return s.members[id].names, nil
 		}
-		all = append(all, s.members[id]...)
+		all = append(all, s.members[id].names...)
 	}
 	slices.Sort(all)
 	return slices.Compact(all), nil
 }
 
-func members(q Query, set int64) ([]string, error) {
-	var list []string
-	err := q.Each(`SELECT m.name FROM minion_set_members s JOIN minions m ON m.id = s.minion_id WHERE s.set_id = ?`, func(row Scanner) error {
+// named are the sets that have a role in a job, of which minions has been asked.
+func (s *jobSets) named(job, role int64) []*minionSet {
+	var list []*minionSet
+	for _, id := range s.of[jobRole{job, role}] {
+		list = append(list, s.members[id])
+	}
+	return list
+}
+
+func members(q Query, set int64) (*minionSet, error) {
+	list := &minionSet{}
+	err := q.Each(`SELECT m.name, m.id FROM minion_set_members s JOIN minions m ON m.id = s.minion_id WHERE s.set_id = ?`, func(row Scanner) error {
 		var name string
-		err := row.Scan(&name)
-		list = append(list, name)
+		var id int64
+		err := row.Scan(&name, &id)
+		list.names, list.ids = append(list.names, name), append(list.ids, id)
 		return err
 	}, set)
-	slices.Sort(list)
+	slices.Sort(list.names)
+	slices.Sort(list.ids)
 	return list, err
 }

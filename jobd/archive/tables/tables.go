@@ -90,6 +90,9 @@ type Dialect struct {
 	Unindexed string
 	// FirstJoin joins to a table that is to be read first.
 	FirstJoin string
+	// DayShift is how many bits of a job's number are below its day, where returns are kept by that (see parts); 0 where they
+	// are not.
+	DayShift int
 	// SameJob joins job_notes to jobs, by their names in the query.
 	SameJob func(note, job string) string
 	// IndexedText is what an index has of a column that may hold a text of any length, with the column for "?"; empty where
