@@ -5,6 +5,10 @@ import "time"
 // MetadataRun is the key of a job's metadata that names the Gaea run which published it.
 const MetadataRun = "gaea_run"
 
+// MetadataFor is the key that names the Gaea run for which a small job was published: a ping, a question, a kill. Such a job is none
+// of the run's.
+const MetadataFor = "gaea_for"
+
 // JobFilter chooses jobs and returns of the archive. Zero fields choose nothing out; all that are set must hold.
 type JobFilter struct {
 	Master   string

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"encoding/json"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive/tables"
 
 	"context"
@@ -57,7 +58,20 @@ func (v view) Each(text string, f func(tables.Scanner) error, args ...any) error
 func (v view) Dialect() *tables.Dialect { return dialect }
 
 // dialect is SQLite's. The plus keeps it from taking an index for a column; it reads the tables of a CROSS JOIN in that order.
-var dialect = &tables.Dialect{Name: "sqlite", Unindexed: "+", FirstJoin: "CROSS JOIN", SameJob: sameJob}
+var dialect = &tables.Dialect{Name: "sqlite", Unindexed: "+", FirstJoin: "CROSS JOIN", SameJob: sameJob, Contains: contains, List: list, ListOf: listOf}
+
+func contains(column, text string) string { return "instr(" + column + ", " + text + ") > 0" }
+
+func list(arg, _ string) string { return "json_each(" + arg + ") h" }
+
+// listOf is a list as JSON. That it is a slice of texts or numbers keeps it from failing.
+func listOf(list any) any {
+	text, err := json.Marshal(list)
+	if err != nil {
+		return "[]"
+	}
+	return string(text)
+}
 
 func sameJob(note, job string) string {
 	return note + ".master_id = " + job + ".master_id AND " + note + ".jid = " + job + ".jid"
