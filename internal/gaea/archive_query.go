@@ -27,7 +27,7 @@ type JobFilter struct {
 // EventFilter chooses events that are neither jobs nor returns: beacons, starts, presence, custom ones.
 type EventFilter struct {
 	Master string
-	Tag    string // whole tag, or a prefix that ends in "*"
+	Tag    string // whole tag; each "*" in it stands for any text
 	Minion string
 	Since  time.Time
 	Until  time.Time

@@ -20,6 +20,8 @@ var dialect = &tables.Dialect{
 	Contains: func(column, text string) string {
 		return "position(convert_to(" + text + ", 'UTF8') IN " + column + ") > 0"
 	},
+	Like:        func(column, pattern string) string { return column + " LIKE " + pattern },
+	Pattern:     strings.NewReplacer(`\`, `\\`, "%", `\%`, "_", `\_`, "*", "%").Replace,
 	List:        func(arg, of string) string { return "unnest(" + arg + "::" + of + "[]) h(value)" },
 	ListOf:      listOf,
 	IndexedText: func(column string) string { return "left(" + column + ", 100)" },

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"encoding/json"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive/tables"
+	"strings"
 
 	"context"
 	"database/sql"
@@ -58,7 +59,14 @@ func (v view) Each(text string, f func(tables.Scanner) error, args ...any) error
 func (v view) Dialect() *tables.Dialect { return dialect }
 
 // dialect is SQLite's. The plus keeps it from taking an index for a column; it reads the tables of a CROSS JOIN in that order.
-var dialect = &tables.Dialect{Name: "sqlite", Unindexed: "+", FirstJoin: "CROSS JOIN", SameJob: sameJob, Contains: contains, List: list, ListOf: listOf}
+var dialect = &tables.Dialect{
+	Name: "sqlite", Unindexed: "+", FirstJoin: "CROSS JOIN", SameJob: sameJob, Contains: contains, Like: like, Pattern: literal.Replace, List: list, ListOf: listOf,
+}
+
+func like(column, pattern string) string { return column + " GLOB " + pattern }
+
+// literal keeps what stands for itself from standing for something else in a pattern of GLOB.
+var literal = strings.NewReplacer("[", "[[]", "?", "[?]")
 
 func contains(column, text string) string { return "instr(" + column + ", " + text + ") > 0" }
 
