@@ -20,7 +20,7 @@ const (
 // Metadata of the small jobs that the engine publishes for its runs. They do not carry [gaea.MetadataRun]: they are none
 // of the run's own jobs.
 const (
-	MetadataFor     = "gaea_for"     // the run that a small job was published for
+	MetadataFor     = gaea.MetadataFor
 	MetadataPurpose = "gaea_purpose" // what it is for: resolve, ping, probe, match, tree, fell, term, kill, sweep
 	MetadataStops   = "gaea_stops"   // the same run where the job is to stop it, so that this can be searched for
 )

@@ -5,6 +5,10 @@ import "time"
 // MetadataRun is the key of a job's metadata that names the Gaea run which published it.
 const MetadataRun = "gaea_run"
 
+// MetadataFor is the key that names the Gaea run for which a small job was published: a ping, a question, a kill. Such a job is none
+// of the run's.
+const MetadataFor = "gaea_for"
+
 // JobFilter chooses jobs and returns of the archive. Zero fields choose nothing out; all that are set must hold.
 type JobFilter struct {
 	Master   string
@@ -23,7 +27,7 @@ type JobFilter struct {
 // EventFilter chooses events that are neither jobs nor returns: beacons, starts, presence, custom ones.
 type EventFilter struct {
 	Master string
-	Tag    string // whole tag, or a prefix that ends in "*"
+	Tag    string // whole tag; each "*" in it stands for any text
 	Minion string
 	Since  time.Time
 	Until  time.Time

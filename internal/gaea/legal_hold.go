@@ -9,9 +9,9 @@ import (
 // the record of who held it, when and why.
 type LegalHold struct {
 	ID            string    `json:"id"`
-	RunID         string    `json:"run_id,omitempty" doc:"the run that is held, with the runs of its actions, their jobs and returns"`
+	RunID         string    `json:"run_id,omitempty" doc:"the run that is held, with the runs of its actions, its checks and retries, their jobs with the jobs that belong to them and the small ones for them, and all returns"`
 	Master        string    `json:"master,omitempty" doc:"of the job"`
-	JID           string    `json:"jid,omitempty" doc:"the job that is held, with its returns and the jobs that belong to it"`
+	JID           string    `json:"jid,omitempty" doc:"the job that is held, with its returns and the jobs that belong to it, however far down"`
 	Reason        string    `json:"reason"`
 	Holder        string    `json:"holder" doc:"the token's name that it was held with"`
 	Created       time.Time `json:"created"`

@@ -60,7 +60,7 @@ type jobReturnInput struct {
 type eventsInput struct {
 	PageInput
 	Master  string    `query:"master" maxLength:"255" doc:"the master's name in the archive"`
-	Tag     string    `query:"tag" maxLength:"1024" doc:"a tag, or a prefix that ends in *, for example salt/beacon/*"`
+	Tag     string    `query:"tag" maxLength:"1024" doc:"a tag, in which each * stands for any text, for example salt/beacon/*/inotify/*"`
 	Minion  string    `query:"minion" maxLength:"255"`
 	Suspect bool      `query:"suspect" doc:"only those that are not what their tags say, for example a return in the name of another minion"`
 	Since   time.Time `query:"since" doc:"at or after"`
@@ -114,6 +114,7 @@ func (a *API) jobs() {
 	route(a, operation{
 		id: "list-events", method: http.MethodGet, path: "/v1/events", tag: tag, action: gaea.ActionRead,
 		summary: "List events that are neither jobs nor returns, newest first",
+		about:   "Beacons, starts, presence, custom events, and those that are not what their tags say. A page may hold fewer than asked for where they are large.",
 	}, func(ctx context.Context, in *eventsInput) (*answer[gaea.Page[gaea.Event]], error) {
 		f := gaea.EventFilter{Master: in.Master, Tag: in.Tag, Minion: in.Minion, Suspect: in.Suspect, Since: in.Since, Until: in.Until}
 		return paged(a.deps.Archive.Events(ctx, f, in.request()))

@@ -47,6 +47,7 @@ type root struct {
 	Failures  failuresCommand  `cmd:"" help:"Show the minions on which an SLS file failed."`
 	Slowest   slowestCommand   `cmd:"" help:"Show the slowest states."`
 	Durations durationsCommand `cmd:"" help:"Show how long a highstate, or SLS files, take over time."`
+	Events    eventsCommand    `cmd:"" help:"List beacons, custom events, and what minions forged."`
 	Archive   archiveCommand   `cmd:"" help:"Say whether the archive is complete and how large it is; hold, export, import, and back up."`
 	Check     checkCommand     `cmd:"" help:"Make a test run of an assignment now, and show its drift."`
 	Drift     driftCommand     `cmd:"" help:"Show the drift of assignments by what the archive knows."`

@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -276,8 +277,11 @@ func (w *World) DeleteToken(_ context.Context, id string) error {
 }
 
 func matches(pattern, s string) bool {
-	prefix, open := strings.CutSuffix(pattern, "*")
-	return pattern == "" || pattern == s || open && strings.HasPrefix(s, prefix)
+	parts := strings.Split(pattern, "*")
+	for i := range parts {
+		parts[i] = regexp.QuoteMeta(parts[i])
+	}
+	return pattern == "" || regexp.MustCompile("(?s)^"+strings.Join(parts, ".*")+"$").MatchString(s)
 }
 
 // cut takes a page out of a sorted list; the cursor is the place of the last item.

@@ -89,6 +89,15 @@ var eventTests = map[string]func(*bench){
 			{gaea.EventFilter{Tag: "my/tag"}, []int{4}},
 			{gaea.EventFilter{Tag: "my/tag*"}, []int{5, 4}},
 			{gaea.EventFilter{Tag: "salt/*", Minion: "web1"}, []int{1}},
+			{gaea.EventFilter{Tag: "*"}, []int{5, 4, 3, 2, 1}},
+			{gaea.EventFilter{Tag: "salt/beacon/*/inotify/*"}, []int{1}},
+			{gaea.EventFilter{Tag: "*/start"}, []int{2}},
+			{gaea.EventFilter{Tag: "*/START"}, []int{}},
+			{gaea.EventFilter{Tag: "salt/*/pres*t"}, []int{3}},
+			{gaea.EventFilter{Tag: "s?lt/*/start"}, []int{}},
+			{gaea.EventFilter{Tag: "*[a-z]*2"}, []int{}},
+			{gaea.EventFilter{Tag: "*_tag*2"}, []int{}},
+			{gaea.EventFilter{Tag: "my%*2"}, []int{}},
 			{gaea.EventFilter{Since: at(2), Until: at(4)}, []int{3, 2}},
 		} {
 			page, err := b.store.Events(b.ctx(), row.f, gaea.PageRequest{})

@@ -37,7 +37,7 @@ var holdTests = map[string]func(*bench){
 		}
 		before := []*gaea.Return{b.ret(jid(2), "web1"), b.ret(jid(2), "web2")}
 		detail := b.job(jid(2))
-		h := b.hold(gaea.HoldRequest{JID: jid(2)})
+		h := b.hold(gaea.HoldRequest{JID: jid(2), Master: salt})
 		same(b, "the master of the hold", h.Master, salt)
 		for _, until := range []time.Time{at(4), at(1000), time.Now().Add(-time.Hour)} { // by seconds and by whole days
 			b.prune(until, 3)
@@ -90,6 +90,63 @@ var holdTests = map[string]func(*bench){
 		same(b, "the jobs in the end", b.jids(gaea.JobFilter{}), []string{})
 		_, err = b.store.GetRun(b.ctx(), run.ID)
 		b.code(err, gaea.CodeNotFound)
+	},
+	"what a run that is held began is held with it, however far down: retries, checks, actions, child jobs, and the small jobs for them": func(b *bench) {
+		run, retry, check, action, stranger := endedRun(1), endedRun(2), endedRun(3), endedRun(4), endedRun(5)
+		retry.RetryOf = run.ID
+		check.Kind, check.Parent = gaea.RunCheck, retry.ID
+		action.Kind, action.Parent = gaea.RunForAction, retry.ID
+		runs := []*gaea.Run{run, retry, check, action, stranger}
+		write := func(n int, set func(j *gaea.Job)) {
+			j := newJob(n, "web1")
+			set(&j)
+			b.write(archive.Batch{Jobs: []gaea.Job{j}, Returns: []gaea.Return{heldReturn(n, "web1")}})
+		}
+		forRun := func(id string) json.RawMessage {
+			return json.RawMessage(`{"gaea_for":"` + id + `","gaea_purpose":"kill"}`)
+		}
+		for i, r := range runs {
+			b.create(r, fmt.Sprint(i), "digest")
+			n := 10 * (i + 1)
+			write(n, func(j *gaea.Job) { j.RunID = r.ID })
+			write(n+1, func(j *gaea.Job) { j.Parent, j.Origin = jid(n), gaea.OriginOrchestration })
+			write(n+2, func(j *gaea.Job) { j.Parent = jid(n + 1) })
+			write(n+3, func(j *gaea.Job) { j.Function, j.Metadata = "saltutil.find_job", forRun(r.ID) })
+		}
+		h := b.hold(gaea.HoldRequest{RunID: run.ID})
+		kept := []string{}
+		for n := 40; n > 0; n -= 10 {
+			kept = append(kept, jid(n+3), jid(n+2), jid(n+1), jid(n))
+		}
+		for _, until := range []time.Time{at(100_000), time.Now().Add(-time.Hour)} { // by seconds and by whole days
+			b.prune(until, 3)
+			same(b, "the jobs", b.jids(gaea.JobFilter{}), kept)
+			same(b, "the runs", b.runIDs(gaea.RunFilter{}), idsOf(4, 3, 2, 1))
+		}
+		b.ret(jid(42), "web1")
+		b.release(h)
+		h = b.hold(gaea.HoldRequest{RunID: retry.ID}) // what it repeats is another run
+		b.prune(time.Now().Add(-time.Hour), 3)
+		same(b, "the jobs of the retry", b.jids(gaea.JobFilter{}), kept[:12])
+		same(b, "the runs of the retry", b.runIDs(gaea.RunFilter{}), idsOf(4, 3, 2))
+		b.release(h)
+		b.prune(time.Now().Add(-time.Hour), 3)
+		same(b, "the jobs in the end", b.jids(gaea.JobFilter{}), []string{})
+	},
+	"the jobs of a job that is held are held however far down": func(b *bench) {
+		for n := 1; n < 5; n++ {
+			j := newJob(n, "web1")
+			if n > 1 {
+				j.Parent = jid(n - 1)
+			}
+			b.writeJobs(j)
+		}
+		other := newJob(9, "web1") // another master's, with the same parent's id
+		other.Parent = jid(2)
+		b.ok(b.store.WriteBatch(b.ctx(), "elsewhere", archive.Batch{Jobs: []gaea.Job{other}}))
+		b.hold(gaea.HoldRequest{JID: jid(2), Master: salt})
+		b.prune(at(1000), 1)
+		same(b, "the jobs", b.jids(gaea.JobFilter{}), []string{jid(4), jid(3), jid(2)})
 	},
 	"a hold says who held what, when and why, also after it was released": func(b *bench) {
 		b.writeJobs(newJob(1, "web1"))

@@ -1,9 +1,12 @@
 package archivetest
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
+	"encoding/json"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -19,6 +22,8 @@ type Viewed struct {
 	DB    *sql.DB
 	// View is a view as a query names it.
 	View func(name string) string
+	// Zero stands for a zero byte in a text, where the database takes none.
+	Zero string
 }
 
 // viewColumns is what people have written queries for: a column is never renamed, retyped or taken away, and a new one comes last.
@@ -26,10 +31,10 @@ var viewColumns = []struct{ view, columns string }{
 	{"jobs", "master text, jid text, function text, target_type text, target text, username text, run_id text, origin text, parent text, schedule text, " +
 		"test boolean, known boolean, source text, expected integer, started time, started_us integer"},
 	{"returns", "master text, jid text, minion text, function text, outcome text, retcode integer, success boolean, message text, run_id text, test boolean, " +
-		"source text, states integer, unclean_states integer, stamp time, stamp_us integer"},
+		"source text, states integer, unclean_states integer, stamp time, stamp_us integer, duration_us integer, truncated boolean, whole_size integer, whole_sha256 text"},
 	{"states", "master text, jid text, minion text, state text, sls text, place integer, outcome text, test boolean, stamp time, stamp_us integer"},
-	{"latest_states", "master text, minion text, state text, sls text, outcome text, test boolean, jid text, stamp time, stamp_us integer"},
-	{"events", "master text, tag text, minion text, stamp time, stamp_us integer"},
+	{"latest_states", "master text, minion text, state text, sls text, outcome text, test boolean, jid text, stamp time, stamp_us integer, duration_us integer"},
+	{"events", "master text, tag text, minion text, stamp time, stamp_us integer, suspect text, truncated boolean, whole_size integer, whole_sha256 text"},
 	{"runs", "run_id text, master text, kind text, status text, function text, assignment text, username text, parent text, retry_of text, message text, " +
 		"created time, started time, ended time, created_us integer"},
 	{"run_minions", "run_id text, minion text, outcome text, jid text, slice integer, retcode integer, message text, late boolean, at time, at_us integer"},
@@ -94,7 +99,15 @@ func viewsTellTheSame(b *bench, v Viewed) {
 		Jobs:    []gaea.Job{job, newJob(2, "web1")},
 		Returns: []gaea.Return{StateReturn(jid(1), "web1", 5, 1, 1, at(3)), StateReturn(jid(2), "web1", 5, 2, 2, at(4)), newReturn(1, "web2")},
 	})
-	// PostgreSQL's type json takes no zero bytes; what a run's head says then is not in the view.
+	cut := newReturn(3, "web1")
+	cut.Truncated = &gaea.Truncation{Size: 64 << 20, SHA256: strings.Repeat("0f", 32), Dropped: 7}
+	b.write(archive.Batch{
+		Returns: []gaea.Return{cut},
+		Events: []gaea.Event{
+			{Tag: "salt/job/1/ret/web2", Stamp: at(1), Data: json.RawMessage(`{"id":"web1"}`), Suspect: `its tag says that "web2" returned`},
+			{Tag: "big", Stamp: at(2), Data: json.RawMessage(`{}`), Truncated: &gaea.Truncation{Size: 1 << 40, SHA256: strings.Repeat("ab", 32)}},
+		},
+	})
 	run := timely(fullRun(), someZone)
 	_, _, err := v.Store.CreateRun(b.ctx(), run, "", "")
 	b.ok(err)
@@ -102,7 +115,14 @@ func viewsTellTheSame(b *bench, v Viewed) {
 	plain.Message = "as \"told\", è <b>"
 	_, _, err = v.Store.CreateRun(b.ctx(), plain, "", "")
 	b.ok(err)
+	odd := newRun(3)
+	odd.Message, odd.Args = "zero bytes: \x00\x00, and none: \\u0000 \\\\u0000, 🎈", json.RawMessage(`["\ud800","\ud83d\ude00","\\ud800"]`)
+	_, _, err = v.Store.CreateRun(b.ctx(), odd, "", "")
+	b.ok(err)
 	for view, want := range b.viewed() {
+		for i := range want {
+			want[i] = strings.ReplaceAll(want[i], "\x00", cmp.Or(v.Zero, "\x00"))
+		}
 		slices.Sort(want)
 		b.sameRows(view, v.rows(b, view, ""), want)
 		if len(want) == 0 {
@@ -160,12 +180,12 @@ func (b *bench) viewed() map[string][]string {
 			}
 		}
 		add("returns", r.Master, r.JID, r.Minion, r.Function, string(r.Outcome), r.Retcode, r.Success, r.Message, r.RunID, r.Test, string(r.Source),
-			len(r.States), unclean, r.Stamp, micros(r.Stamp))
+			len(r.States), unclean, r.Stamp, micros(r.Stamp), together(r.States), r.Truncated != nil, wholeSize(r.Truncated), wholeDigest(r.Truncated))
 	}
 	for _, s := range all(b, 100, func(p gaea.PageRequest) (gaea.Page[gaea.LatestState], error) {
 		return b.store.States(b.ctx(), gaea.StateFilter{}, p)
 	}) {
-		add("latest_states", s.Master, s.Minion, s.Key, s.SLS, string(s.Outcome), s.Test, s.JID, s.Stamp, micros(s.Stamp))
+		add("latest_states", s.Master, s.Minion, s.Key, s.SLS, string(s.Outcome), s.Test, s.JID, s.Stamp, micros(s.Stamp), inMicros(s.Duration))
 	}
 	b.viewedEvents(add)
 	b.viewedRuns(add)
@@ -186,7 +206,8 @@ func (b *bench) viewedEvents(add func(view string, cells ...any)) {
 		for _, ev := range all(b, 100, func(p gaea.PageRequest) (gaea.Page[gaea.Event], error) {
 			return b.store.Events(b.ctx(), gaea.EventFilter{Master: master}, p)
 		}) {
-			add("events", master, ev.Tag, of[ev.Tag+ev.Stamp.String()], ev.Stamp, micros(ev.Stamp))
+			add("events", master, ev.Tag, of[ev.Tag+ev.Stamp.String()], ev.Stamp, micros(ev.Stamp), ev.Suspect, ev.Truncated != nil,
+				wholeSize(ev.Truncated), wholeDigest(ev.Truncated))
 		}
 	}
 }
@@ -319,6 +340,41 @@ func micros(t time.Time) int64 {
 		return 0
 	}
 	return t.UnixMicro()
+}
+
+// wholeSize and wholeDigest tell of what only a part is kept; nothing of the rest.
+func wholeSize(t *gaea.Truncation) any {
+	if t == nil {
+		return nil
+	}
+	return t.Size
+}
+
+func wholeDigest(t *gaea.Truncation) any {
+	if t == nil {
+		return nil
+	}
+	return t.SHA256
+}
+
+// together is how long states took, in microseconds; nothing where there are none.
+func together(states []gaea.StateResult) any {
+	if len(states) == 0 {
+		return nil
+	}
+	var total int64
+	for i := range states {
+		total += int64(states[i].Duration * 1000)
+	}
+	return total
+}
+
+// inMicros are the microseconds of milliseconds that may not be known.
+func inMicros(ms *float64) any {
+	if ms == nil {
+		return nil
+	}
+	return int64(math.Round(*ms * 1000))
 }
 
 // cell is a value as a text that is the same from either side; what is not there is empty.

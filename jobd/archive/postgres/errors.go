@@ -2,8 +2,10 @@ package postgres
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
@@ -46,7 +48,8 @@ func (s *Store) told(err error) error {
 	case class == "28":
 		return gaea.Wrap(err, gaea.CodeUnavailable, "the database %s does not let jobd in; see the user and the password (in --database, PGPASSWORD or ~/.pgpass) and the server's pg_hba.conf", s.place)
 	case refused.Code == codeNoPrivilege:
-		return gaea.Wrap(err, gaea.CodeUnavailable, "jobd's user may not do what it must in the database %s; make it the owner of the database", s.place)
+		return gaea.Wrap(err, gaea.CodeUnavailable, "jobd's user may not do what it must in the database %s (%s); make it the owner of the database, or have a superuser carry out there: %s",
+			s.place, refused.Message, s.grants())
 	case refused.Code == codeDiskFull:
 		return gaea.Wrap(err, gaea.CodeUnavailable, "the disk of the database %s is full; make room, or shorten the retention", s.place)
 	case refused.Code == codeConnections:
@@ -58,4 +61,14 @@ func (s *Store) told(err error) error {
 	default:
 		return gaea.Wrap(err, gaea.CodeInternal, "the archive in %s failed; jobd's log has the cause", s.place)
 	}
+}
+
+// grants are the statements that let jobd's user make its tables, and the schema of the views.
+func (s *Store) grants() string {
+	config := s.pool.Config().ConnConfig
+	user, schema := pgx.Identifier{config.User}.Sanitize(), "public"
+	if path := config.RuntimeParams["search_path"]; path != "" {
+		schema = path
+	}
+	return fmt.Sprintf("GRANT CONNECT, CREATE ON DATABASE %s TO %s; GRANT USAGE, CREATE ON SCHEMA %s TO %s", pgx.Identifier{config.Database}.Sanitize(), user, schema, user)
 }

@@ -5,8 +5,10 @@ var (
 	Tables    = migrator
 	Partition = partition
 	WholeDay  = wholeDay
-	JobHeld   = dialect.JobHeld
 )
+
+// HeldChildren asks for the jobs that belong to those of a list.
+func HeldChildren() string { return numbered(dialect.HeldChildren()) }
 
 // DigestOf is what a name is found by.
 func DigestOf(master int64, parts ...string) []byte {

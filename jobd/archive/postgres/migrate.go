@@ -17,13 +17,25 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
+// packing is the migration since which bodies are packed, which SQL cannot undo.
+const (
+	packing        = "00003_holds.sql"
+	packingVersion = 3
+)
+
 // migrator makes and changes the tables of a database.
 func migrator(db *sql.DB) (*goose.Provider, error) {
 	dir, err := fs.Sub(migrations, "migrations")
 	if err != nil {
 		return nil, err
 	}
-	return goose.NewProvider(goose.DialectPostgres, db, dir, goose.WithLogger(goose.NopLogger()))
+	unpacking, err := tables.Migration(dir, packing, packingVersion,
+		tables.PackedColumn{Table: "contents", Key: []string{"id"}, Plain: "body", Packed: "packed"},
+		tables.PackedColumn{Table: "returns", Key: []string{"job_id", "minion_id"}, Plain: "cuts", Packed: "packed_cuts"})
+	if err != nil {
+		return nil, err
+	}
+	return goose.NewProvider(goose.DialectPostgres, db, dir, goose.WithLogger(goose.NopLogger()), goose.WithExcludeNames([]string{packing}), goose.WithGoMigrations(unpacking))
 }
 
 // migrate brings the tables to what this jobd needs, while no other does.

@@ -149,3 +149,25 @@ func TestReturnsOfEveryReleaseAreReadAndPruned(t *testing.T) {
 	check(t, err)
 	check(t, open(t, where).Close())
 }
+
+func TestPackedBodiesAreUnpackedOnTheWayBackAndReadAgain(t *testing.T) {
+	where := address(t)
+	s := open(t, where)
+	archivetest.WritePacked(t, s)
+	check(t, s.Close())
+	db := connected(t, where)
+	tables, err := postgres.Tables(db)
+	check(t, err)
+	var bodies, cuts int
+	check(t, db.QueryRowContext(t.Context(), `SELECT (SELECT count(*) FROM contents WHERE packed IS NOT NULL), (SELECT count(*) FROM returns WHERE packed_cuts IS NOT NULL)`).Scan(&bodies, &cuts))
+	if bodies < 200 || cuts < 200 {
+		t.Errorf("only %d bodies and %d lists of cuts are packed", bodies, cuts)
+	}
+	_, err = tables.DownTo(t.Context(), 2)
+	check(t, err)
+	check(t, db.QueryRowContext(t.Context(), `SELECT count(*) FROM contents WHERE length(body) = 0`).Scan(&bodies))
+	if bodies != 0 {
+		t.Errorf("%d bodies are empty", bodies)
+	}
+	archivetest.ReadPacked(t, open(t, where))
+}

@@ -26,7 +26,7 @@ func (s *Store) Prune(ctx context.Context, e gaea.Expiry, limit int) (int, error
 	var deleted int
 	err := s.write(ctx, true, func(t *tx) error {
 		p := &pruner{t, tables.NewPruning(t, e, s.now(), limit)}
-		if err := p.Parts(p.days, p.jobs, p.eventDays, p.events, p.Runs, p.leftovers); err != nil {
+		if err := p.Parts(p.FindHeld, p.days, p.jobs, p.eventDays, p.events, p.Runs, p.leftovers); err != nil {
 			return err
 		}
 		deleted = p.Deleted
@@ -101,8 +101,8 @@ func (p *pruner) jobs() error {
 	last := oldJob{started: math.MinInt64}
 	for p.Left > 0 {
 		old, err := p.oldJobs(`SELECT `+oldJobColumns+`, FALSE FROM jobs j
-			WHERE j.started < $1 AND (j.started, j.id) > ($2, $3) AND NOT `+ofActiveRun+` AND NOT `+hasLate+` AND NOT `+dialect.JobHeld()+` ORDER BY j.started, j.id LIMIT $4`,
-			p.Returns, last.started, last.id, step)
+			WHERE j.started < $1 AND (j.started, j.id) > ($2, $3) AND NOT `+ofActiveRun+` AND NOT `+hasLate+` AND NOT `+dialect.JobHeld("$5", "$6")+` ORDER BY j.started, j.id LIMIT $4`,
+			p.Returns, last.started, last.id, step, p.Held.Jobs, p.Held.Runs)
 		if err != nil {
 			return err
 		}
@@ -356,8 +356,8 @@ func (p *pruner) days() error {
 func (p *pruner) day(day int64) error {
 	for p.Left > 0 {
 		const step = 500
-		jobs, err := p.oldJobs(`SELECT `+oldJobColumns+`, (j.started >= $1 OR `+ofActiveRun+` OR `+hasLate+` OR `+dialect.JobHeld()+` OR EXISTS (SELECT 1 FROM returns r WHERE r.job_id = j.id AND `+isKept+`))
-			FROM jobs j WHERE j.id >= $3 AND j.id < $4 ORDER BY j.id LIMIT $5`, p.Returns, p.Asked, firstOf(day), firstOf(day+1), step)
+		jobs, err := p.oldJobs(`SELECT `+oldJobColumns+`, (j.started >= $1 OR `+ofActiveRun+` OR `+hasLate+` OR `+dialect.JobHeld("$6", "$7")+` OR EXISTS (SELECT 1 FROM returns r WHERE r.job_id = j.id AND `+isKept+`))
+			FROM jobs j WHERE j.id >= $3 AND j.id < $4 ORDER BY j.id LIMIT $5`, p.Returns, p.Asked, firstOf(day), firstOf(day+1), step, p.Held.Jobs, p.Held.Runs)
 		if err != nil {
 			return err
 		}
@@ -399,6 +399,9 @@ func (p *pruner) move(j oldJob) error {
 	}
 	if err := p.movedReturns(to); err != nil {
 		return err
+	}
+	if slices.Contains(p.Held.Jobs, j.id) {
+		p.Held.Jobs = append(p.Held.Jobs, to)
 	}
 	p.Left -= j.returns
 	p.Went(1) // from its day: there may be more to do

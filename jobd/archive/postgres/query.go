@@ -14,11 +14,31 @@ import (
 
 // dialect is PostgreSQL's. An index has the beginning of a text only: it cannot hold a text of any length.
 var dialect = &tables.Dialect{
-	Name:        "postgres",
-	FirstJoin:   "JOIN",
-	DayShift:    dayShift,
-	SameJob:     func(note, job string) string { return note + ".digest = " + job + ".digest" },
+	Name:      "postgres",
+	FirstJoin: "JOIN",
+	DayShift:  dayShift,
+	SameJob:   func(note, job string) string { return note + ".digest = " + job + ".digest" },
+	Contains: func(column, text string) string {
+		return "position(convert_to(" + text + ", 'UTF8') IN " + column + ") > 0"
+	},
+	Like:        func(column, pattern string) string { return column + " LIKE " + pattern },
+	Pattern:     strings.NewReplacer(`\`, `\\`, "%", `\%`, "_", `\_`, "*", "%").Replace,
+	List:        func(arg, of string) string { return "unnest(" + arg + "::" + of + "[]) h(value)" },
+	ListOf:      listOf,
 	IndexedText: func(column string) string { return "left(" + column + ", 100)" },
+}
+
+// listOf is a list with texts as the tables have them.
+func listOf(list any) any {
+	texts, ok := list.([]string)
+	if !ok {
+		return list
+	}
+	all := make([]string, len(texts))
+	for i := range texts {
+		all[i] = written(texts[i])
+	}
+	return all
 }
 
 // view asks within one transaction.

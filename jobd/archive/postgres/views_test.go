@@ -6,8 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive/archivetest"
 )
 
@@ -15,12 +13,19 @@ func TestViews(t *testing.T) {
 	archivetest.RunViews(t, func(t *testing.T) archivetest.Viewed {
 		where := address(t)
 		s := open(t, where)
-		db, err := sql.Open("pgx", where)
-		check(t, err)
-		t.Cleanup(func() { check(t, db.Close()) })
+		db := connected(t, where)
 		schema := viewSchema(t, where)
-		return archivetest.Viewed{Store: s, DB: db, View: func(name string) string { return schema + "." + name }}
+		return archivetest.Viewed{Store: s, DB: db, View: func(name string) string { return schema + "." + name }, Zero: "\x01\x01"}
 	})
+}
+
+// connected is a database beside the store.
+func connected(t *testing.T, where string) *sql.DB {
+	t.Helper()
+	db, err := sql.Open("pgx", where)
+	check(t, err)
+	t.Cleanup(func() { check(t, db.Close()) })
+	return db
 }
 
 // viewSchema is the schema of the views of an archive.
@@ -31,44 +36,13 @@ func viewSchema(tb testing.TB, where string) string {
 	return u.Query().Get("search_path") + "_v1"
 }
 
-func TestTheViewsOfAnArchiveInPublicAreInGaeaV1AndARoleMayReadThemAndNothingElse(t *testing.T) {
-	where, err := server.Database(t.Context())
-	check(t, err)
-	s := open(t, where)
-	check(t, s.WriteBatch(t.Context(), "salt", archivetest.KillBatch(1)))
-	// As docs/guides/sql.md has it.
-	execute(t, where,
-		`CREATE ROLE reports LOGIN PASSWORD 'see'`,
-		`GRANT USAGE ON SCHEMA gaea_v1 TO reports`,
-		`GRANT SELECT ON ALL TABLES IN SCHEMA gaea_v1 TO reports`)
-	t.Cleanup(func() { execute(t, where, `DROP OWNED BY reports`, `DROP ROLE reports`) })
-	u, err := url.Parse(where)
-	check(t, err)
-	u.User = url.UserPassword("reports", "see")
-	conn, err := pgx.Connect(t.Context(), u.String())
-	check(t, err)
-	defer func() { check(t, conn.Close(t.Context())) }()
-	var n int
-	check(t, conn.QueryRow(t.Context(), `SELECT count(*) FROM gaea_v1.returns WHERE stamp_us >= gaea_v1.us('2000-01-01')`).Scan(&n))
-	if n == 0 {
-		t.Error("the role sees no returns")
-	}
-	for _, text := range []string{`SELECT * FROM returns`, `SELECT * FROM tokens`, `DELETE FROM run_minions`} {
-		if _, err := conn.Exec(t.Context(), text); err == nil || !strings.Contains(err.Error(), "permission denied") {
-			t.Errorf("%s: the error is %v", text, err)
-		}
-	}
-}
-
 func TestAConditionOnMicrosecondsOfAViewUsesTheIndex(t *testing.T) {
 	where := address(t)
 	s := open(t, where)
 	check(t, s.WriteBatch(t.Context(), "salt", archivetest.KillBatch(1)))
-	db, err := sql.Open("pgx", where)
-	check(t, err)
-	defer func() { check(t, db.Close()) }()
+	db := connected(t, where)
 	schema := viewSchema(t, where)
-	_, err = db.ExecContext(t.Context(), `SET enable_seqscan = off`)
+	_, err := db.ExecContext(t.Context(), `SET enable_seqscan = off`)
 	check(t, err)
 	rows, err := db.QueryContext(t.Context(), `EXPLAIN SELECT minion FROM `+schema+`.returns WHERE stamp_us >= `+schema+`.us(now() - interval '7 days')`)
 	check(t, err)

@@ -257,3 +257,23 @@ func TestReturnsOfEveryReleaseAreReadAndPruned(t *testing.T) {
 	check(t, err)
 	check(t, open(t, dir).Close())
 }
+
+func TestPackedBodiesAreUnpackedOnTheWayBackAndReadAgain(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	archivetest.WritePacked(t, s)
+	check(t, s.Close())
+	db, tables := migrator(t, dir)
+	var bodies, cuts int
+	check(t, db.QueryRowContext(t.Context(), `SELECT (SELECT count(*) FROM content_bodies WHERE packed IS NOT NULL), (SELECT count(*) FROM returns WHERE packed_cuts IS NOT NULL)`).Scan(&bodies, &cuts))
+	if bodies < 200 || cuts < 200 {
+		t.Errorf("only %d bodies and %d lists of cuts are packed", bodies, cuts)
+	}
+	_, err := tables.DownTo(t.Context(), 4)
+	check(t, err)
+	check(t, db.QueryRowContext(t.Context(), `SELECT count(*) FROM content_bodies WHERE length(body) = 0`).Scan(&bodies))
+	if bodies != 0 {
+		t.Errorf("%d bodies are empty", bodies)
+	}
+	archivetest.ReadPacked(t, open(t, dir))
+}

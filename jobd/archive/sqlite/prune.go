@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"errors"
 	"math"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
@@ -16,7 +17,7 @@ func (s *Store) Prune(ctx context.Context, e gaea.Expiry, limit int) (int, error
 	var deleted int
 	err := s.write(ctx, func(tx *tx) error {
 		p := &pruner{tx, tables.NewPruning(tx, e, s.now(), limit)}
-		if err := p.protect(); err != nil {
+		if err := errors.Join(p.protect(), p.FindHeld()); err != nil {
 			return err
 		}
 		if err := p.Parts(p.jobs, p.events, p.Runs, p.leftovers); err != nil {
@@ -72,13 +73,13 @@ func (p *pruner) jobs() error {
 		err := p.Each(`SELECT j.id, j.master_id, j.started, j.call_id, j.jid FROM jobs j
 			WHERE j.started < ?1 AND (j.started, j.id) > (?2, ?3)
 			AND NOT EXISTS (SELECT 1 FROM runs u LEFT JOIN runs p ON p.id = u.parent AND u.kind = 'action' WHERE u.id = j.run_id AND (u.active OR p.active))
-			AND NOT EXISTS (SELECT 1 FROM returns r WHERE r.job_id = j.id AND r.stamp >= ?1) AND NOT `+dialect.JobHeld()+`
+			AND NOT EXISTS (SELECT 1 FROM returns r WHERE r.job_id = j.id AND r.stamp >= ?1) AND NOT `+dialect.JobHeld("?5", "?6")+`
 			ORDER BY j.started, j.id LIMIT ?4`, func(row tables.Scanner) error {
 			var j oldJob
 			err := row.Scan(&j.id, &j.master, &j.started, &j.call, &j.jid)
 			old = append(old, j)
 			return err
-		}, p.Returns, last.started, last.id, step)
+		}, p.Returns, last.started, last.id, step, listOf(p.Held.Jobs), listOf(p.Held.Runs))
 		if err != nil {
 			return err
 		}

@@ -1,7 +1,9 @@
 package sqlite
 
 import (
+	"encoding/json"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive/tables"
+	"strings"
 
 	"context"
 	"database/sql"
@@ -57,7 +59,27 @@ func (v view) Each(text string, f func(tables.Scanner) error, args ...any) error
 func (v view) Dialect() *tables.Dialect { return dialect }
 
 // dialect is SQLite's. The plus keeps it from taking an index for a column; it reads the tables of a CROSS JOIN in that order.
-var dialect = &tables.Dialect{Name: "sqlite", Unindexed: "+", FirstJoin: "CROSS JOIN", SameJob: sameJob}
+var dialect = &tables.Dialect{
+	Name: "sqlite", Unindexed: "+", FirstJoin: "CROSS JOIN", SameJob: sameJob, Contains: contains, Like: like, Pattern: literal.Replace, List: list, ListOf: listOf,
+}
+
+func like(column, pattern string) string { return column + " GLOB " + pattern }
+
+// literal keeps what stands for itself from standing for something else in a pattern of GLOB.
+var literal = strings.NewReplacer("[", "[[]", "?", "[?]")
+
+func contains(column, text string) string { return "instr(" + column + ", " + text + ") > 0" }
+
+func list(arg, _ string) string { return "json_each(" + arg + ") h" }
+
+// listOf is a list as JSON. That it is a slice of texts or numbers keeps it from failing.
+func listOf(list any) any {
+	text, err := json.Marshal(list)
+	if err != nil {
+		return "[]"
+	}
+	return string(text)
+}
 
 func sameJob(note, job string) string {
 	return note + ".master_id = " + job + ".master_id AND " + note + ".jid = " + job + ".jid"

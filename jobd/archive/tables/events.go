@@ -48,7 +48,7 @@ func (s *Store) Events(ctx context.Context, f gaea.EventFilter, p gaea.PageReque
 	}
 	c := conditions{dialect: s.dialect}
 	c.ofMaster("e.master_id", f.Master)
-	c.prefixed("e.tag", f.Tag)
+	c.globbed("e.tag", f.Tag)
 	c.between("e.stamp", f.Since, f.Until)
 	if f.Suspect {
 		c.add("e.suspect IS NOT NULL")

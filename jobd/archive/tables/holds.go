@@ -8,18 +8,6 @@ import (
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
 )
 
-// JobHeld holds for jobs j that a hold keeps: their own, that of the job they belong to, or that of their run or the run whose
-// action it is. A job's note is found by the job, because most jobs of a fleet may have one.
-func (d *Dialect) JobHeld() string {
-	return `EXISTS (SELECT 1 FROM holds h WHERE h.released = 0 AND (
-	h.run_id <> '' AND (h.run_id = j.run_id OR h.run_id = (SELECT hr.parent FROM runs hr WHERE hr.id = j.run_id AND hr.kind = 'action'))
-	OR h.jid <> '' AND h.master_id = j.master_id AND (h.jid = j.jid OR EXISTS (SELECT 1 FROM job_notes hn WHERE ` + d.SameJob("hn", "j") + ` AND hn.parent = h.jid))))`
-}
-
-// runHeld holds for runs u that a hold keeps: their own, that of the run whose action they are, or that of one of their actions.
-const runHeld = `EXISTS (SELECT 1 FROM holds h WHERE h.released = 0 AND h.run_id <> '' AND (h.run_id = u.id OR h.run_id = u.parent AND u.kind = 'action'
-	OR EXISTS (SELECT 1 FROM runs ha WHERE ha.id = h.run_id AND ha.parent = u.id AND ha.kind = 'action')))`
-
 const holdColumns = `h.id, h.run_id, coalesce(ma.name, ''), h.jid, h.reason, h.holder, h.created, h.released, h.releaser, h.release_reason`
 
 const fromHolds = ` FROM holds h LEFT JOIN masters ma ON ma.id = h.master_id`

@@ -8,8 +8,8 @@ func (p *Pruning) Runs() error {
 		(SELECT 1 FROM runs n WHERE n.assignment = u.assignment AND n.assignment <> '' AND n.kind = u.kind AND (n.created, n.id) > (u.created, u.id)))
 		AND NOT (u.kind = 'action' AND EXISTS (SELECT 1 FROM runs r WHERE r.id = u.parent))
 		AND NOT EXISTS (SELECT 1 FROM runs a WHERE a.parent = u.id AND a.parent <> '' AND a.kind = 'action' AND a.active)
-		AND NOT `+runHeld+`
-		ORDER BY u.created, u.id LIMIT ?2`, p.Keys, p.Left)
+		AND NOT `+p.tx.Dialect().runHeld("?3")+`
+		ORDER BY u.created, u.id LIMIT ?2`, p.Keys, p.Left, p.tx.Dialect().ListOf(p.Held.Runs))
 	for _, id := range old {
 		if err == nil {
 			err = p.runWithActions(id)

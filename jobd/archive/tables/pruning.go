@@ -15,6 +15,7 @@ type Pruning struct {
 	Asked   int64 // evidence of state keys that were asked about since stays
 	Keys    int64 // runs and their keys that are older go; at least as long ago as idempotency keys live
 
+	Held    Held
 	Left    int // how many rows may still go
 	Deleted int // how many things went
 	gone    map[int64]*Gone

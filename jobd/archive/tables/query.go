@@ -90,6 +90,19 @@ func (c *conditions) prefixed(column, s string) {
 	}
 }
 
+// globbed adds that a column is a text, in which each "*" stands for any text. What is before the first is looked for by prefixed.
+func (c *conditions) globbed(column, glob string) {
+	prefix, rest, any := strings.Cut(glob, "*")
+	if !any {
+		c.prefixed(column, glob)
+		return
+	}
+	c.prefixed(column, prefix+"*")
+	if rest != "" {
+		c.add(c.dialect.Unindexed+c.dialect.Like(column, "?"), c.dialect.Pattern(glob))
+	}
+}
+
 // after is the first text that comes after all that begin with a prefix, byte by byte as databases compare them.
 func after(prefix string) (string, bool) {
 	for prefix != "" {

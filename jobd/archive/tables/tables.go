@@ -95,6 +95,15 @@ type Dialect struct {
 	DayShift int
 	// SameJob joins job_notes to jobs, by their names in the query.
 	SameJob func(note, job string) string
+	// Contains holds where a column of stored JSON has a text in it.
+	Contains func(column, text string) string
+	// Like holds where a column is like a pattern, which Pattern makes of a text in which each "*" stands for any text.
+	Like    func(column, pattern string) string
+	Pattern func(glob string) string
+	// List is a table h with the column value, of what is in the list that an argument is, and of which type; ListOf makes
+	// such an argument of a slice.
+	List   func(arg, of string) string
+	ListOf func(list any) any
 	// IndexedText is what an index has of a column that may hold a text of any length, with the column for "?"; empty where
 	// it has all of it.
 	IndexedText func(column string) string

@@ -43,7 +43,7 @@ ALTER TABLE masters ADD COLUMN sized bigint NOT NULL DEFAULT 0;
 
 -- +goose Down
 
--- A jobd from before does not read what is packed.
+-- A jobd from before does not read what is packed: it is unpacked before this (migrate.go).
 ALTER TABLE masters DROP COLUMN sized, DROP COLUMN raw;
 ALTER TABLE returns DROP COLUMN size, DROP COLUMN packed_cuts;
 DROP VIEW content_bodies;

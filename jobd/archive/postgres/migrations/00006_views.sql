@@ -90,7 +90,10 @@ DECLARE
     place text := CASE current_schema() WHEN 'public' THEN 'gaea' ELSE current_schema() END || '_v1';
     name  text;
 BEGIN
-    EXECUTE format('CREATE SCHEMA %I', place);
+    -- One that is there already was made for jobd, which so needs no right to make schemas.
+    IF to_regnamespace(quote_ident(place)) IS NULL THEN
+        EXECUTE format('CREATE SCHEMA %I', place);
+    END IF;
     EXECUTE format('ALTER FUNCTION us(timestamptz) SET SCHEMA %I', place);
     FOREACH name IN ARRAY ARRAY['jobs', 'returns', 'states', 'latest_states', 'events', 'runs', 'run_minions'] LOOP
         EXECUTE format('ALTER VIEW %I SET SCHEMA %I', 'v1_' || name, place);

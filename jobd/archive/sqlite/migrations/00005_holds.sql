@@ -41,7 +41,7 @@ ALTER TABLE masters ADD COLUMN sized INTEGER NOT NULL DEFAULT 0;
 
 -- +goose Down
 
--- A jobd from before does not read what is packed.
+-- A jobd from before does not read what is packed: it is unpacked before this (migrate.go).
 ALTER TABLE masters DROP COLUMN sized;
 ALTER TABLE masters DROP COLUMN raw;
 ALTER TABLE returns DROP COLUMN size;
