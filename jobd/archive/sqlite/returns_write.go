@@ -44,9 +44,7 @@ func (w *batchWriter) ret(r *gaea.Return) error {
 	if id, ok := n.content.(int64); ok {
 		w.contents[id]++
 	}
-	if r.Outcome.Heard() {
-		w.heard[n.job.ID]++
-	}
+	w.came[n.job.ID]++
 	if err := w.stateResults(n); err != nil {
 		return err
 	}
