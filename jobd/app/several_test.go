@@ -148,10 +148,13 @@ func TestAnOrderThatWaitsForTheDatabaseDoesNotHoldUpTheEnd(t *testing.T) {
 }
 
 // counting is a master and a server that count what they are sent.
-type counting struct{ sent int }
+type counting struct {
+	sent int
+	last gaea.Publication
+}
 
 func (c *counting) Publish(ctx context.Context, p gaea.Publication) (gaea.Published, error) {
-	c.sent++
+	c.sent, c.last = c.sent+1, p
 	if _, ok := ctx.Deadline(); !ok {
 		return gaea.Published{}, gaea.Errorf(gaea.CodeInternal, "it may be sent when the lease is over")
 	}
@@ -191,6 +194,9 @@ func TestALeaderThatCannotRenewItsLeaseSendsNothing(t *testing.T) {
 	eventually(t, "the lease is over", func() bool { return !lease.Held() })
 	if _, err := publisher.Publish(t.Context(), gaea.Publication{JID: "2"}); gaea.CodeOf(err) != gaea.CodeUnavailable || !strings.Contains(gaea.MessageOf(err), "lease") {
 		t.Errorf("without it: %v", err)
+	}
+	if err := c.last.Allowed(); gaea.CodeOf(err) != gaea.CodeUnavailable { // asked by who was suspended before it sent the first
+		t.Errorf("what began with it may leave without it: %v", err)
 	}
 	waiting := make(chan error, 1)
 	go func() {

@@ -120,7 +120,8 @@ func errNotHeld() error {
 	return gaea.Errorf(gaea.CodeUnavailable, "this jobd could not renew its lease in the database, and another may lead the master now; nothing was sent")
 }
 
-// leasedPublisher publishes while a lease is held: what is not sent by then is not sent any more.
+// leasedPublisher publishes while a lease is held: what is not sent by then is not sent any more, also where the machine or the
+// process was suspended meanwhile and no timer has ended yet.
 type leasedPublisher struct {
 	gaea.Publisher
 	lease *postgres.Lease
@@ -128,8 +129,14 @@ type leasedPublisher struct {
 
 // Publish implements [gaea.Publisher].
 func (p leasedPublisher) Publish(ctx context.Context, pub gaea.Publication) (gaea.Published, error) {
-	if !p.lease.Held() {
-		return gaea.Published{}, errNotHeld()
+	pub.Allowed = func() error {
+		if !p.lease.Held() {
+			return errNotHeld()
+		}
+		return nil
+	}
+	if err := pub.Allowed(); err != nil {
+		return gaea.Published{}, err
 	}
 	ctx, cancel := context.WithDeadline(ctx, p.lease.Until())
 	defer cancel()
