@@ -82,11 +82,10 @@ func (a *App) end(ctx context.Context, t *term) {
 	a.leave(ctx, t)
 }
 
-// leave stops a term, whatever of it was started.
+// leave stops a term, whatever of it was started. Each part has its own time, so that one that hangs does not cost the others theirs.
 func (a *App) leave(ctx context.Context, t *term) {
-	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopWorking)
-	defer cancel()
-	if err := errors.Join(t.queue.Stop(stopping), t.stopRuns(stopping), t.queue.Close()); err != nil {
+	ctx = context.WithoutCancel(ctx)
+	if err := errors.Join(step(ctx, stopWorking, t.queue.Stop), step(ctx, stopWorking, t.stopRuns), t.queue.Close()); err != nil {
 		a.log.Warn("what this jobd did as the master's leader did not end in time", "err", err)
 	}
 }
