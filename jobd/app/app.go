@@ -3,6 +3,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
@@ -71,6 +72,7 @@ const rosterFor = time.Minute
 
 // New opens everything that jobd needs, and says in words what is missing. The master itself may be down: jobd waits for it.
 func New(ctx context.Context, o Options) (*App, error) {
+	o.TakeoverWait = cmp.Or(o.TakeoverWait, DefaultTakeoverWait)
 	a := &App{o: o, log: o.Logger, since: time.Now(), registry: prometheus.NewRegistry(), hub: feed.NewHub()}
 	tlsConfig, err := o.tlsConfig()
 	if err != nil {

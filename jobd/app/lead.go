@@ -52,7 +52,7 @@ func (a *App) begin(ctx context.Context, lease *postgres.Lease) {
 	for {
 		t, err := a.newTerm(ctx, lease)
 		if err == nil {
-			if err = t.start(ctx); err == nil {
+			if err = a.startTerm(ctx, t); err == nil {
 				a.term.Store(t)
 				t.engine.KeysChanged() // it was not told of keys that changed while it began
 				a.late.take(a.unled.take(time.Now()))
@@ -90,17 +90,31 @@ func (a *App) leave(ctx context.Context, t *term) {
 	}
 }
 
-// attend takes up the runs that other jobds have accepted for the master, and what they have ordered.
+// attend takes up the runs that other jobds have accepted for the master, and what they have ordered. Of runs that nobody has taken
+// up in time it sees to the end, also for masters that nobody leads.
 func (a *App) attend(ctx context.Context, t *term) {
 	ctx, cancel := context.WithTimeout(ctx, attendTimeout)
 	defer cancel()
-	if err := errors.Join(a.takeStrays(ctx, t), a.takeOrders(ctx, t)); err != nil && ctx.Err() == nil {
+	if err := errors.Join(a.takeStrays(ctx, t), a.takeOrders(ctx, t), a.sweep(ctx, t)); err != nil && ctx.Err() == nil {
 		a.log.Warn("could not see what other jobds have for this one; trying again", "err", err)
 	}
 }
 
-// takeStrays takes up the runs that are accepted and that nobody has begun.
+// sweep ends the runs that nobody has taken up in time, of whatever master, each sweepGap.
+func (a *App) sweep(ctx context.Context, t *term) error {
+	if time.Since(t.swept) < sweepGap {
+		return nil
+	}
+	t.swept = time.Now()
+	return a.endUntaken(ctx, t, gaea.RunFilter{})
+}
+
+// takeStrays takes up the runs that are accepted and that nobody has begun, unless they have waited for too long.
 func (a *App) takeStrays(ctx context.Context, t *term) error {
+	now, err := a.seat.Now(ctx)
+	if err != nil {
+		return err
+	}
 	page := gaea.PageRequest{Limit: straysPage}
 	for {
 		found, err := a.store.ListRuns(ctx, gaea.RunFilter{Master: a.master, Active: true, Status: gaea.RunQueued}, page)
@@ -110,6 +124,12 @@ func (a *App) takeStrays(ctx context.Context, t *term) error {
 		for i := range found.Items {
 			run := &found.Items[i]
 			if t.engine.Going(run.ID) {
+				continue
+			}
+			if tooLate(run, now) {
+				if err := a.endRun(ctx, t.lease, run, now); err != nil {
+					return err
+				}
 				continue
 			}
 			if _, err := t.engine.Ensure(ctx, run.ID); err != nil {

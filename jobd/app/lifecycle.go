@@ -69,7 +69,7 @@ func (a *App) start(ctx context.Context) error {
 		return err
 	}
 	if a.first != nil {
-		if err := a.first.start(ctx); err != nil {
+		if err := a.startTerm(ctx, a.first); err != nil {
 			return err
 		}
 	}

@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"context"
+	"encoding/json"
 	"io"
 	"net"
 	"net/http"
@@ -247,31 +248,96 @@ func (j *jobd) ask(o app.Options, method, path, body string) (status int, text s
 	return answer.StatusCode, string(b)
 }
 
-func TestARunForAMasterThatNobodyServesIsRefused(t *testing.T) {
+// ping asks for a run on the minions of a master.
+func (j *jobd) ping(o app.Options, master string) (status int, text string) {
+	j.t.Helper()
+	return j.ask(o, http.MethodPost, "/v1/runs", `{"master": "`+master+`", "function": "test.ping", "target": {"type": "list", "minions": ["web1"]}}`)
+}
+
+func TestARunForAMasterThatNobodyEverServedIsRefused(t *testing.T) {
 	t.Parallel()
-	ping := func(master string) string {
-		return `{"master": "` + master + `", "function": "test.ping", "target": {"type": "glob", "expr": "*"}}`
-	}
 	onEachDatabase(t, func(t *testing.T, options optionsOf) {
 		o := options(t, newSalt(t))
 		j := run(t, o)
-		if status, text := j.ask(o, http.MethodPost, "/v1/runs", ping("mars")); status != http.StatusUnprocessableEntity && status != http.StatusBadRequest || !strings.Contains(text, "mars") {
+		if status, text := j.ping(o, "mars"); status != http.StatusBadRequest || !strings.Contains(text, "mars") || !strings.Contains(text, `m1\"`) {
 			t.Errorf("a master that there is not: %d %s", status, text)
 		}
 		if status, text := j.ask(o, http.MethodGet, "/v1/masters", ""); status != http.StatusOK || !strings.Contains(text, `"led":true`) || !strings.Contains(text, j.Addr()) {
 			t.Errorf("the masters are %d %s", status, text)
 		}
-		if strings.HasPrefix(o.Database, "sqlite") {
-			return
-		}
-		gone := o
-		gone.MasterName = "m2"
-		last := run(t, gone)
-		if err := last.stop(); err != nil {
-			t.Fatal(err)
-		}
-		if status, text := j.ask(o, http.MethodPost, "/v1/runs", ping("m2")); status != http.StatusServiceUnavailable || !strings.Contains(text, last.Addr()) || !strings.Contains(text, "start it there") {
-			t.Errorf("a master whose jobd is gone: %d %s", status, text)
-		}
 	})
+}
+
+// served is a jobd of m1, and one of the master m2 that was there and has stopped.
+func served(t *testing.T) (o, gone app.Options, j *jobd) {
+	t.Helper()
+	o = postgresOptions(t, newSalt(t))
+	j = run(t, o)
+	gone = o
+	gone.MasterName = "m2"
+	last := run(t, gone)
+	if err := last.stop(); err != nil {
+		t.Fatal(err)
+	}
+	return o, gone, j
+}
+
+// accepted is the run that was accepted.
+func accepted(t *testing.T, status int, text string) string {
+	t.Helper()
+	var run gaea.Run
+	if err := json.Unmarshal([]byte(text), &run); err != nil || status != http.StatusAccepted || run.Status != gaea.RunQueued || run.TakeBy.IsZero() {
+		t.Fatalf("it is not accepted: %d %s", status, text)
+	}
+	return run.ID
+}
+
+func TestARunForAMasterWhoseJobdIsGoneIsTakenUpByTheNext(t *testing.T) {
+	t.Parallel()
+	o, gone, j := served(t)
+	status, text := j.ping(o, "m2")
+	id := accepted(t, status, text)
+	next := run(t, gone)
+	store := inspect(t, o)
+	eventually(t, "the next has taken it up", func() bool {
+		run, err := store.GetRun(t.Context(), id)
+		return err == nil && run.TakeBy.IsZero() && !run.Status.Final()
+	})
+	if err := next.stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestARunThatNobodyTakesUpInTimeEndsAndIsNotBegunLater(t *testing.T) {
+	t.Parallel()
+	o, gone, j := served(t)
+	store := inspect(t, o)
+	overdue := func() string { // its time is over by the database's clock
+		status, text := j.ping(o, "m2")
+		id := accepted(t, status, text)
+		rows, err := pglab.Execute(t.Context(), o.Database, `UPDATE runs SET head = regexp_replace(head, '"take_by":"[0-9]+', '"take_by":"2001') WHERE id = '`+id+`' AND head LIKE '%take_by%'`)
+		if err != nil || rows != 1 {
+			t.Fatalf("%d rows: %v", rows, err)
+		}
+		return id
+	}
+	ended := func(id string) func() bool {
+		return func() bool {
+			run, err := store.GetRun(t.Context(), id)
+			return err == nil && run.Status == gaea.RunFailed && run.TakeBy.IsZero() && run.Started.IsZero() && strings.Contains(run.Message, "nothing was published")
+		}
+	}
+	eventually(t, "another master's leader ends it", ended(overdue()))
+	if err := j.stop(); err != nil {
+		t.Error(err)
+	}
+	j = run(t, o)
+	id := overdue()
+	next := run(t, gone)
+	eventually(t, "the next ends it", ended(id))
+	for _, j := range []*jobd{j, next} {
+		if err := j.stop(); err != nil {
+			t.Error(err)
+		}
+	}
 }

@@ -37,6 +37,7 @@ type term struct {
 	runs    queuedRuns
 	enforce *enforce.Service
 	queue   *schedule.Queue
+	swept   time.Time     // when it was looked last for runs of other masters that nobody takes up
 	orders  chan struct{} // one element for each order that is being carried out
 	doing   sync.WaitGroup
 	over    atomic.Bool     // it is being stopped
@@ -89,8 +90,13 @@ func (a *App) enforceDeps(runs enforce.Engine) enforce.Deps {
 	}
 }
 
-// start takes up the master's runs.
-func (t *term) start(ctx context.Context) error {
+// startTerm takes up the master's runs, but for those that waited for too long.
+func (a *App) startTerm(ctx context.Context, t *term) error {
+	if t.lease != nil {
+		if err := a.endUntaken(ctx, t, gaea.RunFilter{Master: a.master}); err != nil {
+			return err
+		}
+	}
 	if err := t.engine.Start(ctx); err != nil {
 		return err
 	}

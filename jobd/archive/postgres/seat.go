@@ -86,6 +86,13 @@ func (t *Seat) Leads() <-chan *Lease { return t.leads }
 // database.
 func (t *Seat) Work() <-chan struct{} { return t.work }
 
+// Now is the time by the database's clock, which is the same for all of its jobds.
+func (t *Seat) Now(ctx context.Context) (time.Time, error) {
+	var micros int64
+	err := t.s.pool.QueryRow(ctx, `SELECT `+now).Scan(&micros)
+	return timeOf(micros), t.s.told(err)
+}
+
 // Fault is why the last heartbeat did not reach the database; nil where it did.
 func (t *Seat) Fault() error {
 	t.mu.Lock()
