@@ -149,7 +149,7 @@ func (a *App) wire(salt *native.Client, sealer archive.Sealer) {
 		reading.Spill = a.spill
 	}
 	a.ingest = ingest.New(reading)
-	a.reader = enforce.New(a.enforceDeps(nil))
+	a.reader = enforce.New(a.enforceDeps(a.master, nil))
 	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		archiveCollector{store: a.store, max: a.o.Retention.MaxSize, pruned: a.pruned}, busCollector{salt: salt}, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "gaea_leads", Help: "Whether this jobd carries out the master's runs: 1, or 0 while another one does.",
@@ -165,7 +165,7 @@ func (a *App) wire(salt *native.Client, sealer archive.Sealer) {
 	}
 	tokens := authn.New(a.store, time.Now)
 	a.api = api.New(api.Deps{
-		Archive: watchedArchive{a.store, a.o.Retention.MaxSize, a.changed}, Runs: desk{a}, Enforcer: desk{a}, Masters: a.masters, Verifier: a.ingest, Feed: a.hub, Authenticator: tokens, Policy: authz.Default(), Tokens: tokens,
+		Archive: watchedArchive{a.store, a.o.Retention.MaxSize, a.changed}, Runs: desk{a}, Enforcer: desk{a}, Masters: a.masters, Verifier: desk{a}, Feed: a.hub, Authenticator: tokens, Policy: authz.Default(), Tokens: tokens,
 		CompileExpect: func(expr string) error { _, err := expect.Compile(expr); return err },
 		Status:        a.status, Ready: a.problems, Metrics: promhttp.HandlerFor(a.registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError}), Logger: a.log,
 	})

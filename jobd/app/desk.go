@@ -6,23 +6,26 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/gaea-salt/terraform-provider-gaea/internal/enforce"
 	"github.com/gaea-salt/terraform-provider-gaea/internal/engine"
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/api"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive/postgres"
 )
 
-// desk takes the API's calls about runs and assignments, whichever jobd leads the master that they are about: here where it is
+// desk takes the API's calls about runs, assignments and job caches, whichever jobd leads the master that they are about: here where it is
 // this one, else it accepts the run for that one or orders the rest of it, and waits for its answer.
 type desk struct{ *App }
 
 var (
 	_ api.Runs     = desk{}
 	_ api.Enforcer = desk{}
+	_ api.Verifier = desk{}
 )
 
 // Submit implements [api.Runs].
@@ -123,25 +126,60 @@ func (d desk) control(ctx context.Context, id, kind string, body orderBody, do f
 	return d.order(ctx, run.Master, kind, body)
 }
 
-// Drift implements [api.Enforcer].
-func (d desk) Drift(ctx context.Context, name string) (*gaea.DriftReport, error) {
-	return d.reader.Drift(ctx, name)
+// Drift implements [api.Enforcer]. It is read from the archive, so any jobd can tell it of any master.
+func (d desk) Drift(ctx context.Context, master, name string) (*gaea.DriftReport, error) {
+	if master == "" || master == d.master {
+		return d.reader.Drift(ctx, name)
+	}
+	list, err := d.masters(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if !slices.ContainsFunc(list, func(m gaea.MasterStatus) bool { return m.Master == master }) {
+		return nil, gaea.Invalid("master", "there is no master %q in this archive; jobd masters lists those that there are", master)
+	}
+	return enforce.New(d.enforceDeps(master, nil)).Drift(ctx, name)
 }
 
 // Check implements [api.Enforcer].
 func (d desk) Check(ctx context.Context, name string, req gaea.CheckRequest) (*gaea.Run, error) {
-	if t := d.current(); t != nil {
+	if t := d.leads(req.Master); t != nil {
 		return t.enforce.Check(ctx, name, req)
 	}
-	return d.order(ctx, d.master, orderCheck, orderBody{Assignment: name, Check: &req})
+	return d.order(ctx, cmp.Or(req.Master, d.master), orderCheck, orderBody{Assignment: name, Check: &req})
 }
 
 // Enforce implements [api.Enforcer].
 func (d desk) Enforce(ctx context.Context, name string, req gaea.EnforceRequest, key string) (*gaea.Run, error) {
-	if t := d.current(); t != nil {
+	if t := d.leads(req.Master); t != nil {
 		return t.enforce.Enforce(ctx, name, req, key)
 	}
-	return d.order(ctx, d.master, orderEnforce, orderBody{Assignment: name, Enforce: &req, Key: key})
+	return d.order(ctx, cmp.Or(req.Master, d.master), orderEnforce, orderBody{Assignment: name, Enforce: &req, Key: key})
+}
+
+// leads is the term in which this jobd leads a master; empty: its own. Nil: it does not.
+func (d desk) leads(master string) *term {
+	if master != "" && master != d.master {
+		return nil
+	}
+	return d.current()
+}
+
+// Verify implements [api.Verifier]. The job cache of this jobd's master is compared here, whoever leads that; of another master its
+// leader does, whose answer has all that it found.
+func (d desk) Verify(ctx context.Context, req gaea.VerifyRequest) (*gaea.VerifyReport, error) {
+	if req.Master == "" || req.Master == d.master {
+		return d.ingest.Verify(ctx, req)
+	}
+	answer, err := d.ask(ctx, req.Master, orderVerify, orderBody{Verify: &req})
+	if err != nil {
+		return nil, err
+	}
+	var report gaea.VerifyReport
+	if err := json.Unmarshal(answer.Body, &report); err != nil {
+		return nil, gaea.Wrap(err, gaea.CodeInternal, "the answer of the jobd that leads the master %q cannot be read; are both of the same version?", req.Master)
+	}
+	return &report, nil
 }
 
 // Follow implements [api.Enforcer]. Of a run that goes on elsewhere the leader sees to what comes after it.

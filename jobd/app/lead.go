@@ -173,9 +173,9 @@ func (a *App) takeOrder(ctx context.Context, t *term, o postgres.Order) {
 	case <-t.lease.Lost():
 		return
 	}
-	run, err := a.carryOut(ctx, t, o)
+	answer, err := a.carryOut(ctx, t, o)
 	if !t.leaves(err) {
-		err = t.lease.Answer(ctx, o, postgres.AnswerOf(run, err))
+		err = t.lease.Answer(ctx, o, answer)
 	}
 	if err != nil {
 		a.log.Warn("an order of another jobd was not answered; whoever leads next answers it", "kind", o.Kind, "err", err)
@@ -189,6 +189,7 @@ const (
 	orderResume  = "resume"
 	orderCheck   = "check"
 	orderEnforce = "enforce"
+	orderVerify  = "verify"
 )
 
 // orderBody is what an order says, each kind what it needs.
@@ -199,13 +200,16 @@ type orderBody struct {
 	Cancel     *gaea.CancelRequest  `json:"cancel,omitempty"`
 	Check      *gaea.CheckRequest   `json:"check,omitempty"`
 	Enforce    *gaea.EnforceRequest `json:"enforce,omitempty"`
+	Verify     *gaea.VerifyRequest  `json:"verify,omitempty"`
 }
 
-// carryOut does what another jobd has ordered, and returns the run that is meant or came of it, if any.
-func (a *App) carryOut(ctx context.Context, t *term, o postgres.Order) (string, error) {
+// carryOut does what another jobd has ordered, and returns what to answer: the run that is meant or came of it, if any. The error is
+// in the answer, too.
+func (a *App) carryOut(ctx context.Context, t *term, o postgres.Order) (postgres.Answer, error) {
 	var b orderBody
 	if err := json.Unmarshal(o.Body, &b); err != nil {
-		return "", gaea.Wrap(err, gaea.CodeInternal, "the order of another jobd cannot be read; are both of the same version?")
+		err = gaea.Wrap(err, gaea.CodeInternal, "the order of another jobd cannot be read; are both of the same version?")
+		return postgres.AnswerOf("", err), err
 	}
 	ctx = gaea.WithPrincipal(ctx, gaea.Principal{Name: o.User})
 	var run *gaea.Run
@@ -215,13 +219,28 @@ func (a *App) carryOut(ctx context.Context, t *term, o postgres.Order) (string, 
 		run, err = t.enforce.Check(ctx, b.Assignment, *b.Check)
 	case o.Kind == orderEnforce && b.Enforce != nil:
 		run, err = t.enforce.Enforce(ctx, b.Assignment, *b.Enforce, b.Key)
+	case o.Kind == orderVerify && b.Verify != nil:
+		return a.verify(ctx, *b.Verify)
+	case o.Kind == orderCancel && b.Cancel != nil, o.Kind == orderPause, o.Kind == orderResume:
+		err = a.controlRun(ctx, t, o, &b)
+		return postgres.AnswerOf(b.Run, err), err
 	default:
-		return b.Run, a.controlRun(ctx, t, o, &b)
+		err = gaea.Errorf(gaea.CodeInternal, "the jobd that leads the master does not know the order %q; update it to the same version", o.Kind)
 	}
 	if err != nil || run == nil {
-		return "", err
+		return postgres.AnswerOf("", err), err
 	}
-	return run.ID, nil
+	return postgres.AnswerOf(run.ID, nil), nil
+}
+
+// verify compares the master's job cache for another jobd.
+func (a *App) verify(ctx context.Context, req gaea.VerifyRequest) (postgres.Answer, error) {
+	report, err := a.ingest.Verify(ctx, req)
+	if err != nil {
+		return postgres.AnswerOf("", err), err
+	}
+	body, err := json.Marshal(report)
+	return postgres.Answer{Body: body}, err
 }
 
 // controlRun does what was ordered about a run. What a leader before this one may have done already is not done again.
@@ -233,21 +252,19 @@ func (a *App) controlRun(ctx context.Context, t *term, o postgres.Order, b *orde
 	if err != nil {
 		return err
 	}
-	switch {
-	case o.Kind == orderCancel && b.Cancel != nil:
+	switch o.Kind {
+	case orderCancel:
 		if o.Again && (run.Status == gaea.RunCancelling || run.Status.Final()) {
 			return nil // a second cancel would mean more
 		}
 		_, err = t.engine.Cancel(ctx, b.Run, *b.Cancel)
-	case o.Kind == orderPause:
+	case orderPause:
 		_, err = t.engine.Pause(ctx, b.Run)
-	case o.Kind == orderResume:
+	case orderResume:
 		if o.Again && run.Pause == nil {
 			return nil
 		}
 		_, err = t.engine.Resume(ctx, b.Run)
-	default:
-		return gaea.Errorf(gaea.CodeInternal, "this jobd does not know the order %q of another; update it to the same version", o.Kind)
 	}
 	return err
 }

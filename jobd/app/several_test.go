@@ -268,6 +268,66 @@ func TestARunForAMasterThatNobodyEverServedIsRefused(t *testing.T) {
 	})
 }
 
+func TestWhatIsAskedOfAnotherMasterIsAnsweredByItsOwnJobd(t *testing.T) {
+	t.Parallel()
+	o := postgresOptions(t, newSalt(t))
+	j := run(t, o)
+	there := o
+	there.MasterName, there.SaltConfigDir = "m2", newSalt(t).config
+	other := run(t, there)
+	for _, call := range []struct {
+		path, body string
+		status     int
+		says       string
+	}{
+		{"/v1/archive/verify", `{"master": "m2"}`, http.StatusOK, `"jobs":0`},
+		{"/v1/archive/verify", `{"master": "mars"}`, http.StatusBadRequest, "jobd masters"},
+		{"/v1/assignments/web/check", `{"master": "m2"}`, http.StatusNotFound, "web"},
+		{"/v1/assignments/web/enforce", `{"master": "m2"}`, http.StatusNotFound, "web"},
+		{"/v1/assignments/web/check", `{"master": "mars"}`, http.StatusBadRequest, "jobd masters"},
+	} {
+		if status, text := j.ask(o, http.MethodPost, call.path, call.body); status != call.status || !strings.Contains(text, call.says) {
+			t.Errorf("%s %s: %d %s", call.path, call.body, status, text)
+		}
+	}
+	for master, want := range map[string]int{"m2": http.StatusNotFound, "mars": http.StatusBadRequest} {
+		if status, text := j.ask(o, http.MethodGet, "/v1/assignments/web/drift?master="+master, ""); status != want {
+			t.Errorf("the drift there: %d %s", status, text)
+		}
+	}
+	for _, j := range []*jobd{j, other} {
+		if err := j.stop(); err != nil {
+			t.Error(err)
+		}
+	}
+	if rows, err := pglab.Execute(t.Context(), o.Database, `UPDATE orders SET kind = kind WHERE master = 'm2' AND fence > 0 AND answer IS NOT NULL`); err != nil || rows != 3 {
+		t.Errorf("%d orders were answered by the other (%v)", rows, err)
+	}
+}
+
+func TestWhatIsAskedOfAMasterThatNobodyLeadsIsNotDoneLater(t *testing.T) {
+	t.Parallel()
+	o := postgresOptions(t, newSalt(t))
+	o.TakeoverWait = 300 * time.Millisecond
+	gone := o
+	gone.MasterName = "m2"
+	last := run(t, gone)
+	if err := last.stop(); err != nil {
+		t.Fatal(err)
+	}
+	j := run(t, o)
+	status, text := j.ask(o, http.MethodPost, "/v1/assignments/web/check", `{"master": "m2"}`)
+	if status != http.StatusServiceUnavailable || !strings.Contains(text, "nothing was done") || !strings.Contains(text, last.Addr()) || !strings.Contains(text, "start it there") {
+		t.Errorf("the answer is %d %s", status, text)
+	}
+	if err := j.stop(); err != nil {
+		t.Error(err)
+	}
+	if rows, err := pglab.Execute(t.Context(), o.Database, `UPDATE orders SET kind = kind WHERE expires > 0`); err != nil || rows != 0 {
+		t.Errorf("%d orders may be taken yet (%v)", rows, err)
+	}
+}
+
 // served is a jobd of m1, and one of the master m2 that was there and has stopped.
 func served(t *testing.T) (o, gone app.Options, j *jobd) {
 	t.Helper()

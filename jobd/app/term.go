@@ -61,7 +61,7 @@ func (a *App) newTerm(ctx context.Context, lease *postgres.Lease) (*term, error)
 	}
 	t.engine = engine.New(deps)
 	t.runs = queuedRuns{t.engine, func(run string) { t.queue.Accepted(run) }} // the queue is made after those that use it
-	t.enforce = enforce.New(a.enforceDeps(t.runs))
+	t.enforce = enforce.New(a.enforceDeps(a.master, t.runs))
 	var err error
 	t.queue, err = schedule.Open(ctx, schedule.Options{
 		Address: a.queueAddress, Master: a.master, Seat: a.queueSeat,
@@ -81,10 +81,10 @@ func (a *App) engineDeps(master string) engine.Deps {
 	}
 }
 
-// enforceDeps is what a service for assignments works with.
-func (a *App) enforceDeps(runs enforce.Engine) enforce.Deps {
+// enforceDeps is what a service for assignments on a master's minions works with; one without an engine only reads.
+func (a *App) enforceDeps(master string, runs enforce.Engine) enforce.Deps {
 	return enforce.Deps{
-		Master: a.master, Engine: runs, Assignments: a.store.Assignments(), Groups: a.store.TargetGroups(),
+		Master: master, Engine: runs, Assignments: a.store.Assignments(), Groups: a.store.TargetGroups(),
 		Templates: a.store.JobTemplates(), Secrets: a.store, Evidence: a.store, Returns: a.store, Runs: a.store,
 		Fingerprinter: a.parts.fingerprinter, Logger: a.log,
 	}
