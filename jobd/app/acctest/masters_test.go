@@ -208,7 +208,7 @@ func elsewhere(w *world, us, eu *jobd) {
 	if got := slices.Sorted(maps.Keys(report.Minions)); !slices.Equal(got, []string{"web1", "web2"}) {
 		w.t.Errorf("the check of eu is of %q", got)
 	}
-	if run, err := us.GetRun(w.t.Context(), report.CheckRun); err != nil || run.Master != "eu" || run.User != "admin" {
+	if run, err := us.GetRun(w.t.Context(), report.CheckRun); err != nil || run.Master != "eu" { // it may have joined one by the clock
 		w.t.Errorf("its run is %+v (%v)", run, err)
 	}
 	if drift, err := us.DriftOf(w.t.Context(), "eu", "motd"); err != nil || drift.Summary.Minions != 2 {
