@@ -14,7 +14,7 @@ import (
 // complete, see [gaea.Run.Complete]. CodeNotFound; CodeInvalid for a minion that is not in the target; CodeUnavailable
 // where the service or the engine does not run.
 func (s *Service) Check(ctx context.Context, name string, req gaea.CheckRequest) (*gaea.Run, error) {
-	if err := s.ready(); err != nil {
+	if err := s.takes(req.Master); err != nil {
 		return nil, err
 	}
 	release, err := s.turns.acquire(ctx, name)
@@ -98,7 +98,7 @@ func (s *Service) withoutFresh(ctx context.Context, sub *subject, minions []stri
 // or empty. CodeNotFound; CodeConflict where the assignment is another version than req.Ref or does not remediate;
 // CodeInvalid for a minion that is not in the target; CodeUnavailable where the service or the engine does not run.
 func (s *Service) Enforce(ctx context.Context, name string, req gaea.EnforceRequest, key string) (*gaea.Run, error) {
-	if err := s.ready(); err != nil {
+	if err := s.takes(req.Master); err != nil {
 		return nil, err
 	}
 	release, err := s.turns.acquire(ctx, name)

@@ -153,6 +153,14 @@ func (s *Service) spawn(f func()) bool {
 	return true
 }
 
+// takes says whether the service takes requests that start runs on a master's minions; empty: its own.
+func (s *Service) takes(master string) error {
+	if master != "" && master != s.deps.Master {
+		return gaea.Invalid("master", "the minions of the master %q cannot be reached from here, only those of %q", master, s.deps.Master)
+	}
+	return s.ready()
+}
+
 // ready says whether the service takes requests that start runs.
 func (s *Service) ready() error {
 	s.mu.Lock()

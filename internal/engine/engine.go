@@ -54,6 +54,9 @@ type Deps struct {
 	// Front says that this engine is never started: it accepts runs that another one takes up (see [Engine.Ensure]). Salt may
 	// be nil then.
 	Front bool
+	// TakeBy is by when that is to happen to the runs that a front accepts, else they end (see [machine.Untaken]). Whoever takes
+	// runs up looks at it before. Zero: at any time.
+	TakeBy time.Time
 	// OnEnd is told of every run that has ended and is stored, before Stop returns. The run is the callee's own. It may
 	// call the engine's methods. May be nil.
 	OnEnd func(*gaea.Run)

@@ -3,6 +3,7 @@ package engine_test
 import (
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/engine"
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
@@ -11,11 +12,11 @@ import (
 func TestAFrontAcceptsRunsThatAnotherEngineCarriesOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, "web1")
-		front := engine.New(engine.Deps{Master: "m", Runs: w.runs, Front: true})
+		front := engine.New(engine.Deps{Master: "m", Runs: w.runs, Front: true, TakeBy: time.Now().Add(time.Minute)})
 		req := ping(glob("*"))
 		req.Master, req.Key = "m", "key"
 		run, created, err := front.Submit(t.Context(), req)
-		if err != nil || !created || run.Status != gaea.RunQueued {
+		if err != nil || !created || run.Status != gaea.RunQueued || run.TakeBy.IsZero() {
 			t.Fatalf("%+v, %t, %v", run, created, err)
 		}
 		if again, created, err := front.Submit(t.Context(), req); err != nil || created || again.ID != run.ID {
@@ -27,8 +28,8 @@ func TestAFrontAcceptsRunsThatAnotherEngineCarriesOut(t *testing.T) {
 		if _, err := w.engine.Ensure(t.Context(), run.ID); err != nil || !w.engine.Going(run.ID) || front.Going(run.ID) {
 			t.Errorf("it is not taken up: %v", err)
 		}
-		if got := w.finish(run.ID); got.Status != gaea.RunSucceeded {
-			t.Errorf("%s: %s", got.Status, got.Message)
+		if got := w.finish(run.ID); got.Status != gaea.RunSucceeded || !got.TakeBy.IsZero() {
+			t.Errorf("%s: %s, to be taken up by %s", got.Status, got.Message, got.TakeBy)
 		}
 		if again, created, err := front.Retry(t.Context(), run.ID, gaea.RetryRequest{Outcomes: []gaea.Outcome{gaea.OutcomeSucceeded}}, "ann", ""); err != nil || !created || again.RetryOf != run.ID {
 			t.Errorf("a retry: %+v, %v", again, err)

@@ -214,7 +214,7 @@ func (e *Engine) newRun(req Request) *gaea.Run {
 		Timeouts: req.Timeouts.WithDefaults(), Assignment: req.Assignment, Revision: req.Revision, Parent: req.Parent,
 		User: req.User, Status: gaea.RunQueued, Created: now, CheckState: req.CheckState, AllowEmpty: req.AllowEmpty,
 		Minions: map[string]gaea.RunMinion{}, Counts: map[gaea.Outcome]int{}, Call: &call,
-		Concurrency: req.Concurrency, Template: req.Template, RetryOf: req.RetryOf,
+		Concurrency: req.Concurrency, Template: req.Template, RetryOf: req.RetryOf, TakeBy: e.deps.TakeBy,
 	}
 	if run.Batch.Order == gaea.OrderRandom {
 		run.Seed = newSeed()

@@ -61,12 +61,14 @@ type Evidence struct {
 
 // CheckRequest asks for an assignment's drift to be looked at.
 type CheckRequest struct {
+	Master  string   `json:"master,omitempty" maxLength:"255" doc:"the master whose minions are meant, by its name in the archive; that of the jobd that is asked when absent"`
 	MaxAge  Duration `json:"max_age,omitzero" doc:"keep evidence that is at most this old; 0 makes a test run on every minion"`
 	Minions []string `json:"minions,omitempty" doc:"only these; all of the target when absent"`
 }
 
 // EnforceRequest asks for an assignment to be made true.
 type EnforceRequest struct {
+	Master  string   `json:"master,omitempty" maxLength:"255" doc:"the master whose minions are meant, by its name in the archive; that of the jobd that is asked when absent"`
 	Minions []string `json:"minions,omitempty" doc:"only these; all of the target when absent"`
 	Ref     string   `json:"ref,omitempty" doc:"refuse unless this is the assignment's version, so that what was planned is what runs"`
 }

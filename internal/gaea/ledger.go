@@ -38,10 +38,11 @@ type LedgerFilter struct {
 
 // VerifyRequest asks to compare the archive with the master's job cache.
 type VerifyRequest struct {
-	Since time.Time `json:"since,omitzero" doc:"jobs that were published, or had a return, at or after; all that the job cache has when absent"`
-	JID   string    `json:"jid,omitempty" maxLength:"64" doc:"only this job"`
-	After string    `json:"after,omitempty" maxLength:"64" doc:"next of the answer before; nothing at first"`
-	Fix   bool      `json:"fix,omitempty" doc:"store what is missing"`
+	Master string    `json:"master,omitempty" maxLength:"255" doc:"the master whose job cache is meant, by its name in the archive; that of the jobd that is asked when absent"`
+	Since  time.Time `json:"since,omitzero" doc:"jobs that were published, or had a return, at or after; all that the job cache has when absent"`
+	JID    string    `json:"jid,omitempty" maxLength:"64" doc:"only this job"`
+	After  string    `json:"after,omitempty" maxLength:"64" doc:"next of the answer before; nothing at first"`
+	Fix    bool      `json:"fix,omitempty" doc:"store what is missing"`
 }
 
 // VerifyReport is what was found. Jobs are compared for some seconds; Next says that there are more.

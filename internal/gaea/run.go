@@ -109,6 +109,7 @@ type Run struct {
 	Resolved    bool        `json:"resolved,omitempty" doc:"the minions were asked before they were told, and all of them are known; a run in slices may begin before that"`
 	CanaryDone  bool        `json:"canary_done,omitempty" doc:"the canary has ended well"`
 	Claimed     bool        `json:"claimed,omitempty" doc:"the minions are the run's under its lock"`
+	TakeBy      time.Time   `json:"take_by,omitzero" doc:"accepted for another jobd: by when that is to take it up, else the run fails and nothing is published; absent once it has"`
 	Seq         int64       `json:"seq" doc:"grows with each change of the run"`
 	// Call is what is published, secrets included. Stores keep it sealed; it never leaves the process in another way.
 	Call *Call `json:"-"`

@@ -15,6 +15,9 @@ type Publication struct {
 	Kwargs   map[string]any // keyword arguments: JSON values
 	Target   Target
 	Metadata map[string]any // comes back in the job's event and in every return
+	// Allowed is asked right before the publication leaves, and keeps it by an error: who publishes may have been suspended
+	// since it began. Nil: nothing is asked.
+	Allowed func() error
 }
 
 // Published is the master's answer to a publication.

@@ -9,10 +9,15 @@ import (
 
 // Drift returns how an assignment stands by the evidence that the archive has; it asks no minion. CodeNotFound.
 func (c *Client) Drift(ctx context.Context, name string) (*gaea.DriftReport, error) {
+	return c.DriftOf(ctx, "", name)
+}
+
+// DriftOf is [Client.Drift] for the minions of a master; empty: that of the jobd that is asked.
+func (c *Client) DriftOf(ctx context.Context, master, name string) (*gaea.DriftReport, error) {
 	if err := gaea.ValidateName(name); err != nil {
 		return nil, err
 	}
-	return get[gaea.DriftReport](ctx, c, assignmentsPath+"/"+name+"/drift", nil)
+	return get[gaea.DriftReport](ctx, c, assignmentsPath+"/"+name+"/drift", newQuery().text("master", master).Values)
 }
 
 // Check returns how an assignment stands by evidence that is at most req.MaxAge old: at once where the archive has it, else
@@ -39,7 +44,7 @@ func (c *Client) Check(ctx context.Context, name string, req gaea.CheckRequest) 
 	if err := checkFailure(name, run); err != nil {
 		return nil, err
 	}
-	report, err := c.Drift(ctx, name)
+	report, err := c.DriftOf(ctx, req.Master, name)
 	if err != nil {
 		return nil, err
 	}

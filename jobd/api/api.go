@@ -59,7 +59,8 @@ type Runs interface {
 // Enforcer checks assignments and makes them true; enforce.Service has it, and documents the methods. Who asks is in the
 // context: see [gaea.PrincipalFrom].
 type Enforcer interface {
-	Drift(ctx context.Context, name string) (*gaea.DriftReport, error)
+	// Drift is of a master by its name in the archive; empty: the own one.
+	Drift(ctx context.Context, master, name string) (*gaea.DriftReport, error)
 	Check(ctx context.Context, name string, req gaea.CheckRequest) (*gaea.Run, error)
 	Enforce(ctx context.Context, name string, req gaea.EnforceRequest, key string) (*gaea.Run, error)
 	// Follow sees to what comes after a run of an assignment that was made in another way; of others it takes no notice.

@@ -11,6 +11,11 @@ import (
 	"github.com/gaea-salt/terraform-provider-gaea/internal/intake"
 )
 
+type driftInput struct {
+	NameInput
+	Master string `query:"master" maxLength:"255" doc:"the master whose minions are meant, by its name in the archive; that of the jobd that is asked when absent"`
+}
+
 type checkInput struct {
 	NameInput
 	WaitInput
@@ -35,11 +40,11 @@ func (a *API) assignments() {
 		id: "get-drift", method: http.MethodGet, path: base + "/drift", tag: tag, action: gaea.ActionRead,
 		summary: "How an assignment stands by the archive",
 		about:   "Asks no minion.",
-	}, func(ctx context.Context, in *NameInput) (*answer[gaea.DriftReport], error) {
+	}, func(ctx context.Context, in *driftInput) (*answer[gaea.DriftReport], error) {
 		if err := gaea.ValidateName(in.Name); err != nil {
 			return nil, err
 		}
-		report, err := a.drift(ctx, in.Name)
+		report, err := a.drift(ctx, in.Master, in.Name)
 		if err != nil {
 			return nil, err
 		}
@@ -58,8 +63,8 @@ func (a *API) assignments() {
 	}, a.enforce)
 }
 
-func (a *API) drift(ctx context.Context, name string) (*gaea.DriftReport, error) {
-	report, err := a.deps.Enforcer.Drift(ctx, name)
+func (a *API) drift(ctx context.Context, master, name string) (*gaea.DriftReport, error) {
+	report, err := a.deps.Enforcer.Drift(ctx, master, name)
 	if err != nil {
 		return nil, err
 	}
@@ -97,7 +102,7 @@ func (a *API) check(ctx context.Context, in *checkInput) (*answer[gaea.CheckResu
 	if run != nil && wait <= 0 { // it was joined at its very end: whoever asked not to wait gets the run all the same
 		return &answer[gaea.CheckResult]{out}, nil
 	}
-	if out.Report, err = a.drift(ctx, in.Name); err != nil {
+	if out.Report, err = a.drift(ctx, req.Master, in.Name); err != nil {
 		return nil, err
 	}
 	if run != nil {

@@ -8,7 +8,7 @@ import (
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
 )
 
-// Verifier compares the archive with the master's job cache. *ingest.Ingester has it, and documents the method.
+// Verifier compares the archive with a master's job cache. *ingest.Ingester does for its own master, and documents the method.
 type Verifier interface {
 	Verify(ctx context.Context, req gaea.VerifyRequest) (*gaea.VerifyReport, error)
 }

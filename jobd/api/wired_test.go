@@ -120,7 +120,7 @@ func wire(t *testing.T) *wired {
 		}
 	}
 	tokens := authn.New(store, nil)
-	handler := api.New(api.Deps{Archive: store, Runs: eng, Enforcer: enf, Feed: arch.hub, Authenticator: tokens, Policy: authz.Default(), Tokens: tokens,
+	handler := api.New(api.Deps{Archive: store, Runs: eng, Enforcer: ofOneMaster{enf}, Feed: arch.hub, Authenticator: tokens, Policy: authz.Default(), Tokens: tokens,
 		CompileExpect: func(expr string) error { _, err := expect.Compile(expr); return err },
 		Status:        func(context.Context) gaea.ServerStatus { return gaea.ServerStatus{Master: "m1"} },
 		Ready:         func(context.Context) []string { return nil }})
@@ -368,4 +368,12 @@ func TestDefinitionsAndTokensAreKeptByTheRealArchive(t *testing.T) {
 	if _, err := c.Jobs(ctx, gaea.JobFilter{}, gaea.PageRequest{Cursor: "nonsense"}); gaea.CodeOf(err) != gaea.CodeInvalid {
 		t.Errorf("a wrong cursor: %v", err)
 	}
+}
+
+// ofOneMaster is the service of a jobd that serves one master.
+type ofOneMaster struct{ *enforce.Service }
+
+// Drift implements api.Enforcer.
+func (s ofOneMaster) Drift(ctx context.Context, _, name string) (*gaea.DriftReport, error) {
+	return s.Service.Drift(ctx, name)
 }

@@ -3,6 +3,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
@@ -71,6 +72,7 @@ const rosterFor = time.Minute
 
 // New opens everything that jobd needs, and says in words what is missing. The master itself may be down: jobd waits for it.
 func New(ctx context.Context, o Options) (*App, error) {
+	o.TakeoverWait = cmp.Or(o.TakeoverWait, DefaultTakeoverWait)
 	a := &App{o: o, log: o.Logger, since: time.Now(), registry: prometheus.NewRegistry(), hub: feed.NewHub()}
 	tlsConfig, err := o.tlsConfig()
 	if err != nil {
@@ -147,7 +149,7 @@ func (a *App) wire(salt *native.Client, sealer archive.Sealer) {
 		reading.Spill = a.spill
 	}
 	a.ingest = ingest.New(reading)
-	a.reader = enforce.New(a.enforceDeps(nil))
+	a.reader = enforce.New(a.enforceDeps(a.master, nil))
 	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		archiveCollector{store: a.store, max: a.o.Retention.MaxSize, pruned: a.pruned}, busCollector{salt: salt}, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "gaea_leads", Help: "Whether this jobd carries out the master's runs: 1, or 0 while another one does.",
@@ -163,7 +165,7 @@ func (a *App) wire(salt *native.Client, sealer archive.Sealer) {
 	}
 	tokens := authn.New(a.store, time.Now)
 	a.api = api.New(api.Deps{
-		Archive: watchedArchive{a.store, a.o.Retention.MaxSize, a.changed}, Runs: desk{a}, Enforcer: desk{a}, Masters: a.masters, Verifier: a.ingest, Feed: a.hub, Authenticator: tokens, Policy: authz.Default(), Tokens: tokens,
+		Archive: watchedArchive{a.store, a.o.Retention.MaxSize, a.changed}, Runs: desk{a}, Enforcer: desk{a}, Masters: a.masters, Verifier: desk{a}, Feed: a.hub, Authenticator: tokens, Policy: authz.Default(), Tokens: tokens,
 		CompileExpect: func(expr string) error { _, err := expect.Compile(expr); return err },
 		Status:        a.status, Ready: a.problems, Metrics: promhttp.HandlerFor(a.registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError}), Logger: a.log,
 	})

@@ -4,22 +4,28 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
+	"github.com/gaea-salt/terraform-provider-gaea/internal/enforce"
 	"github.com/gaea-salt/terraform-provider-gaea/internal/engine"
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/api"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive/postgres"
 )
 
-// desk takes the API's calls about runs and assignments, whichever jobd leads the master that they are about: here where it is
+// desk takes the API's calls about runs, assignments and job caches, whichever jobd leads the master that they are about: here where it is
 // this one, else it accepts the run for that one or orders the rest of it, and waits for its answer.
 type desk struct{ *App }
 
 var (
 	_ api.Runs     = desk{}
 	_ api.Enforcer = desk{}
+	_ api.Verifier = desk{}
 )
 
 // Submit implements [api.Runs].
@@ -120,25 +126,60 @@ func (d desk) control(ctx context.Context, id, kind string, body orderBody, do f
 	return d.order(ctx, run.Master, kind, body)
 }
 
-// Drift implements [api.Enforcer].
-func (d desk) Drift(ctx context.Context, name string) (*gaea.DriftReport, error) {
-	return d.reader.Drift(ctx, name)
+// Drift implements [api.Enforcer]. It is read from the archive, so any jobd can tell it of any master.
+func (d desk) Drift(ctx context.Context, master, name string) (*gaea.DriftReport, error) {
+	if master == "" || master == d.master {
+		return d.reader.Drift(ctx, name)
+	}
+	list, err := d.masters(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if !slices.ContainsFunc(list, func(m gaea.MasterStatus) bool { return m.Master == master }) {
+		return nil, gaea.Invalid("master", "there is no master %q in this archive; jobd masters lists those that there are", master)
+	}
+	return enforce.New(d.enforceDeps(master, nil)).Drift(ctx, name)
 }
 
 // Check implements [api.Enforcer].
 func (d desk) Check(ctx context.Context, name string, req gaea.CheckRequest) (*gaea.Run, error) {
-	if t := d.current(); t != nil {
+	if t := d.leads(req.Master); t != nil {
 		return t.enforce.Check(ctx, name, req)
 	}
-	return d.order(ctx, d.master, orderCheck, orderBody{Assignment: name, Check: &req})
+	return d.order(ctx, cmp.Or(req.Master, d.master), orderCheck, orderBody{Assignment: name, Check: &req})
 }
 
 // Enforce implements [api.Enforcer].
 func (d desk) Enforce(ctx context.Context, name string, req gaea.EnforceRequest, key string) (*gaea.Run, error) {
-	if t := d.current(); t != nil {
+	if t := d.leads(req.Master); t != nil {
 		return t.enforce.Enforce(ctx, name, req, key)
 	}
-	return d.order(ctx, d.master, orderEnforce, orderBody{Assignment: name, Enforce: &req, Key: key})
+	return d.order(ctx, cmp.Or(req.Master, d.master), orderEnforce, orderBody{Assignment: name, Enforce: &req, Key: key})
+}
+
+// leads is the term in which this jobd leads a master; empty: its own. Nil: it does not.
+func (d desk) leads(master string) *term {
+	if master != "" && master != d.master {
+		return nil
+	}
+	return d.current()
+}
+
+// Verify implements [api.Verifier]. The job cache of this jobd's master is compared here, whoever leads that; of another master its
+// leader does, whose answer has all that it found.
+func (d desk) Verify(ctx context.Context, req gaea.VerifyRequest) (*gaea.VerifyReport, error) {
+	if req.Master == "" || req.Master == d.master {
+		return d.ingest.Verify(ctx, req)
+	}
+	answer, err := d.ask(ctx, req.Master, orderVerify, orderBody{Verify: &req})
+	if err != nil {
+		return nil, err
+	}
+	var report gaea.VerifyReport
+	if err := json.Unmarshal(answer.Body, &report); err != nil {
+		return nil, gaea.Wrap(err, gaea.CodeInternal, "the answer of the jobd that leads the master %q cannot be read; are both of the same version?", req.Master)
+	}
+	return &report, nil
 }
 
 // Follow implements [api.Enforcer]. Of a run that goes on elsewhere the leader sees to what comes after it.
@@ -148,25 +189,54 @@ func (d desk) Follow(run *gaea.Run) {
 	}
 }
 
+// orderWait is how long an order is waited for at most: longer than it takes until another jobd leads, and a bit less than a request
+// may take, so that whoever asks is told what became of it.
+const orderWait = 25 * time.Second
+
 // order has the leader of a master do something, and returns the run that came of it or is meant; nil where there is none.
 func (d desk) order(ctx context.Context, master, kind string, body orderBody) (*gaea.Run, error) {
-	if err := d.served(ctx, master); err != nil {
+	answer, err := d.ask(ctx, master, kind, body)
+	if err != nil || answer.Run == "" {
 		return nil, err
+	}
+	return d.store.GetRun(ctx, answer.Run)
+}
+
+// ask has the leader of a master do something, or the one that leads it next, and returns its answer, or the error that was answered.
+func (d desk) ask(ctx context.Context, master, kind string, body orderBody) (postgres.Answer, error) {
+	none := postgres.Answer{}
+	switch {
+	case d.seat == nil && master == d.master:
+		return none, errStarting()
+	case d.seat == nil:
+		return none, d.errAlone(master)
+	}
+	who, err := d.served(ctx, master)
+	if err != nil {
+		return none, err
 	}
 	text, err := json.Marshal(body)
 	if err != nil {
-		return nil, gaea.Wrap(err, gaea.CodeInvalid, "the request cannot be written as JSON")
+		return none, gaea.Wrap(err, gaea.CodeInvalid, "the request cannot be written as JSON")
 	}
-	answer, err := d.seat.Ask(ctx, master, postgres.Order{Kind: kind, Body: text, User: gaea.PrincipalFrom(ctx).Name})
-	switch {
-	case err != nil && ctx.Err() != nil:
-		return nil, gaea.Wrap(err, gaea.CodeUnavailable, "the jobd that leads the master %q did not answer in time, and may have done it or not; see: jobd masters, and jobd runs --active", master)
+	limited, cancel := context.WithTimeout(ctx, min(orderWait, d.o.TakeoverWait))
+	defer cancel()
+	began := time.Now()
+	answer, err := d.seat.Ask(limited, master, postgres.Order{Kind: kind, Body: text, User: gaea.PrincipalFrom(ctx).Name})
+	switch waited := gaea.Duration(time.Since(began).Round(time.Second)); {
+	case errors.Is(err, postgres.ErrNotTaken):
+		return none, gaea.Wrap(err, gaea.CodeUnavailable, "no jobd leads the master %q or came to within %s, and nothing was done: %s", master, waited, whoServes(who))
+	case errors.Is(err, postgres.ErrNotAnswered):
+		return none, gaea.Wrap(err, gaea.CodeUnavailable, "the jobd that leads the master %q did not answer within %s, and may have done it or not; see: jobd masters, and jobd runs --active", master, waited)
 	case err != nil:
-		return nil, err
-	case answer.Err() != nil || answer.Run == "":
-		return nil, answer.Err()
+		return none, err
 	}
-	return d.store.GetRun(ctx, answer.Run)
+	return answer, answer.Err()
+}
+
+// errAlone is told where the archive is one jobd's.
+func (d desk) errAlone(master string) error {
+	return gaea.Invalid("master", "this jobd serves the master %q alone; leave master out, or ask the jobd of %q", d.master, master)
 }
 
 func errStarting() error {
@@ -179,12 +249,18 @@ func (d desk) front(ctx context.Context, master string) (*engine.Engine, error) 
 	case d.seat == nil && master == d.master:
 		return nil, errStarting()
 	case d.seat == nil:
-		return nil, gaea.Invalid("master", "this jobd serves the master %q alone; leave master out, or ask the jobd of %q", d.master, master)
+		return nil, d.errAlone(master)
 	}
-	if err := d.served(ctx, master); err != nil {
+	if _, err := d.served(ctx, master); err != nil {
 		return nil, err
 	}
-	return engine.New(d.frontDeps(master)), nil
+	now, err := d.seat.Now(ctx)
+	if err != nil {
+		return nil, err
+	}
+	deps := d.frontDeps(master)
+	deps.TakeBy = now.Add(d.o.TakeoverWait)
+	return engine.New(deps), nil
 }
 
 func (d desk) frontDeps(master string) engine.Deps {
@@ -196,34 +272,46 @@ func (d desk) frontDeps(master string) engine.Deps {
 	return deps
 }
 
-// served says whether there is a jobd of a master that is alive, and whether the master has room for one more run.
-func (d desk) served(ctx context.Context, master string) error {
+// served finds out who serves a master, and whether the master has room for one more run. That nobody is alive at the moment is no
+// error, for another one may be about to take over. A master that no jobd has ever served is one.
+func (d desk) served(ctx context.Context, master string) (*gaea.MasterStatus, error) {
 	list, err := d.masters(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	var names []string
 	for i := range list {
 		m := &list[i]
-		if m.Master != master {
-			continue
+		switch known := m.Fence > 0 || len(m.Jobds) > 0; {
+		case known && m.Master == master && m.Runs >= engine.MaxActive:
+			return nil, gaea.Errorf(gaea.CodeUnavailable, "%d runs of the master %q are going on, which is the most at once; wait for some to end or cancel them", m.Runs, master)
+		case known && m.Master == master:
+			return m, nil
+		case known && len(names) < mastersNamed:
+			names = append(names, strconv.Quote(m.Master))
+		case known:
+			names[mastersNamed-1] = "others"
 		}
-		var last gaea.Jobd
-		for _, j := range m.Jobds {
-			if j.Alive {
-				if m.Runs >= engine.MaxActive {
-					return gaea.Errorf(gaea.CodeUnavailable, "%d runs of the master %q are going on, which is the most at once; wait for some to end or cancel them", m.Runs, master)
-				}
-				return nil
-			}
-			if j.Seen.After(last.Seen) {
-				last = j
-			}
-		}
-		hint := "none has been there in the last day"
-		if last.ID != "" {
-			hint = fmt.Sprintf("the last, at %s (%s), was heard of %s ago", last.Host, last.Address, time.Since(last.Seen).Round(time.Second))
-		}
-		return gaea.Errorf(gaea.CodeUnavailable, "no jobd of the master %q is alive: %s; start it there, and ask again", master, hint)
 	}
-	return gaea.Invalid("master", "there is no master %q in this archive; jobd masters lists those that there are", master)
+	return nil, gaea.Invalid("master", "no jobd serves a master %q in this archive, or ever did; there are %s (jobd masters lists them)", master, strings.Join(names, ", "))
+}
+
+// mastersNamed bounds how many masters an error names.
+const mastersNamed = 20
+
+// whoServes says which jobd of a master is to be looked after where none takes what it is asked.
+func whoServes(m *gaea.MasterStatus) string {
+	var last gaea.Jobd
+	for _, j := range m.Jobds {
+		if j.Alive {
+			return fmt.Sprintf("the one at %s (%s) is alive; its log says why it does not lead", j.Host, j.Address)
+		}
+		if j.Seen.After(last.Seen) {
+			last = j
+		}
+	}
+	if last.ID == "" {
+		return "none has been there in the last day; start one beside it"
+	}
+	return fmt.Sprintf("the last, at %s (%s), was heard of %s ago; start it there, and ask again", last.Host, last.Address, time.Since(last.Seen).Round(time.Second))
 }

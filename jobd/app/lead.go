@@ -52,7 +52,7 @@ func (a *App) begin(ctx context.Context, lease *postgres.Lease) {
 	for {
 		t, err := a.newTerm(ctx, lease)
 		if err == nil {
-			if err = t.start(ctx); err == nil {
+			if err = a.startTerm(ctx, t); err == nil {
 				a.term.Store(t)
 				t.engine.KeysChanged() // it was not told of keys that changed while it began
 				a.late.take(a.unled.take(time.Now()))
@@ -82,26 +82,39 @@ func (a *App) end(ctx context.Context, t *term) {
 	a.leave(ctx, t)
 }
 
-// leave stops a term, whatever of it was started.
+// leave stops a term, whatever of it was started. Each part has its own time, so that one that hangs does not cost the others theirs.
 func (a *App) leave(ctx context.Context, t *term) {
-	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopWorking)
-	defer cancel()
-	if err := errors.Join(t.queue.Stop(stopping), t.stopRuns(stopping), t.queue.Close()); err != nil {
+	ctx = context.WithoutCancel(ctx)
+	if err := errors.Join(step(ctx, stopWorking, t.queue.Stop), step(ctx, stopWorking, t.stopRuns), t.queue.Close()); err != nil {
 		a.log.Warn("what this jobd did as the master's leader did not end in time", "err", err)
 	}
 }
 
-// attend takes up the runs that other jobds have accepted for the master, and what they have ordered.
+// attend takes up the runs that other jobds have accepted for the master, and what they have ordered. Of runs that nobody has taken
+// up in time it sees to the end, also for masters that nobody leads.
 func (a *App) attend(ctx context.Context, t *term) {
 	ctx, cancel := context.WithTimeout(ctx, attendTimeout)
 	defer cancel()
-	if err := errors.Join(a.takeStrays(ctx, t), a.takeOrders(ctx, t)); err != nil && ctx.Err() == nil {
+	if err := errors.Join(a.takeStrays(ctx, t), a.takeOrders(ctx, t), a.sweep(ctx, t)); err != nil && ctx.Err() == nil {
 		a.log.Warn("could not see what other jobds have for this one; trying again", "err", err)
 	}
 }
 
-// takeStrays takes up the runs that are accepted and that nobody has begun.
+// sweep ends the runs that nobody has taken up in time, of whatever master, each sweepGap.
+func (a *App) sweep(ctx context.Context, t *term) error {
+	if time.Since(t.swept) < sweepGap {
+		return nil
+	}
+	t.swept = time.Now()
+	return a.endUntaken(ctx, t, gaea.RunFilter{})
+}
+
+// takeStrays takes up the runs that are accepted and that nobody has begun, unless they have waited for too long.
 func (a *App) takeStrays(ctx context.Context, t *term) error {
+	now, err := a.seat.Now(ctx)
+	if err != nil {
+		return err
+	}
 	page := gaea.PageRequest{Limit: straysPage}
 	for {
 		found, err := a.store.ListRuns(ctx, gaea.RunFilter{Master: a.master, Active: true, Status: gaea.RunQueued}, page)
@@ -111,6 +124,12 @@ func (a *App) takeStrays(ctx context.Context, t *term) error {
 		for i := range found.Items {
 			run := &found.Items[i]
 			if t.engine.Going(run.ID) {
+				continue
+			}
+			if tooLate(run, now) {
+				if err := a.endRun(ctx, t.lease, run, now); err != nil {
+					return err
+				}
 				continue
 			}
 			if _, err := t.engine.Ensure(ctx, run.ID); err != nil {
@@ -154,9 +173,9 @@ func (a *App) takeOrder(ctx context.Context, t *term, o postgres.Order) {
 	case <-t.lease.Lost():
 		return
 	}
-	run, err := a.carryOut(ctx, t, o)
+	answer, err := a.carryOut(ctx, t, o)
 	if !t.leaves(err) {
-		err = t.lease.Answer(ctx, o, postgres.AnswerOf(run, err))
+		err = t.lease.Answer(ctx, o, answer)
 	}
 	if err != nil {
 		a.log.Warn("an order of another jobd was not answered; whoever leads next answers it", "kind", o.Kind, "err", err)
@@ -170,6 +189,7 @@ const (
 	orderResume  = "resume"
 	orderCheck   = "check"
 	orderEnforce = "enforce"
+	orderVerify  = "verify"
 )
 
 // orderBody is what an order says, each kind what it needs.
@@ -180,13 +200,16 @@ type orderBody struct {
 	Cancel     *gaea.CancelRequest  `json:"cancel,omitempty"`
 	Check      *gaea.CheckRequest   `json:"check,omitempty"`
 	Enforce    *gaea.EnforceRequest `json:"enforce,omitempty"`
+	Verify     *gaea.VerifyRequest  `json:"verify,omitempty"`
 }
 
-// carryOut does what another jobd has ordered, and returns the run that is meant or came of it, if any.
-func (a *App) carryOut(ctx context.Context, t *term, o postgres.Order) (string, error) {
+// carryOut does what another jobd has ordered, and returns what to answer: the run that is meant or came of it, if any. The error is
+// in the answer, too.
+func (a *App) carryOut(ctx context.Context, t *term, o postgres.Order) (postgres.Answer, error) {
 	var b orderBody
 	if err := json.Unmarshal(o.Body, &b); err != nil {
-		return "", gaea.Wrap(err, gaea.CodeInternal, "the order of another jobd cannot be read; are both of the same version?")
+		err = gaea.Wrap(err, gaea.CodeInternal, "the order of another jobd cannot be read; are both of the same version?")
+		return postgres.AnswerOf("", err), err
 	}
 	ctx = gaea.WithPrincipal(ctx, gaea.Principal{Name: o.User})
 	var run *gaea.Run
@@ -196,13 +219,28 @@ func (a *App) carryOut(ctx context.Context, t *term, o postgres.Order) (string, 
 		run, err = t.enforce.Check(ctx, b.Assignment, *b.Check)
 	case o.Kind == orderEnforce && b.Enforce != nil:
 		run, err = t.enforce.Enforce(ctx, b.Assignment, *b.Enforce, b.Key)
+	case o.Kind == orderVerify && b.Verify != nil:
+		return a.verify(ctx, *b.Verify)
+	case o.Kind == orderCancel && b.Cancel != nil, o.Kind == orderPause, o.Kind == orderResume:
+		err = a.controlRun(ctx, t, o, &b)
+		return postgres.AnswerOf(b.Run, err), err
 	default:
-		return b.Run, a.controlRun(ctx, t, o, &b)
+		err = gaea.Errorf(gaea.CodeInternal, "the jobd that leads the master does not know the order %q; update it to the same version", o.Kind)
 	}
 	if err != nil || run == nil {
-		return "", err
+		return postgres.AnswerOf("", err), err
 	}
-	return run.ID, nil
+	return postgres.AnswerOf(run.ID, nil), nil
+}
+
+// verify compares the master's job cache for another jobd.
+func (a *App) verify(ctx context.Context, req gaea.VerifyRequest) (postgres.Answer, error) {
+	report, err := a.ingest.Verify(ctx, req)
+	if err != nil {
+		return postgres.AnswerOf("", err), err
+	}
+	body, err := json.Marshal(report)
+	return postgres.Answer{Body: body}, err
 }
 
 // controlRun does what was ordered about a run. What a leader before this one may have done already is not done again.
@@ -214,21 +252,19 @@ func (a *App) controlRun(ctx context.Context, t *term, o postgres.Order, b *orde
 	if err != nil {
 		return err
 	}
-	switch {
-	case o.Kind == orderCancel && b.Cancel != nil:
+	switch o.Kind {
+	case orderCancel:
 		if o.Again && (run.Status == gaea.RunCancelling || run.Status.Final()) {
 			return nil // a second cancel would mean more
 		}
 		_, err = t.engine.Cancel(ctx, b.Run, *b.Cancel)
-	case o.Kind == orderPause:
+	case orderPause:
 		_, err = t.engine.Pause(ctx, b.Run)
-	case o.Kind == orderResume:
+	case orderResume:
 		if o.Again && run.Pause == nil {
 			return nil
 		}
 		_, err = t.engine.Resume(ctx, b.Run)
-	default:
-		return gaea.Errorf(gaea.CodeInternal, "this jobd does not know the order %q of another; update it to the same version", o.Kind)
 	}
 	return err
 }

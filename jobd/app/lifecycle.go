@@ -12,6 +12,7 @@ import (
 // How long each step of a graceful stop may take. Each has its own: a client that does not let go of its connection must not
 // cost what was read from the bus. Together they are shorter than systemd's patience (TimeoutStopSec in the unit).
 const (
+	stopSaying  = 2 * time.Second
 	stopServing = 3 * time.Second
 	stopWorking = 5 * time.Second
 	stopStoring = 30 * time.Second
@@ -68,7 +69,7 @@ func (a *App) start(ctx context.Context) error {
 		return err
 	}
 	if a.first != nil {
-		if err := a.first.start(ctx); err != nil {
+		if err := a.startTerm(ctx, a.first); err != nil {
 			return err
 		}
 	}
@@ -94,19 +95,18 @@ func (a *App) lastTerm() *term {
 // stop ends everything in the opposite order, whatever was started and whatever happened to the part before.
 func (a *App) stop(ctx context.Context) error {
 	a.api.Stop()
-	step := func(limit time.Duration, stop func(context.Context) error) error {
-		ctx, cancel := context.WithTimeout(ctx, limit)
-		defer cancel()
-		return stop(ctx)
+	// The next process may listen at this address as soon as this one does not, and must not lead before this one has ended.
+	if err := step(ctx, stopSaying, a.seat.LeavePlace); err != nil {
+		a.log.Warn("the database was not told that this jobd stops; one that starts at its address meanwhile may take over before its end", "err", err)
 	}
-	_ = step(stopServing, a.shutdown)
+	_ = step(ctx, stopServing, a.shutdown)
 	last, closeQueue := a.lastTerm(), func() error { return nil }
 	var err error
 	if last != nil {
 		closeQueue = last.queue.Close
 		err = errors.Join(
-			step(stopWorking, func(ctx context.Context) error { return a.stopQueue(ctx, last) }),
-			step(stopWorking, func(ctx context.Context) error {
+			step(ctx, stopWorking, func(ctx context.Context) error { return a.stopQueue(ctx, last) }),
+			step(ctx, stopWorking, func(ctx context.Context) error {
 				if err := last.stopRuns(ctx); err != nil {
 					return gaea.Wrap(err, gaea.CodeTimeout, "the runs that go on did not let go in time; the next start takes them up as they are stored")
 				}
@@ -117,14 +117,21 @@ func (a *App) stop(ctx context.Context) error {
 	return errors.Join(
 		err,
 		a.seat.Leave(), // another jobd may lead from here on
-		step(stopStoring, a.ingest.Stop),
+		step(ctx, stopStoring, a.ingest.Stop),
 		a.closeSpill(),
-		step(stopWorking, a.late.stop),
+		step(ctx, stopWorking, a.late.stop),
 		closeQueue(),
 		a.store.Close(),
 		a.queueLock.release(),
 		a.lock.release(),
 	)
+}
+
+// step bounds a part of a stop.
+func step(ctx context.Context, limit time.Duration, stop func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	return stop(ctx)
 }
 
 // shutdown lets requests that are being answered end, and cuts off those that do not in time.

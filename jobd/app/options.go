@@ -8,8 +8,16 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"time"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
+)
+
+// How long a request for a master that no jobd leads at the moment may wait for one, and unless it is set.
+const (
+	MinTakeoverWait     = 15 * time.Second // another takes over by then, where there is one
+	MaxTakeoverWait     = time.Hour
+	DefaultTakeoverWait = time.Minute
 )
 
 // Options say how jobd serves. They are the keys of its config file.
@@ -29,6 +37,7 @@ type Options struct {
 	QueueBytes    int            // bytes of events that may wait for the database in memory
 	SpillBytes    int64          // bytes of events that may wait for the database on disk; 0: none
 	SpillDir      string         // where they wait; empty: see SpillPath
+	TakeoverWait  time.Duration  // how long a run of a master waits for a jobd that leads it; 0: DefaultTakeoverWait
 	Version       string
 	Logger        *slog.Logger
 }

@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"context"
+	"encoding/json"
 	"io"
 	"net"
 	"net/http"
@@ -148,10 +149,13 @@ func TestAnOrderThatWaitsForTheDatabaseDoesNotHoldUpTheEnd(t *testing.T) {
 }
 
 // counting is a master and a server that count what they are sent.
-type counting struct{ sent int }
+type counting struct {
+	sent int
+	last gaea.Publication
+}
 
 func (c *counting) Publish(ctx context.Context, p gaea.Publication) (gaea.Published, error) {
-	c.sent++
+	c.sent, c.last = c.sent+1, p
 	if _, ok := ctx.Deadline(); !ok {
 		return gaea.Published{}, gaea.Errorf(gaea.CodeInternal, "it may be sent when the lease is over")
 	}
@@ -191,6 +195,9 @@ func TestALeaderThatCannotRenewItsLeaseSendsNothing(t *testing.T) {
 	eventually(t, "the lease is over", func() bool { return !lease.Held() })
 	if _, err := publisher.Publish(t.Context(), gaea.Publication{JID: "2"}); gaea.CodeOf(err) != gaea.CodeUnavailable || !strings.Contains(gaea.MessageOf(err), "lease") {
 		t.Errorf("without it: %v", err)
+	}
+	if err := c.last.Allowed(); gaea.CodeOf(err) != gaea.CodeUnavailable { // asked by who was suspended before it sent the first
+		t.Errorf("what began with it may leave without it: %v", err)
 	}
 	waiting := make(chan error, 1)
 	go func() {
@@ -241,31 +248,156 @@ func (j *jobd) ask(o app.Options, method, path, body string) (status int, text s
 	return answer.StatusCode, string(b)
 }
 
-func TestARunForAMasterThatNobodyServesIsRefused(t *testing.T) {
+// ping asks for a run on the minions of a master.
+func (j *jobd) ping(o app.Options, master string) (status int, text string) {
+	j.t.Helper()
+	return j.ask(o, http.MethodPost, "/v1/runs", `{"master": "`+master+`", "function": "test.ping", "target": {"type": "list", "minions": ["web1"]}}`)
+}
+
+func TestARunForAMasterThatNobodyEverServedIsRefused(t *testing.T) {
 	t.Parallel()
-	ping := func(master string) string {
-		return `{"master": "` + master + `", "function": "test.ping", "target": {"type": "glob", "expr": "*"}}`
-	}
 	onEachDatabase(t, func(t *testing.T, options optionsOf) {
 		o := options(t, newSalt(t))
 		j := run(t, o)
-		if status, text := j.ask(o, http.MethodPost, "/v1/runs", ping("mars")); status != http.StatusUnprocessableEntity && status != http.StatusBadRequest || !strings.Contains(text, "mars") {
+		if status, text := j.ping(o, "mars"); status != http.StatusBadRequest || !strings.Contains(text, "mars") || !strings.Contains(text, `m1\"`) {
 			t.Errorf("a master that there is not: %d %s", status, text)
 		}
 		if status, text := j.ask(o, http.MethodGet, "/v1/masters", ""); status != http.StatusOK || !strings.Contains(text, `"led":true`) || !strings.Contains(text, j.Addr()) {
 			t.Errorf("the masters are %d %s", status, text)
 		}
-		if strings.HasPrefix(o.Database, "sqlite") {
-			return
-		}
-		gone := o
-		gone.MasterName = "m2"
-		last := run(t, gone)
-		if err := last.stop(); err != nil {
-			t.Fatal(err)
-		}
-		if status, text := j.ask(o, http.MethodPost, "/v1/runs", ping("m2")); status != http.StatusServiceUnavailable || !strings.Contains(text, last.Addr()) || !strings.Contains(text, "start it there") {
-			t.Errorf("a master whose jobd is gone: %d %s", status, text)
-		}
 	})
+}
+
+func TestWhatIsAskedOfAnotherMasterIsAnsweredByItsOwnJobd(t *testing.T) {
+	t.Parallel()
+	o := postgresOptions(t, newSalt(t))
+	j := run(t, o)
+	there := o
+	there.MasterName, there.SaltConfigDir = "m2", newSalt(t).config
+	other := run(t, there)
+	for _, call := range []struct {
+		path, body string
+		status     int
+		says       string
+	}{
+		{"/v1/archive/verify", `{"master": "m2"}`, http.StatusOK, `"jobs":0`},
+		{"/v1/archive/verify", `{"master": "mars"}`, http.StatusBadRequest, "jobd masters"},
+		{"/v1/assignments/web/check", `{"master": "m2"}`, http.StatusNotFound, "web"},
+		{"/v1/assignments/web/enforce", `{"master": "m2"}`, http.StatusNotFound, "web"},
+		{"/v1/assignments/web/check", `{"master": "mars"}`, http.StatusBadRequest, "jobd masters"},
+	} {
+		if status, text := j.ask(o, http.MethodPost, call.path, call.body); status != call.status || !strings.Contains(text, call.says) {
+			t.Errorf("%s %s: %d %s", call.path, call.body, status, text)
+		}
+	}
+	for master, want := range map[string]int{"m2": http.StatusNotFound, "mars": http.StatusBadRequest} {
+		if status, text := j.ask(o, http.MethodGet, "/v1/assignments/web/drift?master="+master, ""); status != want {
+			t.Errorf("the drift there: %d %s", status, text)
+		}
+	}
+	for _, j := range []*jobd{j, other} {
+		if err := j.stop(); err != nil {
+			t.Error(err)
+		}
+	}
+	if rows, err := pglab.Execute(t.Context(), o.Database, `UPDATE orders SET kind = kind WHERE master = 'm2' AND fence > 0 AND answer IS NOT NULL`); err != nil || rows != 3 {
+		t.Errorf("%d orders were answered by the other (%v)", rows, err)
+	}
+}
+
+func TestWhatIsAskedOfAMasterThatNobodyLeadsIsNotDoneLater(t *testing.T) {
+	t.Parallel()
+	o := postgresOptions(t, newSalt(t))
+	o.TakeoverWait = 300 * time.Millisecond
+	gone := o
+	gone.MasterName = "m2"
+	last := run(t, gone)
+	if err := last.stop(); err != nil {
+		t.Fatal(err)
+	}
+	j := run(t, o)
+	status, text := j.ask(o, http.MethodPost, "/v1/assignments/web/check", `{"master": "m2"}`)
+	if status != http.StatusServiceUnavailable || !strings.Contains(text, "nothing was done") || !strings.Contains(text, last.Addr()) || !strings.Contains(text, "start it there") {
+		t.Errorf("the answer is %d %s", status, text)
+	}
+	if err := j.stop(); err != nil {
+		t.Error(err)
+	}
+	if rows, err := pglab.Execute(t.Context(), o.Database, `UPDATE orders SET kind = kind WHERE expires > 0`); err != nil || rows != 0 {
+		t.Errorf("%d orders may be taken yet (%v)", rows, err)
+	}
+}
+
+// served is a jobd of m1, and one of the master m2 that was there and has stopped.
+func served(t *testing.T) (o, gone app.Options, j *jobd) {
+	t.Helper()
+	o = postgresOptions(t, newSalt(t))
+	j = run(t, o)
+	gone = o
+	gone.MasterName = "m2"
+	last := run(t, gone)
+	if err := last.stop(); err != nil {
+		t.Fatal(err)
+	}
+	return o, gone, j
+}
+
+// accepted is the run that was accepted.
+func accepted(t *testing.T, status int, text string) string {
+	t.Helper()
+	var run gaea.Run
+	if err := json.Unmarshal([]byte(text), &run); err != nil || status != http.StatusAccepted || run.Status != gaea.RunQueued || run.TakeBy.IsZero() {
+		t.Fatalf("it is not accepted: %d %s", status, text)
+	}
+	return run.ID
+}
+
+func TestARunForAMasterWhoseJobdIsGoneIsTakenUpByTheNext(t *testing.T) {
+	t.Parallel()
+	o, gone, j := served(t)
+	status, text := j.ping(o, "m2")
+	id := accepted(t, status, text)
+	next := run(t, gone)
+	store := inspect(t, o)
+	eventually(t, "the next has taken it up", func() bool {
+		run, err := store.GetRun(t.Context(), id)
+		return err == nil && run.TakeBy.IsZero() && !run.Status.Final()
+	})
+	if err := next.stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestARunThatNobodyTakesUpInTimeEndsAndIsNotBegunLater(t *testing.T) {
+	t.Parallel()
+	o, gone, j := served(t)
+	store := inspect(t, o)
+	overdue := func() string { // its time is over by the database's clock
+		status, text := j.ping(o, "m2")
+		id := accepted(t, status, text)
+		rows, err := pglab.Execute(t.Context(), o.Database, `UPDATE runs SET head = regexp_replace(head, '"take_by":"[0-9]+', '"take_by":"2001') WHERE id = '`+id+`' AND head LIKE '%take_by%'`)
+		if err != nil || rows != 1 {
+			t.Fatalf("%d rows: %v", rows, err)
+		}
+		return id
+	}
+	ended := func(id string) func() bool {
+		return func() bool {
+			run, err := store.GetRun(t.Context(), id)
+			return err == nil && run.Status == gaea.RunFailed && run.TakeBy.IsZero() && run.Started.IsZero() && strings.Contains(run.Message, "nothing was published")
+		}
+	}
+	eventually(t, "another master's leader ends it", ended(overdue()))
+	if err := j.stop(); err != nil {
+		t.Error(err)
+	}
+	j = run(t, o)
+	id := overdue()
+	next := run(t, gone)
+	eventually(t, "the next ends it", ended(id))
+	for _, j := range []*jobd{j, next} {
+		if err := j.stop(); err != nil {
+			t.Error(err)
+		}
+	}
 }

@@ -37,6 +37,7 @@ type term struct {
 	runs    queuedRuns
 	enforce *enforce.Service
 	queue   *schedule.Queue
+	swept   time.Time     // when it was looked last for runs of other masters that nobody takes up
 	orders  chan struct{} // one element for each order that is being carried out
 	doing   sync.WaitGroup
 	over    atomic.Bool     // it is being stopped
@@ -60,7 +61,7 @@ func (a *App) newTerm(ctx context.Context, lease *postgres.Lease) (*term, error)
 	}
 	t.engine = engine.New(deps)
 	t.runs = queuedRuns{t.engine, func(run string) { t.queue.Accepted(run) }} // the queue is made after those that use it
-	t.enforce = enforce.New(a.enforceDeps(t.runs))
+	t.enforce = enforce.New(a.enforceDeps(a.master, t.runs))
 	var err error
 	t.queue, err = schedule.Open(ctx, schedule.Options{
 		Address: a.queueAddress, Master: a.master, Seat: a.queueSeat,
@@ -80,17 +81,22 @@ func (a *App) engineDeps(master string) engine.Deps {
 	}
 }
 
-// enforceDeps is what a service for assignments works with.
-func (a *App) enforceDeps(runs enforce.Engine) enforce.Deps {
+// enforceDeps is what a service for assignments on a master's minions works with; one without an engine only reads.
+func (a *App) enforceDeps(master string, runs enforce.Engine) enforce.Deps {
 	return enforce.Deps{
-		Master: a.master, Engine: runs, Assignments: a.store.Assignments(), Groups: a.store.TargetGroups(),
+		Master: master, Engine: runs, Assignments: a.store.Assignments(), Groups: a.store.TargetGroups(),
 		Templates: a.store.JobTemplates(), Secrets: a.store, Evidence: a.store, Returns: a.store, Runs: a.store,
 		Fingerprinter: a.parts.fingerprinter, Logger: a.log,
 	}
 }
 
-// start takes up the master's runs.
-func (t *term) start(ctx context.Context) error {
+// startTerm takes up the master's runs, but for those that waited for too long.
+func (a *App) startTerm(ctx context.Context, t *term) error {
+	if t.lease != nil {
+		if err := a.endUntaken(ctx, t, gaea.RunFilter{Master: a.master}); err != nil {
+			return err
+		}
+	}
 	if err := t.engine.Start(ctx); err != nil {
 		return err
 	}
@@ -120,7 +126,8 @@ func errNotHeld() error {
 	return gaea.Errorf(gaea.CodeUnavailable, "this jobd could not renew its lease in the database, and another may lead the master now; nothing was sent")
 }
 
-// leasedPublisher publishes while a lease is held: what is not sent by then is not sent any more.
+// leasedPublisher publishes while a lease is held: what is not sent by then is not sent any more, also where the machine or the
+// process was suspended meanwhile and no timer has ended yet.
 type leasedPublisher struct {
 	gaea.Publisher
 	lease *postgres.Lease
@@ -128,8 +135,14 @@ type leasedPublisher struct {
 
 // Publish implements [gaea.Publisher].
 func (p leasedPublisher) Publish(ctx context.Context, pub gaea.Publication) (gaea.Published, error) {
-	if !p.lease.Held() {
-		return gaea.Published{}, errNotHeld()
+	pub.Allowed = func() error {
+		if !p.lease.Held() {
+			return errNotHeld()
+		}
+		return nil
+	}
+	if err := pub.Allowed(); err != nil {
+		return gaea.Published{}, err
 	}
 	ctx, cancel := context.WithDeadline(ctx, p.lease.Until())
 	defer cancel()

@@ -90,8 +90,9 @@ func (c *ledgerCommand) Run(w *world) error {
 type verifyCommand struct {
 	remote
 	format
-	Since time.Duration `help:"Only jobs that were published, or had a return, in the last; all that the job cache has when absent." placeholder:"DURATION"`
-	Fix   bool          `help:"Store what is missing."`
+	Since  time.Duration `help:"Only jobs that were published, or had a return, in the last; all that the job cache has when absent." placeholder:"DURATION"`
+	Fix    bool          `help:"Store what is missing."`
+	Master string        `help:"The master whose job cache is meant, by its name in jobd masters: its own jobd compares it; that of the jobd that is asked when absent." placeholder:"MASTER"`
 }
 
 // Help is printed above the list of arguments.
@@ -107,7 +108,8 @@ It needs the role plan. Exit codes: 0 nothing is missing or different, or --fix 
 
 Examples:
   jobd archive verify --since 24h
-  jobd archive verify --since 24h --fix`
+  jobd archive verify --since 24h --fix
+  jobd archive verify --master eu1              # whichever jobd is asked`
 }
 
 // Run verifies, part by part, and prints what it finds.
@@ -117,7 +119,7 @@ func (c *verifyCommand) Run(w *world) error {
 		return unverified(w, err)
 	}
 	defer client.Close()
-	req := gaea.VerifyRequest{Fix: c.Fix}
+	req := gaea.VerifyRequest{Master: c.Master, Fix: c.Fix}
 	if c.Since > 0 {
 		req.Since = time.Now().Add(-c.Since)
 	}

@@ -31,7 +31,7 @@ func TestVerifySaysWhatIsMissingAndWithItsExitCodeThatSomethingIs(t *testing.T) 
 	code, out, errs := r.run("archive", "verify")
 	want(t, "nothing to compare", code, command.ExitOK, out+errs, "nothing was compared")
 	r.Verified(gaea.VerifyReport{Jobs: 2, Returns: 3})
-	code, out, errs = r.run("archive", "verify", "--since", "1h")
+	code, out, errs = r.run("archive", "verify", "--since", "1h", "--master", "us")
 	want(t, "all is there", code, command.ExitOK, out+errs, "2 jobs and 3 returns of the master's job cache compared: the archive has them all.")
 	r.Verified(gaea.VerifyReport{Jobs: 1, Returns: 1, Next: "1", Differences: []gaea.Difference{missing}}, gaea.VerifyReport{Jobs: 1, Recovering: true})
 	code, out, errs = r.run("archive", "verify")
@@ -46,7 +46,7 @@ func TestVerifySaysWhatIsMissingAndWithItsExitCodeThatSomethingIs(t *testing.T) 
 	code, out, errs = r.run("archive", "verify")
 	want(t, "the cache is gone", code, command.ExitAway, out+errs, "the cache is gone")
 	asked := r.VerifyRequests()
-	if asked[0].Fix || !asked[0].Since.IsZero() || asked[1].Since.IsZero() || asked[3].After != "1" || !asked[4].Fix {
+	if asked[0].Fix || !asked[0].Since.IsZero() || asked[1].Since.IsZero() || asked[0].Master != "" || asked[1].Master != "us" || asked[3].After != "1" || !asked[4].Fix {
 		t.Errorf("asked was %+v", asked)
 	}
 }

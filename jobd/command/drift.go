@@ -15,6 +15,7 @@ type checkCommand struct {
 	format
 	Assignment string        `arg:"" help:"The assignment's name."`
 	Minions    []string      `short:"m" help:"Only these minions, with commas between." placeholder:"ID"`
+	Master     string        `help:"The master whose minions are meant, by its name in jobd masters; that of the jobd that is asked when absent." placeholder:"MASTER"`
 	MaxAge     gaea.Duration `help:"Keep evidence that is at most this old; every minion is looked at again when absent." placeholder:"10m"`
 }
 
@@ -32,7 +33,7 @@ func (c *checkCommand) Run(w *world) error {
 	}
 	defer client.Close()
 	status := newWaiting(w, "checking "+c.Assignment)
-	report, err := client.Check(w.ctx, c.Assignment, gaea.CheckRequest{MaxAge: c.MaxAge, Minions: c.Minions})
+	report, err := client.Check(w.ctx, c.Assignment, gaea.CheckRequest{Master: c.Master, MaxAge: c.MaxAge, Minions: c.Minions})
 	status.end()
 	if err != nil {
 		if w.ctx.Err() != nil {
@@ -48,6 +49,7 @@ type driftCommand struct {
 	remote
 	format
 	Assignments []string `arg:"" optional:"" help:"Names of assignments; all when absent."`
+	Master      string   `help:"The master whose minions are meant, by its name in jobd masters; that of the jobd that is asked when absent." placeholder:"MASTER"`
 }
 
 // Help is printed above the list of arguments.
@@ -80,7 +82,7 @@ func (c *driftCommand) Run(w *world) error {
 	}
 	reports := make([]*gaea.DriftReport, len(names))
 	for i, name := range names {
-		if reports[i], err = client.Drift(w.ctx, name); err != nil {
+		if reports[i], err = client.DriftOf(w.ctx, c.Master, name); err != nil {
 			return err
 		}
 	}

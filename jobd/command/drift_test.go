@@ -51,6 +51,20 @@ func TestDriftIsShownWithItsDiffs(t *testing.T) {
 	want(t, "one in sync", code, command.ExitOK, out, "motd: 1 in sync\n")
 }
 
+func TestDriftAndChecksAreOfTheMasterThatIsNamed(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.assign("nginx")
+	there := calm
+	there.Assignment = "us/nginx"
+	r.Enforcer.PutReport(drifted)
+	r.Enforcer.PutReport(there)
+	code, out, _ := r.run("drift", "--master", "us", "nginx")
+	want(t, "drift", code, command.ExitOK, out, "us/nginx: 1 in sync")
+	code, out, _ = r.run("check", "--master", "us", "--max-age", "10m", "nginx")
+	want(t, "a check", code, command.ExitOK, out, "us/nginx: 1 in sync")
+}
+
 func TestScriptsGetALineForEachStateAndEachMinion(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)

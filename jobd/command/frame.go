@@ -234,6 +234,8 @@ func waitsFor(r *gaea.Run, now time.Time) string {
 		return blocked(r.Blocked, now)
 	case r.Pause != nil:
 		return paused(r, now)
+	case r.Status == gaea.RunQueued && !r.TakeBy.IsZero():
+		return fmt.Sprintf("waits for the jobd that leads the master %s, until %s", harmless(r.Master), clock(r.TakeBy))
 	case r.Status == gaea.RunCancelling:
 		line := "nothing more is published; each minion is asked whether the job is gone"
 		if r.Grace > 0 {

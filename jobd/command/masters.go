@@ -18,7 +18,8 @@ func (*mastersCommand) Help() string {
 archive its bus and answer requests; one of them leads it, and carries out its runs, checks and retention. A jobd says every
 3 s that it lives; where the one that leads has not for 10 s, another one of that master leads it. Nothing is to be done then.
 
-What the role says: leads; stands by; gone (no sign of life for 10 s); led last (gone, and nobody has taken over: start a
+What the role says: leads; stands by; gone (no sign of life for 10 s; the
+heartbeat says since when, and after a day it is not listed any more); led last (gone, and nobody has taken over: start a
 jobd beside that master). A master without a jobd is one that the archive knows from before.
 
 Examples:

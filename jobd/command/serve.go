@@ -13,28 +13,29 @@ import (
 
 // serveFlags are the settings of jobd serve. Each is also a key of the config file, with "_" for "-".
 type serveFlags struct {
-	Config           configFile `help:"YAML file with the same keys as these flags; flags win." placeholder:"FILE"`
-	Listen           string     `help:"Where to listen; anything but loopback needs TLS." default:"127.0.0.1:7780" placeholder:"HOST:PORT"`
-	TLSCert          string     `help:"Certificate, PEM." type:"path" placeholder:"FILE"`
-	TLSKey           string     `help:"Its private key, PEM." type:"path" placeholder:"FILE"`
-	SaltConfigDir    string     `help:"The Salt master's config directory." default:"/etc/salt" type:"path" placeholder:"DIR"`
-	SaltUser         string     `help:"Whose key publishes: a user of publisher_acl. Root's key where it is readable, else the own user's, when absent." placeholder:"USER"`
-	MasterName       string     `help:"The master's name in the archive; its id when absent." placeholder:"NAME"`
-	Database         string     `help:"Where the archive is: sqlite:///PATH or postgres://USER@HOST/DATABASE." default:"sqlite:///var/lib/jobd/jobd.db" placeholder:"URL"`
-	QueueDatabase    string     `help:"Where what is done by the clock is queued: sqlite:///PATH or postgres://…. A file beside the archive, or the same PostgreSQL, when absent." placeholder:"URL"`
-	KeyFile          string     `help:"What seals secrets in the database; made when missing. jobd.key beside the database, or in /var/lib/jobd for PostgreSQL, when absent." type:"path" placeholder:"FILE"`
-	Retention        gaea.Age   `help:"How long jobs with their returns, events, and runs that have ended are kept (90d, 1y, 36h); 0 keeps them for ever." default:"90d" placeholder:"AGE"`
-	RetentionReturns *gaea.Age  `help:"The same for jobs with their returns alone; --retention when absent." placeholder:"AGE"`
-	RetentionEvents  *gaea.Age  `help:"For events." placeholder:"AGE"`
-	RetentionRuns    *gaea.Age  `help:"For run records: who ran what, and how each minion ended." placeholder:"AGE"`
-	RetentionMaxSize gaea.Size  `help:"How much of the database may be in use (20GiB): while it is more the oldest goes, however short its age; 0 for any size." default:"0" placeholder:"SIZE"`
-	MaxFrame         int        `help:"Largest message of the event bus that is read whole, in MiB." default:"64" placeholder:"MIB"`
-	MaxReturnSize    int        `help:"Largest return that is kept whole, in MiB. Of a larger one its beginning is kept, its outcome, and the size and SHA-256 of the whole." default:"16" placeholder:"MIB"`
-	Queue            int        `help:"How much may wait for the database in memory, in MiB." default:"64" placeholder:"MIB"`
-	SpillMax         int        `help:"How much may wait on disk while the database is away or slow, in MiB; 0 keeps nothing there. A quarter is for what is in no job cache: beacons and custom events." default:"1024" placeholder:"MIB"`
-	SpillDir         string     `help:"Directory for that, on a disk of this machine. The database's, or for PostgreSQL systemd's state directory or else the key file's, when absent." type:"path" placeholder:"DIR"`
-	LogFormat        string     `help:"text or json." enum:"text,json" default:"text"`
-	LogLevel         string     `help:"debug, info, warn or error." enum:"debug,info,warn,error" default:"info"`
+	Config           configFile    `help:"YAML file with the same keys as these flags; flags win." placeholder:"FILE"`
+	Listen           string        `help:"Where to listen; anything but loopback needs TLS." default:"127.0.0.1:7780" placeholder:"HOST:PORT"`
+	TLSCert          string        `help:"Certificate, PEM." type:"path" placeholder:"FILE"`
+	TLSKey           string        `help:"Its private key, PEM." type:"path" placeholder:"FILE"`
+	SaltConfigDir    string        `help:"The Salt master's config directory." default:"/etc/salt" type:"path" placeholder:"DIR"`
+	SaltUser         string        `help:"Whose key publishes: a user of publisher_acl. Root's key where it is readable, else the own user's, when absent." placeholder:"USER"`
+	MasterName       string        `help:"The master's name in the archive; its id when absent." placeholder:"NAME"`
+	Database         string        `help:"Where the archive is: sqlite:///PATH or postgres://USER@HOST/DATABASE." default:"sqlite:///var/lib/jobd/jobd.db" placeholder:"URL"`
+	QueueDatabase    string        `help:"Where what is done by the clock is queued: sqlite:///PATH or postgres://…. A file beside the archive, or the same PostgreSQL, when absent." placeholder:"URL"`
+	KeyFile          string        `help:"What seals secrets in the database; made when missing. jobd.key beside the database, or in /var/lib/jobd for PostgreSQL, when absent." type:"path" placeholder:"FILE"`
+	Retention        gaea.Age      `help:"How long jobs with their returns, events, and runs that have ended are kept (90d, 1y, 36h); 0 keeps them for ever." default:"90d" placeholder:"AGE"`
+	RetentionReturns *gaea.Age     `help:"The same for jobs with their returns alone; --retention when absent." placeholder:"AGE"`
+	RetentionEvents  *gaea.Age     `help:"For events." placeholder:"AGE"`
+	RetentionRuns    *gaea.Age     `help:"For run records: who ran what, and how each minion ended." placeholder:"AGE"`
+	RetentionMaxSize gaea.Size     `help:"How much of the database may be in use (20GiB): while it is more the oldest goes, however short its age; 0 for any size." default:"0" placeholder:"SIZE"`
+	MaxFrame         int           `help:"Largest message of the event bus that is read whole, in MiB." default:"64" placeholder:"MIB"`
+	MaxReturnSize    int           `help:"Largest return that is kept whole, in MiB. Of a larger one its beginning is kept, its outcome, and the size and SHA-256 of the whole." default:"16" placeholder:"MIB"`
+	Queue            int           `help:"How much may wait for the database in memory, in MiB." default:"64" placeholder:"MIB"`
+	SpillMax         int           `help:"How much may wait on disk while the database is away or slow, in MiB; 0 keeps nothing there. A quarter is for what is in no job cache: beacons and custom events." default:"1024" placeholder:"MIB"`
+	SpillDir         string        `help:"Directory for that, on a disk of this machine. The database's, or for PostgreSQL systemd's state directory or else the key file's, when absent." type:"path" placeholder:"DIR"`
+	TakeoverWait     time.Duration `help:"With several jobds on one database: how long a request for a master that none leads at the moment waits for one; then it fails, and nothing is done later." default:"1m" placeholder:"DURATION"`
+	LogFormat        string        `help:"text or json." enum:"text,json" default:"text"`
+	LogLevel         string        `help:"debug, info, warn or error." enum:"debug,info,warn,error" default:"info"`
 }
 
 // memoryBesides is how much memory, in MiB, jobd should do with beside its queue. It is no bound: where more is needed it is
@@ -107,6 +108,9 @@ func (c *serveCommand) Run(w *world) error {
 	if c.SpillMax != 0 && (c.SpillMax < minSpill || c.SpillMax > maxMiB) {
 		return usageError(fmt.Sprintf("--spill-max: %d is not a size in MiB; give a number from %d to %d, or 0 to keep nothing on disk", c.SpillMax, minSpill, maxMiB))
 	}
+	if c.TakeoverWait < app.MinTakeoverWait || c.TakeoverWait > app.MaxTakeoverWait {
+		return usageError(fmt.Sprintf("--takeover-wait: %s is not possible; give %s to %s, for example 1m", c.TakeoverWait, app.MinTakeoverWait, app.MaxTakeoverWait))
+	}
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(int64(c.Queue+memoryBesides) << 20)
 	}
@@ -114,7 +118,7 @@ func (c *serveCommand) Run(w *world) error {
 		Listen: c.Listen, SaltConfigDir: c.SaltConfigDir, SaltUser: c.SaltUser, MasterName: c.MasterName,
 		Database: c.Database, QueueDatabase: c.QueueDatabase, KeyFile: c.KeyFile, TLSCert: c.TLSCert, TLSKey: c.TLSKey,
 		Retention: c.retention(), MaxFrame: c.MaxFrame << 20, MaxReturn: c.MaxReturnSize << 20, QueueBytes: c.Queue << 20,
-		SpillBytes: int64(c.SpillMax) << 20, SpillDir: c.SpillDir,
+		SpillBytes: int64(c.SpillMax) << 20, SpillDir: c.SpillDir, TakeoverWait: c.TakeoverWait,
 		Version: w.Version, Logger: slog.New(handler),
 	})
 	if w.ctx.Err() != nil && jobd == nil {

@@ -87,6 +87,16 @@ func (m *Machine) finish(now time.Time) {
 	m.emit(Finish{})
 }
 
+// Untaken ends a stored run that nobody has taken up by its time. Nothing of it was begun.
+func Untaken(run *gaea.Run, why string, now time.Time) {
+	run.Status, run.Verdict, run.Reason, run.Message = gaea.RunFailed, gaea.RunFailed, why, why
+	run.Ended, run.TakeBy = now, time.Time{}
+	if run.CheckState == gaea.CheckPending {
+		run.CheckState = gaea.CheckFailed
+	}
+	run.Seq++
+}
+
 // sliceOutOfTime settles what a slice's minions have not said by its limit. The run goes on.
 func (m *Machine) sliceOutOfTime(g *group, now time.Time) {
 	for _, name := range g.names(nil) {

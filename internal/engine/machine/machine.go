@@ -235,6 +235,9 @@ func (m *Machine) begin(now time.Time) {
 	if m.run.Status == gaea.RunCancelling && m.run.Verdict == "" {
 		m.run.Verdict, m.run.Reason = gaea.RunCancelled, m.run.Message // stored before there were verdicts
 	}
+	if !m.run.TakeBy.IsZero() { // it is taken up now
+		m.run.TakeBy, m.head = time.Time{}, true
+	}
 	m.setLimit()
 	m.findPlace()
 	for i := range m.run.Slices {

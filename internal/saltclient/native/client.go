@@ -155,6 +155,6 @@ func (c *Client) reload() {
 
 // Ping asks the master for a sign of life. CodeUnavailable where it does not answer.
 func (c *Client) Ping(ctx context.Context) error {
-	_, err := c.request(ctx, map[string]any{"cmd": "ping"}, "a ping")
+	_, err := c.request(ctx, map[string]any{"cmd": "ping"}, "a ping", nil)
 	return err
 }

@@ -36,7 +36,7 @@ func (c *Client) Login(ctx context.Context, eauth, user, password string) error 
 func (c *Client) makeToken(ctx context.Context, l login) (login, error) {
 	answer, err := c.request(ctx, map[string]any{
 		"cmd": "mk_token", "eauth": l.eauth, "username": l.user, "password": l.password,
-	}, "a login")
+	}, "a login", nil)
 	if err != nil {
 		return login{}, err
 	}

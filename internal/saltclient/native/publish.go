@@ -37,7 +37,7 @@ func (c *Client) Publish(ctx context.Context, p gaea.Publication) (gaea.Publishe
 		what += " (" + p.JID + ")"
 	}
 	var user string
-	answer, err := c.authorized(ctx, what, func(auth credentials, token string) map[string]any {
+	answer, err := c.authorized(ctx, what, p.Allowed, func(auth credentials, token string) map[string]any {
 		user = auth.user
 		extra := map[string]any{}
 		if len(p.Metadata) > 0 {

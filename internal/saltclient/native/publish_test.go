@@ -3,6 +3,7 @@ package native_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"reflect"
@@ -29,6 +30,24 @@ func refused(name, message string) func(map[string]any) any {
 }
 
 var ping = gaea.Publication{JID: jid, Function: "test.ping", Target: gaea.Target{Type: gaea.TargetGlob, Expr: "*"}}
+
+func TestAPublicationThatIsNotAllowedAnyMoreDoesNotLeave(t *testing.T) {
+	f := newFake(t, "")
+	f.answers(published)
+	p := ping
+	lost := gaea.Errorf(gaea.CodeUnavailable, "the lease is lost")
+	p.Allowed = func() error { return lost }
+	if _, err := f.client(native.Options{}).Publish(t.Context(), p); !errors.Is(err, lost) || gaea.MessageOf(err) != "the lease is lost" {
+		t.Errorf("the error is %v", err)
+	}
+	p.Allowed = func() error { return nil }
+	if _, err := f.client(native.Options{}).Publish(t.Context(), p); err != nil {
+		t.Error(err)
+	}
+	if sent := len(f.asked()); sent != 1 {
+		t.Errorf("the master was asked %d times", sent)
+	}
+}
 
 func TestAPublicationIsToldAsSaltsOwnClientTellsIt(t *testing.T) {
 	f := newFake(t, "")

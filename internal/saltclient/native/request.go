@@ -18,8 +18,9 @@ const wireVersion = 3
 // request sends one load to the request port and returns the answer as JSON. what names it for errors: "a ping".
 //
 // CodeUnavailable: the master was not reached and has seen nothing. CodeTimeout: the request has left and no answer came, so
-// the master may have acted on it. CodeCancelled: ctx was cancelled before the request had left.
-func (c *Client) request(ctx context.Context, load map[string]any, what string) (json.RawMessage, error) {
+// the master may have acted on it. CodeCancelled: ctx was cancelled before the request had left. Other errors are those of
+// allowed, which is asked right before the request leaves; nil is not asked.
+func (c *Client) request(ctx context.Context, load map[string]any, what string, allowed func() error) (json.RawMessage, error) {
 	packed, err := appendValue(msgp.AppendMapHeader(nil, 3), "enc", 0)
 	if err != nil {
 		return nil, err
@@ -32,7 +33,7 @@ func (c *Client) request(ctx context.Context, load map[string]any, what string) 
 	limited, cancel := context.WithTimeout(ctx, c.opts.RequestTimeout)
 	defer cancel()
 	addr := c.Config().RequestAddr()
-	answer, sent, err := exchange(limited, addr, packed, c.opts.MaxFrame)
+	answer, sent, err := exchange(limited, addr, packed, c.opts.MaxFrame, allowed)
 	if err != nil {
 		return nil, c.requestError(limited, err, sent, addr, what)
 	}
@@ -44,6 +45,9 @@ func (c *Client) request(ctx context.Context, load map[string]any, what string) 
 }
 
 func (c *Client) requestError(ctx context.Context, err error, sent bool, addr, what string) error {
+	if kept, ok := errors.AsType[keptError](err); ok {
+		return kept.error
+	}
 	switch {
 	case gaea.CodeOf(err) == gaea.CodeTooLarge:
 		return gaea.Wrap(err, gaea.CodeTooLarge, "the Salt master's answer to %s is larger than %d bytes, the bound on frames", what, c.opts.MaxFrame)
@@ -58,26 +62,26 @@ func (c *Client) requestError(ctx context.Context, err error, sent bool, addr, w
 
 // authorized sends a load with the user's key, or the login's token where withToken says. It calls build with each, and once
 // more with a new key or token where the master does not take the first; then it returns the refusal.
-func (c *Client) authorized(ctx context.Context, what string, build func(auth credentials, token string) map[string]any) (json.RawMessage, error) {
+func (c *Client) authorized(ctx context.Context, what string, allowed func() error, build func(auth credentials, token string) map[string]any) (json.RawMessage, error) {
 	l, err := c.token(ctx, "")
 	if err != nil {
 		return nil, err
 	}
 	if l != nil {
-		answer, err := c.request(ctx, build(credentials{user: l.user}, l.token), what)
+		answer, err := c.request(ctx, build(credentials{user: l.user}, l.token), what, allowed)
 		if err != nil || !isAuthentication(answer) {
 			return answer, err
 		}
 		if l, err = c.token(ctx, l.token); err != nil {
 			return nil, err
 		}
-		return c.request(ctx, build(credentials{user: l.user}, l.token), what)
+		return c.request(ctx, build(credentials{user: l.user}, l.token), what, allowed)
 	}
 	auth, err := c.credentials()
 	if err != nil {
 		return nil, err
 	}
-	answer, err := c.request(ctx, build(auth, ""), what)
+	answer, err := c.request(ctx, build(auth, ""), what, allowed)
 	if err != nil || !isAuthentication(answer) {
 		return answer, err
 	}
@@ -88,7 +92,7 @@ func (c *Client) authorized(ctx context.Context, what string, build func(auth cr
 	if !changed {
 		return answer, nil
 	}
-	return c.request(ctx, build(auth, ""), what)
+	return c.request(ctx, build(auth, ""), what, allowed)
 }
 
 // refusal is what a master answers instead of doing what it was asked: {"error": {"name", "message"}}, {"error": text}, or a

@@ -101,7 +101,7 @@ func (c *Client) startRunner(ctx context.Context, fun string, args []any, kwargs
 		kwargs = map[string]any{}
 	}
 	what, user := "runner "+fun, ""
-	answer, err := c.authorized(ctx, what, func(auth credentials, token string) map[string]any {
+	answer, err := c.authorized(ctx, what, nil, func(auth credentials, token string) map[string]any {
 		user = auth.user
 		load := map[string]any{
 			"cmd": "runner", "fun": fun, "kwarg": map[string]any{"arg": args, "kwarg": kwargs}, "user": auth.user, "key": auth.key,

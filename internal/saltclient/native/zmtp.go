@@ -16,7 +16,9 @@ import (
 // exchange dials a ZeroMQ REP or ROUTER socket, sends one request and returns the answer. The link lives for one request,
 // because a master drops idle peers that do not answer its pings. sent says whether the whole request has left: only where it
 // has not can the master not have acted on it.
-func exchange(ctx context.Context, addr string, request []byte, maxAnswer int) (answer []byte, sent bool, err error) {
+//
+// A function allowed that is not nil is asked right before the request leaves; its error comes as a keptError.
+func exchange(ctx context.Context, addr string, request []byte, maxAnswer int, allowed func() error) (answer []byte, sent bool, err error) {
 	var dialer net.Dialer
 	conn, err := dialer.DialContext(ctx, "tcp", addr)
 	if err != nil {
@@ -35,6 +37,11 @@ func exchange(ctx context.Context, addr string, request []byte, maxAnswer int) (
 		// A process that was stopped and goes on must not send what it may send no more: timers come later than this.
 		return nil, false, context.DeadlineExceeded
 	}
+	if allowed != nil {
+		if err := allowed(); err != nil {
+			return nil, false, keptError{err}
+		}
+	}
 	if err := link.SendMsg(zmq4.NewMsgFrom(nil, request)); err != nil {
 		return nil, false, err
 	}
@@ -48,6 +55,12 @@ func exchange(ctx context.Context, addr string, request []byte, maxAnswer int) (
 		}
 	}
 }
+
+// keptError is why a request was kept from leaving.
+type keptError struct{ error }
+
+// Unwrap is the reason.
+func (e keptError) Unwrap() error { return e.error }
 
 // errAnswerSize is what reading an answer over the bound fails with.
 var errAnswerSize = gaea.Errorf(gaea.CodeTooLarge, "the master's answer is larger than the bound on frames")

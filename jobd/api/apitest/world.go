@@ -307,7 +307,7 @@ func cut[T any](all []T, p gaea.PageRequest, place func(T) string) (gaea.Page[T]
 type Enforcer struct {
 	world   *World
 	mu      sync.Mutex
-	Reports map[string]*gaea.DriftReport // by assignment
+	Reports map[string]*gaea.DriftReport // by assignment; by MASTER/ASSIGNMENT where a master is named
 	Panic   bool                         // the next question for drift panics
 
 	followed []string
@@ -337,7 +337,7 @@ func (e *Enforcer) PutReport(r gaea.DriftReport) {
 }
 
 // Drift implements api.Enforcer.
-func (e *Enforcer) Drift(ctx context.Context, name string) (*gaea.DriftReport, error) {
+func (e *Enforcer) Drift(ctx context.Context, master, name string) (*gaea.DriftReport, error) {
 	if e.Panic {
 		panic("the archive is upside down")
 	}
@@ -346,6 +346,9 @@ func (e *Enforcer) Drift(ctx context.Context, name string) (*gaea.DriftReport, e
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if master != "" {
+		name = master + "/" + name
+	}
 	if r := e.Reports[name]; r != nil {
 		c := *r
 		return &c, nil
@@ -363,7 +366,7 @@ func (e *Enforcer) Check(ctx context.Context, name string, req gaea.CheckRequest
 	if req.MaxAge > 0 && e.Reports[name] != nil {
 		return nil, nil //nolint:nilnil // as api.Enforcer has it
 	}
-	return e.world.Runs.Start(gaea.Run{Kind: gaea.RunCheck, Function: "state.apply", Assignment: name, User: gaea.PrincipalFrom(ctx).Name}), nil
+	return e.world.Runs.Start(gaea.Run{Kind: gaea.RunCheck, Function: "state.apply", Assignment: name, User: gaea.PrincipalFrom(ctx).Name, Master: req.Master}), nil
 }
 
 // Enforce implements api.Enforcer.

@@ -1,6 +1,7 @@
 package acctest
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"syscall"
@@ -25,6 +26,21 @@ func TestAccThreeJobdsServeTwoMastersFromOnePostgreSQL(t *testing.T) {
 
 	t.Run("AnyJobdTakesACallAndTheMastersOwnDoesTheWork", func(t *testing.T) { anyJobd(w, []*jobd{eu1, eu2, us}) })
 	t.Run("ARunIsControlledThroughAnyJobd", func(t *testing.T) { controlled(w, eu2, us) })
+	t.Run("AnotherMasterIsCheckedAndVerifiedThroughAnyJobd", func(t *testing.T) { elsewhere(w, us, eu2) })
+	t.Run("ARunForAMasterWhoseOnlyJobdIsDeadWaitsForTheNext", func(t *testing.T) {
+		us.process.Kill()
+		w.eventually("its death is seen", takeOver, func() bool { return eu2.leader("us") == "" })
+		run, err := eu2.CreateRun(t.Context(), gaea.RunRequest{Master: "us", Function: "test.ping", Target: gaea.ListTarget([]string{"db1"})}, "")
+		w.ok(err)
+		if run.TakeBy.IsZero() {
+			t.Error("it does not say by when it is to be taken up")
+		}
+		w.ok(us.process.Launch(t.Context()))
+		w.ok(us.process.Ready(t.Context()))
+		if got := eu2.ended(run.ID); got.Status != gaea.RunSucceeded {
+			t.Errorf("it ended as %s: %s", got.Status, got.Message)
+		}
+	})
 	t.Run("AKilledLeaderIsReplacedWhileItsRunsGoOn", func(t *testing.T) {
 		run := eu1.shell("", mark("killed", "sleep 8"), "web1", "web2")
 		w.eventually("the run is published", takeOver, func() bool { return lines(w.eu, "web1", "killed") == 1 && lines(w.eu, "web2", "killed") == 1 })
@@ -62,8 +78,18 @@ func TestAccThreeJobdsServeTwoMastersFromOnePostgreSQL(t *testing.T) {
 		w.ok(eu1.process.Stop())
 		t.Logf("handed over %s after SIGTERM", w.eventually("the other leads", takeOver, func() bool { return us.leader("eu") == eu2.address() }))
 	})
-	t.Run("SchedulesFireOnceForEachMaster", func(t *testing.T) { firedOnce(w, us) })
-	eu2.verified()
+	t.Run("SchedulesFireOnceForEachMasterAlsoWhereTheirOwnerIsKilled", func(t *testing.T) {
+		w.ok(eu1.process.Launch(t.Context()))
+		w.ok(eu1.process.Ready(t.Context()))
+		before := len(checksOf(w, us, "eu"))
+		w.eventually("the clock fires", time.Minute, func() bool { return len(checksOf(w, us, "eu")) > before })
+		eu2.process.Kill()
+		after := len(checksOf(w, us, "eu"))
+		w.eventually("the other leads", takeOver, func() bool { return us.leader("eu") == eu1.address() })
+		w.eventually("it fires there", time.Minute, func() bool { return len(checksOf(w, us, "eu")) > after+1 })
+		firedOnce(w, us)
+	})
+	eu1.verified()
 	us.verified()
 }
 
@@ -166,22 +192,39 @@ func defineMotd(w *world, j *jobd) {
 	w.ok(err)
 }
 
+// checksOf are the checks of a master that were made by the clock, newest first.
+func checksOf(w *world, j *jobd, master string) []gaea.Run {
+	w.t.Helper()
+	page, err := j.ListRuns(w.t.Context(), gaea.RunFilter{Master: master, Kind: gaea.RunCheck, User: "jobd"}, gaea.PageRequest{Limit: 1000})
+	w.ok(err)
+	return page.Items
+}
+
+// elsewhere has eu's assignment checked through the jobd of us, and the job cache of us compared through one of eu.
+func elsewhere(w *world, us, eu *jobd) {
+	w.t.Helper()
+	report, err := us.Check(w.t.Context(), "motd", gaea.CheckRequest{Master: "eu"})
+	w.ok(err)
+	if got := slices.Sorted(maps.Keys(report.Minions)); !slices.Equal(got, []string{"web1", "web2"}) {
+		w.t.Errorf("the check of eu is of %q", got)
+	}
+	if run, err := us.GetRun(w.t.Context(), report.CheckRun); err != nil || run.Master != "eu" { // it may have joined one by the clock
+		w.t.Errorf("its run is %+v (%v)", run, err)
+	}
+	if drift, err := us.DriftOf(w.t.Context(), "eu", "motd"); err != nil || drift.Summary.Minions != 2 {
+		w.t.Errorf("the drift of eu is %+v (%v)", drift, err)
+	}
+	eu.verified("--master", "us")
+}
+
 // firedOnce looks at all checks that were made by the clock: those of one master are an interval apart.
 func firedOnce(w *world, j *jobd) {
-	byMaster := func(master string) []gaea.Run {
-		page, err := j.ListRuns(w.t.Context(), gaea.RunFilter{Master: master, Kind: gaea.RunCheck}, gaea.PageRequest{Limit: 1000})
-		w.ok(err)
-		return page.Items
-	}
-	w.eventually("each master was checked three times", 2*time.Minute, func() bool { return len(byMaster("eu")) >= 3 && len(byMaster("us")) >= 3 })
+	w.eventually("each master was checked three times", 2*time.Minute, func() bool { return len(checksOf(w, j, "eu")) >= 3 && len(checksOf(w, j, "us")) >= 3 })
 	for _, master := range []string{"eu", "us"} {
-		runs := byMaster(master)
+		runs := checksOf(w, j, master)
 		for i := range runs[1:] {
 			if apart := runs[i].Created.Sub(runs[i+1].Created); apart < gaea.MinCheckInterval.Std() {
 				w.t.Errorf("two checks of %s are %s apart", master, apart)
-			}
-			if runs[i].User != "jobd" {
-				w.t.Errorf("a check was made by %q", runs[i].User)
 			}
 		}
 		w.t.Logf("%s was checked %d times", master, len(runs))

@@ -170,11 +170,11 @@ func (j *jobd) ended(id string) *gaea.Run {
 	return run
 }
 
-// verified fails the test unless the archive has all that a master's job cache has.
-func (j *jobd) verified() {
+// verified fails the test unless the archive has all that a master's job cache has: that of the jobd's own, or of the one that is named.
+func (j *jobd) verified(args ...string) {
 	j.w.t.Helper()
 	var report gaea.VerifyReport
-	j.w.ok(json.Unmarshal([]byte(j.command("archive", "verify", "-o", "json")), &report))
+	j.w.ok(json.Unmarshal([]byte(j.command(append([]string{"archive", "verify", "-o", "json"}, args...)...)), &report))
 	if len(report.Differences) > 0 || len(report.Unread) > 0 || report.Jobs == 0 {
 		j.w.t.Errorf("verify says %+v", report)
 	}

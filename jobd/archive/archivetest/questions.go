@@ -136,6 +136,20 @@ var questionTests = map[string]func(*bench){
 		_, err := b.store.Jobs(b.ctx(), gaea.JobFilter{Running: true}, gaea.PageRequest{Cursor: "x"})
 		b.code(err, gaea.CodeInvalid)
 	},
+	"a job does not wait for a minion of which it is said that it did not return": func(b *bench) {
+		b.writeJobs(newJob(1, "web1", "web2"))
+		word := newReturn(1, "web2")
+		word.Outcome = gaea.OutcomeNoReturn
+		for _, part := range []gaea.Return{word, newReturn(1, "web1"), newReturn(1, "web2")} { // and then it does
+			b.write(archive.Batch{Returns: []gaea.Return{part}})
+			want := []string{}
+			if job, err := b.store.Job(b.ctx(), salt, jid(1)); err != nil || job.Counts[gaea.OutcomePending] > 0 {
+				b.ok(err)
+				want = append(want, jid(1))
+			}
+			same(b, "what runs after "+string(part.Outcome)+" of "+part.Minion, b.jids(gaea.JobFilter{Running: true}), want)
+		}
+	},
 	"a job does not run whose Gaea run has ended, and goes from what runs with retention": func(b *bench) {
 		j, k := newJob(1, "web1"), newJob(2, "web1", "web2")
 		j.RunID = newRun(1).ID

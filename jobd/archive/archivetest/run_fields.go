@@ -38,6 +38,7 @@ func fullRun() *gaea.Run {
 	r.Actions = []gaea.RunAction{fullAction("drain")}
 	r.Verdict, r.Reason, r.RetryOf = gaea.RunHalted, "2 of 3 minions went wrong", "run-000000"
 	r.Seed, r.Resolved, r.CanaryDone, r.Claimed, r.Hurried, r.Seq = 1<<32-1, true, true, true, true, 1<<40
+	r.TakeBy = at(80)
 	r.Slices = []gaea.Slice{fullSlice()}
 	r.Minions = map[string]gaea.RunMinion{"web1": {
 		Outcome: gaea.OutcomeFailed, JID: jid(1), Slice: 1, Retcode: new(2), Message: "why", Late: true, At: at(9), Processes: "71:8812 72:8813", Seq: 1 << 40,

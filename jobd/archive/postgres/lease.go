@@ -1,10 +1,13 @@
 package postgres
 
 import (
+	"context"
 	"database/sql"
 	"errors"
 	"sync"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive/tables"
@@ -51,6 +54,21 @@ func (l *Lease) Until() time.Time {
 func (l *Lease) Held() bool {
 	until := l.Until()
 	return time.Now().Before(until) && time.Now().Round(0).Before(until.Round(0))
+}
+
+// Vacant ends the claim of whoever led a master last and is gone, and returns a lease under which runs of the master may be changed
+// until somebody leads it; nil where somebody does. Nothing may be published under it.
+func (s *Store) Vacant(ctx context.Context, master string) (*Lease, error) {
+	l := &Lease{s: s, master: master}
+	err := s.pool.QueryRow(ctx, `UPDATE leases SET fence = fence + 1 WHERE master = $1 AND expires <= `+now+` RETURNING fence`, written(master)).Scan(&l.fence)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return nil, nil
+	case err != nil:
+		return nil, s.told(err)
+	}
+	s.names.forgetRuns() // what another wrote since is not known here
+	return l, nil
 }
 
 // Runs is the archive's store of runs, in which a run is made or changed only while nobody else has taken the lease: CodeUnavailable

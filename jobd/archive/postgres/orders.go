@@ -36,10 +36,11 @@ type Order struct {
 
 // Answer is what became of an order.
 type Answer struct {
-	Run     string    `json:"run,omitempty"` // the run that came of it, or is meant; may be empty
-	Code    gaea.Code `json:"code,omitempty"`
-	Field   string    `json:"field,omitempty"`
-	Message string    `json:"message,omitempty"`
+	Run     string          `json:"run,omitempty"`  // the run that came of it, or is meant; may be empty
+	Body    json.RawMessage `json:"body,omitempty"` // what else there is to tell; no secrets
+	Code    gaea.Code       `json:"code,omitempty"`
+	Field   string          `json:"field,omitempty"`
+	Message string          `json:"message,omitempty"`
 }
 
 // Err is the error that was answered; nil where none was.
@@ -63,31 +64,28 @@ func AnswerOf(run string, err error) Answer {
 	return a
 }
 
+// What becomes of an order that is not answered while somebody waits.
+var (
+	// ErrNotTaken says that nobody took it, and nobody will.
+	ErrNotTaken = errors.New("nobody has taken the order, which is withdrawn")
+	// ErrNotAnswered says that a leader took it, or may have: it may be done or not. None takes it from now on.
+	ErrNotAnswered = errors.New("the order may have been taken and was not answered")
+)
+
 // Ask gives an order to the jobd that leads a master, or the one that leads it next, and waits for the answer until ctx ends. It
-// is done once where its kind can be done twice without a difference, or where Order.Again is heeded.
+// is done once where its kind can be done twice without a difference, or where Order.Again is heeded. When ctx has ended it is
+// withdrawn: the error is ErrNotTaken or ErrNotAnswered then. Other errors are the database's, and say where the order may have been
+// stored all the same.
 func (t *Seat) Ask(ctx context.Context, master string, o Order) (Answer, error) {
-	var id int64
-	limit := time.Minute
-	if until, ok := ctx.Deadline(); ok {
-		limit = time.Until(until)
-	}
-	err := t.s.pool.QueryRow(ctx, `INSERT INTO orders (master, kind, body, "user", expires) VALUES ($1, $2, $3, $4, `+now+` + $5) RETURNING id`,
-		written(master), o.Kind, written(string(o.Body)), written(o.User), limit.Microseconds()).Scan(&id)
+	id, heard, err := t.give(ctx, master, o)
 	if err != nil {
-		return Answer{}, t.s.told(err)
+		return t.withdrawn(ctx, id, master, err)
 	}
-	heard := make(chan struct{}, 1)
-	t.mu.Lock()
-	t.answers[id] = heard
-	t.mu.Unlock()
 	defer func() {
 		t.mu.Lock()
 		delete(t.answers, id)
 		t.mu.Unlock()
 	}()
-	if err := t.Say(ctx, master); err != nil {
-		return Answer{}, err
-	}
 	again := time.NewTicker(lookAgain)
 	defer again.Stop()
 	for {
@@ -95,19 +93,78 @@ func (t *Seat) Ask(ctx context.Context, master string, o Order) (Answer, error) 
 		case <-heard:
 		case <-again.C:
 		case <-ctx.Done():
-			return Answer{}, ctx.Err()
+			return t.withdrawn(ctx, id, master, nil)
 		}
-		var text *string
-		var a Answer
-		err := t.s.pool.QueryRow(ctx, `SELECT answer FROM orders WHERE id = $1`, id).Scan(&text)
+		a, answered, err := t.answer(ctx, id)
 		switch {
 		case err != nil && ctx.Err() == nil && !errors.Is(err, pgx.ErrNoRows): // the database is back in a moment
 		case err != nil:
-			return Answer{}, t.s.told(err)
-		case text != nil:
-			err := json.Unmarshal([]byte(read(*text)), &a)
-			return a, t.s.told(err)
+			return t.withdrawn(ctx, id, master, nil)
+		case answered:
+			return a, nil
 		}
+	}
+}
+
+// give stores an order and tells of it, both or neither. The number is 0 where it is not known to the database.
+func (t *Seat) give(ctx context.Context, master string, o Order) (id int64, heard chan struct{}, err error) {
+	limit := time.Minute
+	if until, ok := ctx.Deadline(); ok {
+		limit = time.Until(until)
+	}
+	// The number and the end are known before the order is stored: so it can be withdrawn where it is not known whether that worked,
+	// and one that waits in the server for a lock is over when it comes to be stored.
+	var expires int64
+	if err := t.s.pool.QueryRow(ctx, `SELECT nextval(pg_get_serial_sequence('orders', 'id')), `+now+` + $1`, limit.Microseconds()).Scan(&id, &expires); err != nil {
+		return 0, nil, err
+	}
+	heard = make(chan struct{}, 1)
+	t.mu.Lock()
+	t.answers[id] = heard
+	t.mu.Unlock()
+	_, err = t.s.pool.Exec(ctx, `WITH given AS (INSERT INTO orders (id, master, kind, body, "user", expires) OVERRIDING SYSTEM VALUE VALUES ($1, $2, $3, $4, $5, $6) RETURNING id)
+		SELECT pg_notify($7, $8) FROM given`, id, written(master), o.Kind, written(string(o.Body)), written(o.User), expires, t.s.channel, sayWork+written(master))
+	if err != nil {
+		t.mu.Lock()
+		delete(t.answers, id)
+		t.mu.Unlock()
+	}
+	return id, heard, err
+}
+
+// answer looks for the answer to an order.
+func (t *Seat) answer(ctx context.Context, id int64) (a Answer, answered bool, err error) {
+	var text *string
+	if err := t.s.pool.QueryRow(ctx, `SELECT answer FROM orders WHERE id = $1`, id).Scan(&text); err != nil || text == nil {
+		return Answer{}, false, err
+	}
+	return a, true, json.Unmarshal([]byte(read(*text)), &a)
+}
+
+// withdrawn takes an order back that is not waited for any more, or that could not be stored (that is the failure then): nobody takes
+// it after that. It returns the answer where that has come meanwhile.
+func (t *Seat) withdrawn(ctx context.Context, id int64, master string, failure error) (Answer, error) {
+	if id == 0 {
+		return Answer{}, t.s.told(failure)
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), beatTimeout)
+	defer cancel()
+	var fence int64
+	// Where the order is not stored this takes its number, so that it cannot be stored any more.
+	err := t.s.pool.QueryRow(ctx, `INSERT INTO orders (id, master, kind, body, "user", expires) OVERRIDING SYSTEM VALUE VALUES ($1, $2, '', '', '', 0)
+		ON CONFLICT (id) DO UPDATE SET expires = 0 WHERE orders.answer IS NULL RETURNING fence`, id, written(master)).Scan(&fence)
+	if errors.Is(err, pgx.ErrNoRows) {
+		if a, answered, err := t.answer(ctx, id); answered && err == nil {
+			return a, nil
+		}
+	}
+	switch {
+	case err == nil && fence == 0 && failure != nil:
+		return Answer{}, t.s.told(failure)
+	case err == nil && fence == 0:
+		return Answer{}, ErrNotTaken
+	default:
+		return Answer{}, errors.Join(ErrNotAnswered, failure)
 	}
 }
 

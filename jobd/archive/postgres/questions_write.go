@@ -9,18 +9,17 @@ import (
 
 // openJobs notes which jobs wait for minions. Those of a master are changed by its own batches only, one after the other.
 func (w *batchWriter) openJobs() error {
-	heard := map[int64]int64{}
+	came := map[int64]int64{}
 	for i := range w.batch.returns {
-		r := &w.batch.returns[i]
-		if r.Outcome.Heard() && !slices.Contains(w.asked, r.job) {
-			heard[r.job]++
+		if r := &w.batch.returns[i]; !slices.Contains(w.asked, r.job) {
+			came[r.job]++
 		}
 	}
 	asked := w.asked
-	ids := slices.Collect(maps.Keys(heard))
+	ids := slices.Collect(maps.Keys(came))
 	counts := make([]int64, len(ids))
 	for i, id := range ids {
-		counts[i] = heard[id]
+		counts[i] = came[id]
 	}
 	if len(ids) > 0 {
 		err := w.Each(`UPDATE open_jobs o SET missing = o.missing - d.n FROM unnest($1::bigint[], $2::bigint[]) d(id, n) WHERE o.job_id = d.id RETURNING o.job_id, o.missing`,

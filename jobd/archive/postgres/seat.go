@@ -32,7 +32,8 @@ type SeatOptions struct {
 	Master string    // the master's name in the archive
 	Jobd   gaea.Jobd // ID, Started and what is told of heartbeats are not looked at
 	// Place is what no other process that lives at the same time has, and the next one after a restart has again: who leads at
-	// this place is known to be gone. Empty where there is no such thing.
+	// this place is known to be gone, unless it says before that it gives the place up (see LeavePlace). Empty where there is no
+	// such thing.
 	Place       string
 	Beat, Lease time.Duration // 0: DefaultBeat, DefaultLease
 }
@@ -85,11 +86,37 @@ func (t *Seat) Leads() <-chan *Lease { return t.leads }
 // database.
 func (t *Seat) Work() <-chan struct{} { return t.work }
 
+// Now is the time by the database's clock, which is the same for all of its jobds.
+func (t *Seat) Now(ctx context.Context) (time.Time, error) {
+	var micros int64
+	err := t.s.pool.QueryRow(ctx, `SELECT `+now).Scan(&micros)
+	return timeOf(micros), t.s.told(err)
+}
+
 // Fault is why the last heartbeat did not reach the database; nil where it did.
 func (t *Seat) Fault() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.s.told(t.fault)
+}
+
+// LeavePlace gives up the place, and nothing else: from here on another process may have it while this one still ends what it has
+// begun as its master's leader. A nil seat has none. Where the database cannot be told, the next heartbeat tries again.
+func (t *Seat) LeavePlace(ctx context.Context) error {
+	if t == nil {
+		return nil
+	}
+	t.mu.Lock()
+	t.o.Place = ""
+	t.mu.Unlock()
+	_, err := t.s.pool.Exec(ctx, `UPDATE leases SET place = '' WHERE master = $1 AND jobd = $2`, written(t.o.Master), t.s.id)
+	return t.s.told(err)
+}
+
+func (t *Seat) place() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.o.Place
 }
 
 // Leave gives up the seat, and the lease at once for another to take. A nil seat is none.
@@ -181,8 +208,8 @@ func (t *Seat) say(ctx context.Context, conn *pgx.Conn) (*pgx.Conn, error) {
 func (t *Seat) hold(ctx context.Context, conn *pgx.Conn, began time.Time) error {
 	t.retry = t.o.Beat
 	if t.lease != nil {
-		tag, err := conn.Exec(ctx, `UPDATE leases SET expires = `+now+` + $4 WHERE master = $1 AND jobd = $2 AND fence = $3`,
-			written(t.o.Master), t.s.id, t.lease.fence, t.o.Lease.Microseconds())
+		tag, err := conn.Exec(ctx, `UPDATE leases SET expires = `+now+` + $4, place = CASE place WHEN '' THEN '' ELSE $5 END WHERE master = $1 AND jobd = $2 AND fence = $3`,
+			written(t.o.Master), t.s.id, t.lease.fence, t.o.Lease.Microseconds(), t.place())
 		switch {
 		case err != nil:
 			return err
@@ -231,7 +258,7 @@ func (t *Seat) take(ctx context.Context, conn *pgx.Conn) (fence int64, wait time
 		}
 		tag, err := tx.Exec(ctx, `INSERT INTO leases (master, jobd, place, fence, since, expires) VALUES ($1, $2, $3, $4, `+now+`, `+now+` + $5)
 			ON CONFLICT (master) DO UPDATE SET jobd = excluded.jobd, place = excluded.place, fence = excluded.fence, since = excluded.since, expires = excluded.expires
-			WHERE leases.fence = $6`, written(t.o.Master), t.s.id, t.o.Place, was+1, t.o.Lease.Microseconds(), was)
+			WHERE leases.fence = $6`, written(t.o.Master), t.s.id, t.place(), was+1, t.o.Lease.Microseconds(), was)
 		if err == nil && tag.RowsAffected() > 0 {
 			fence = was + 1
 		}
@@ -258,7 +285,7 @@ func (t *Seat) free(ctx context.Context, q querier, lock string) (fence int64, w
 		return 0, 0, nil
 	case err != nil:
 		return 0, 0, err
-	case t.o.Place != "" && place == t.o.Place: // it was the process before this one
+	case place != "" && place == t.place(): // it was the process before this one
 		return fence, 0, nil
 	}
 	return fence, time.Duration(left) * time.Microsecond, nil

@@ -142,6 +142,21 @@ func TestTheNextProcessOfAPlaceDoesNotWaitForTheLease(t *testing.T) {
 	}
 }
 
+func TestTheNextProcessOfAPlaceWaitsForOneThatHasLeftItAndStillLeads(t *testing.T) {
+	where := address(t)
+	one, two := open(t, where), open(t, where)
+	ending := sit(t, one, "salt", "boot/net/127.0.0.1:7780")
+	before := led(t, ending)
+	check(t, ending.LeavePlace(t.Context()))
+	next := sit(t, two, "salt", "boot/net/127.0.0.1:7780")
+	leadsNot(t, next)
+	if !before.Held() {
+		t.Error("who ends has lost its lease already")
+	}
+	check(t, ending.Leave())
+	led(t, next)
+}
+
 func TestAJobdThatHasLeftItsSeatStoresWhatItHasReadYet(t *testing.T) {
 	where := address(t)
 	one, two := open(t, where), open(t, where)

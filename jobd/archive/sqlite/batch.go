@@ -22,7 +22,7 @@ func (s *Store) WriteBatch(ctx context.Context, master string, b archive.Batch) 
 		if err != nil {
 			return err
 		}
-		w := &batchWriter{tx: tx, master: id, calls: references{}, contents: references{}, heard: map[int64]int64{}, asked: map[int64]bool{}}
+		w := &batchWriter{tx: tx, master: id, calls: references{}, contents: references{}, came: map[int64]int64{}, asked: map[int64]bool{}}
 		for i := range b.Jobs {
 			if err := w.publication(&b.Jobs[i]); err != nil {
 				return err
@@ -49,7 +49,7 @@ type batchWriter struct {
 	lastCallID int64
 
 	calls, contents references
-	heard           map[int64]int64 // returns of jobs that minions sent themselves
+	came            map[int64]int64 // returns of jobs, and words about them
 	asked           map[int64]bool  // jobs of which it became known whom they expect
 	durations       tables.Durations
 	unused          bool // something that was stored for a row may be needed by none

@@ -6,7 +6,7 @@ import (
 
 // openJobs notes which jobs wait for minions.
 func (w *batchWriter) openJobs() error {
-	for id, n := range w.heard {
+	for id, n := range w.came {
 		if w.asked[id] {
 			continue
 		}

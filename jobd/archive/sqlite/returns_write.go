@@ -88,9 +88,7 @@ func (w *batchWriter) storeReturns(returns []newReturn) error {
 		if id, ok := n.content.(int64); ok {
 			w.contents[id]++
 		}
-		if n.Outcome.Heard() {
-			w.heard[n.job.ID]++
-		}
+		w.came[n.job.ID]++
 	}
 	if err := w.stateResults(stored); err != nil {
 		return err

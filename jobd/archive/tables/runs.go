@@ -121,6 +121,7 @@ func rowOf(r *gaea.Run) (runRow, error) {
 	head := *r
 	head.Slices, head.Minions, head.Counts, head.Args, head.Target = nil, nil, nil, nil, gaea.Target{}
 	head.Created, head.Started, head.Ended = trim(r.Created), trim(r.Started), trim(r.Ended)
+	head.TakeBy = trim(r.TakeBy)
 	head.Actions = trimmedActions(r.Actions)
 	if r.Blocked != nil {
 		blocked := *r.Blocked
