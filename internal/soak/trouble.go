@@ -71,22 +71,32 @@ func (t *traffic) publish(ctx context.Context, target gaea.Target, args ...any) 
 
 // tell has the bus tell a job of all minions, beacons and custom events, and waits for the returns: the master has them then.
 func (s *stage) tell(ctx context.Context, t *traffic) error {
+	return s.answer(ctx, t, func() error {
+		for i := range 5 {
+			id := s.ids[(len(t.jids)+i)%len(s.ids)]
+			name := fmt.Sprintf("soak%d", len(t.events))
+			if err := s.swarm.Beacon(ctx, id, name, map[string]any{"password": "hunter2"}); err != nil {
+				return err
+			}
+			t.events["salt/beacon/"+id+"/"+name+"/"] = 1
+			tag := fmt.Sprintf("soak/%d", len(t.events))
+			if err := s.swarm.Fire(ctx, id, tag, map[string]any{"n": i}); err != nil {
+				return err
+			}
+			t.events[tag] = 1
+		}
+		return nil
+	})
+}
+
+// answer publishes a job to all minions, does something, and waits for the returns: the master has them then.
+func (s *stage) answer(ctx context.Context, t *traffic, meanwhile func() error) error {
 	returned := s.swarm.Stats().Returns + int64(len(s.ids))
 	if err := t.publish(ctx, gaea.Target{Type: gaea.TargetGlob, Expr: "*"}, fmt.Sprintf("job %d", len(t.jids))); err != nil {
 		return err
 	}
-	for i := range 5 {
-		id := s.ids[(len(t.jids)+i)%len(s.ids)]
-		name := fmt.Sprintf("soak%d", len(t.events))
-		if err := s.swarm.Beacon(ctx, id, name, map[string]any{"password": "hunter2"}); err != nil {
-			return err
-		}
-		t.events["salt/beacon/"+id+"/"+name+"/"] = 1
-		tag := fmt.Sprintf("soak/%d", len(t.events))
-		if err := s.swarm.Fire(ctx, id, tag, map[string]any{"n": i}); err != nil {
-			return err
-		}
-		t.events[tag] = 1
+	if err := meanwhile(); err != nil {
+		return err
 	}
 	return s.settles(ctx, func() error {
 		if got := s.swarm.Stats().Returns; got < returned {
