@@ -57,7 +57,7 @@ func setClock(file string, by time.Duration) error {
 	if err != nil {
 		return err
 	}
-	_, err = f.WriteAt(binary.NativeEndian.AppendUint64(nil, uint64(int64(by/time.Second))), 0) //nolint:gosec // two's complement is what C reads
+	_, err = f.WriteAt(binary.NativeEndian.AppendUint64(nil, uint64(int64(by/time.Second))), 0)
 	return errors.Join(err, f.Close())
 }
 

@@ -92,7 +92,7 @@ func (s *stage) during(ctx context.Context, t *traffic, f fault, lasts time.Dura
 	}
 	var until func() (bool, error)
 	if f.spills {
-		until = s.above(ctx, "gaea_ingest_spill_records", 0)
+		until = s.counts(ctx, "gaea_ingest_spill_records")
 	}
 	return s.tellFor(ctx, t, lasts, until)
 }

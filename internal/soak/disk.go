@@ -49,7 +49,7 @@ func (s *stage) fillPostgres(ctx context.Context) (err error) {
 		if err := server.FillDisk(); err != nil {
 			return err
 		}
-		if err := s.tellFor(ctx, t, s.full(), s.above(ctx, "gaea_ingest_spilled_records_total", 0)); err != nil {
+		if err := s.tellFor(ctx, t, s.full(), s.counts(ctx, "gaea_ingest_spilled_records_total")); err != nil {
 			return err
 		}
 		if err := server.FreeDisk(); err != nil {
@@ -83,7 +83,7 @@ func (s *stage) fillDisk(ctx context.Context, same bool) error {
 		return err
 	}
 	// Where the spill is on the same disk what is in no cache still has room there.
-	spilling, letting := s.above(ctx, "gaea_ingest_spilled_records_total", 0), s.above(ctx, "gaea_ingest_let_go_total", 0)
+	spilling, letting := s.counts(ctx, "gaea_ingest_spilled_records_total"), s.counts(ctx, "gaea_ingest_let_go_total")
 	if err := s.tellFor(ctx, t, s.full(), func() (bool, error) {
 		spills, err := spilling()
 		if err != nil || !spills || !same {

@@ -129,11 +129,11 @@ func (s *stage) tellFor(ctx context.Context, t *traffic, least time.Duration, un
 	}
 }
 
-// above waits for a metric of jobd to be more than so much.
-func (s *stage) above(ctx context.Context, metric string, than float64) func() (bool, error) {
+// counts waits for a metric of jobd to be more than 0.
+func (s *stage) counts(ctx context.Context, metric string) func() (bool, error) {
 	return func() (bool, error) {
 		n, err := s.Jobd.Metric(ctx, metric)
-		return n > than, err
+		return n > 0, err
 	}
 }
 
