@@ -17,6 +17,7 @@ const (
 	floodMinions = 50                // minions of a job that is fired on the bus
 	floodAge     = 10 * 24 * 60 * 60 // seconds: how old what retention deletes is
 	readers      = 10                // who ask questions at the same time
+	readEvery    = 100 * time.Millisecond
 	longestLag   = 10 * time.Second  // of 99 in 100 returns, on two cores that are busy with the master, the minions and ten readers
 )
 
@@ -117,7 +118,8 @@ func (s *stage) flooded(ctx context.Context, f *firing, old, fresh int) error {
 		if err := s.tellUntil(ctx, t, f); err != nil {
 			return err
 		}
-		s.saw("%d returns were fired in %.1f s, and those of %d jobs of the minions among them", fresh, time.Since(began).Seconds(), len(t.jids))
+		took, all := time.Since(began).Seconds(), fresh+len(t.jids)*len(s.ids)
+		s.saw("%d returns went through the bus in %.1f s, %.0f a second, those of %d jobs of the minions among them", all, took, float64(all)/took, len(t.jids))
 		return s.settles(ctx, func() error { return s.stored(ctx, fresh+len(t.jids)*len(s.ids)) })
 	})
 	if err != nil {
@@ -203,7 +205,8 @@ func (s *stage) expired(ctx context.Context, old int) error {
 	return nil
 }
 
-// read has ten readers ask questions, one after the other, as long as something is done, and returns how many answers they got.
+// read has ten readers ask questions as long as something is done, each ten a second where they are answered so quickly, and returns how
+// many answers they got. Readers without a pause would take the processors away from the master, whose bus is to be full.
 func (s *stage) read(ctx context.Context, do func(context.Context) error) (answers int64, err error) {
 	reading, stop := context.WithCancel(ctx)
 	defer stop()
@@ -218,6 +221,7 @@ func (s *stage) read(ctx context.Context, do func(context.Context) error) (answe
 					return
 				}
 				got.Add(1)
+				_ = pause(reading, readEvery) // an end is seen above
 			}
 		})
 	}
