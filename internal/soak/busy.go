@@ -24,7 +24,7 @@ const (
 // busyLoad is how much is fired on the bus, in jobs of floodMinions.
 func (s *stage) busyLoad() (old, fresh uint64) {
 	if s.long() {
-		return 1200, 1600
+		return 1200, 800
 	}
 	return 300, 120
 }

@@ -8,7 +8,7 @@ another id, its events twice and in any order too, and puts that into the job ca
 another content: that is too late.
 
 flood waits for a word, and fires a job and its returns, about 1.5 kB each, and so on, as fast as the master takes them. AGE is how many
-seconds ago their clock stands. Another word has it put all into the job cache.
+seconds ago their clock stands. Another word has it put all into the job cache, and at the end it takes all out again.
 
 It speaks in lines of JSON, and ends where its standard input does.
 """
@@ -19,6 +19,7 @@ import json
 import os
 import queue
 import random
+import shutil
 import socket
 import sys
 import threading
@@ -187,6 +188,9 @@ def flood(opts, jobs, minions, age):
         call = {"cmd": "publish", "jid": jid, "fun": "state.apply", "arg": ["app.sites"], "tgt": ids, "tgt_type": "list", "ret": "", "user": "root"}
         cache.put(jid, call, ids, [ret(jid, n, minion) for minion in range(minions)])
     say(cached=jobs * minions)
+    sys.stdin.readline()
+    for jid in jids:
+        shutil.rmtree(salt.utils.jid.jid_dir(jid, os.path.join(opts["cachedir"], "jobs"), opts["hash_type"]))
 
 
 def main():
