@@ -83,6 +83,7 @@ func playRestart(ctx context.Context, s *stage) error {
 		if err := t.publish(ctx, gaea.ListTarget(s.ids), fmt.Sprintf("restart %d", n)); err != nil {
 			return err
 		}
+		s.torn = true
 		if err := s.Lab.RestartMaster(ctx); err != nil {
 			return err
 		}
