@@ -18,7 +18,7 @@ const (
 	floodAge     = 10 * 24 * 60 * 60 // seconds: how old what retention deletes is
 	readers      = 10                // who ask questions at the same time
 	readEvery    = 100 * time.Millisecond
-	longestLag   = 10 * time.Second  // of 99 in 100 returns, on two cores that are busy with the master, the minions and ten readers
+	longestLag   = 10 * time.Second // of 99 in 100 returns, on two cores that are busy with the master, the minions and ten readers
 )
 
 // busyLoad is how much is fired on the bus, in jobs of floodMinions.
