@@ -1,11 +1,10 @@
 package jobdlab
 
 import (
-	"errors"
 	"os"
 	"path/filepath"
-	"strconv"
-	"syscall"
+
+	"github.com/gaea-salt/terraform-provider-gaea/internal/smalldisk"
 )
 
 // diskDir is where a small disk is, seen by jobd.
@@ -19,22 +18,17 @@ func (c Config) spillDir() string {
 	return c.Dir
 }
 
-// command is how jobd is started: with a disk of its own in a mount namespace of its own, which goes with the process and
-// needs no root. Linux only.
+func (j *Jobd) disk() smalldisk.Disk {
+	return smalldisk.Disk{MiB: j.cfg.DiskMiB, Dir: j.cfg.diskDir(), PID: j.PID}
+}
+
+// command is how jobd is started.
 func (j *Jobd) command(args []string) ([]string, error) {
 	argv := append([]string{j.cfg.Binary}, args...)
 	if j.cfg.DiskMiB == 0 {
 		return argv, nil
 	}
-	if err := os.MkdirAll(j.cfg.diskDir(), 0o700); err != nil {
-		return nil, err
-	}
-	own := []string{"unshare", "--mount"}
-	if os.Geteuid() != 0 {
-		own = append(own, "--user", "--map-root-user")
-	}
-	own = append(own, "sh", "-c", `mount -t tmpfs -o size="$1"m tmpfs "$2" && shift 2 && exec "$@"`, "sh", strconv.Itoa(j.cfg.DiskMiB), j.cfg.diskDir())
-	return append(own, argv...), nil
+	return j.disk().Command(argv, nil), os.MkdirAll(j.cfg.diskDir(), 0o700)
 }
 
 // inside is how another command of jobd's is started that is to see the small disk.
@@ -43,35 +37,11 @@ func (j *Jobd) inside(args []string) []string {
 	if j.cfg.DiskMiB == 0 {
 		return argv
 	}
-	own := []string{"nsenter", "--target", strconv.Itoa(j.PID()), "--mount"}
-	if os.Geteuid() != 0 {
-		own = append(own, "--user", "--preserve-credentials")
-	}
-	return append(own, argv...)
-}
-
-// filler is what fills the small disk, as this process sees it.
-func (j *Jobd) filler() string {
-	return filepath.Join("/proc", strconv.Itoa(j.PID()), "root", j.cfg.diskDir(), "filler")
+	return j.disk().Inside(argv)
 }
 
 // FillDisk leaves no byte free on the small disk.
-func (j *Jobd) FillDisk() error {
-	f, err := os.OpenFile(j.filler(), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	for size := 1 << 20; size > 0; size /= 2 {
-		for err == nil {
-			_, err = f.Write(make([]byte, size))
-		}
-		if !errors.Is(err, syscall.ENOSPC) {
-			break
-		}
-		err = nil
-	}
-	return errors.Join(err, f.Close())
-}
+func (j *Jobd) FillDisk() error { return j.disk().Fill() }
 
 // FreeDisk gives what FillDisk took.
-func (j *Jobd) FreeDisk() error { return os.Remove(j.filler()) }
+func (j *Jobd) FreeDisk() error { return j.disk().Free() }

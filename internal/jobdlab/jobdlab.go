@@ -92,6 +92,9 @@ func New(ctx context.Context, cfg Config) (*Jobd, error) {
 // KeyFile is where jobd keeps its key.
 func (j *Jobd) KeyFile() string { return filepath.Join(j.cfg.Dir, "jobd.key") }
 
+// Use gives jobd other flags from its next start on, instead of those that it has beside the ones of the lab.
+func (j *Jobd) Use(args ...string) { j.cfg.Args = args }
+
 // Launch starts the process, the first time or after [Jobd.Stop] or [Jobd.Kill], and does not wait for it.
 func (j *Jobd) Launch(ctx context.Context) error {
 	log, err := os.OpenFile(j.logPath(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
 	"github.com/gaea-salt/terraform-provider-gaea/internal/jobdclient"
 	"github.com/gaea-salt/terraform-provider-gaea/internal/jobdlab"
 	"github.com/gaea-salt/terraform-provider-gaea/internal/saltlab"
@@ -36,6 +37,8 @@ type Summary struct {
 	Jobs    int
 	Returns int
 	Restart time.Duration // the longest time from jobd's start to its readiness
+
+	Verified gaea.VerifyReport // of all jobs since the play began, those that no run made included: what it counts
 }
 
 // String tells the summary to a person.
@@ -43,6 +46,7 @@ func (s Summary) String() string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "%d rounds, %d kills, %d of them within the life of a run; %d runs, %d jobs, %d returns; jobd was ready again within %s\n",
 		s.Rounds, s.Kills, s.Within, s.Runs, s.Jobs, s.Returns, s.Restart.Round(10*time.Millisecond))
+	fmt.Fprintf(&text, "archive verify: %d jobs and %d returns of the job cache compared, no difference\n", s.Verified.Jobs, s.Verified.Returns)
 	text.WriteString("where runs were when jobd was killed:")
 	for _, name := range slices.SortedFunc(maps.Keys(s.Stages), byStage) {
 		fmt.Fprintf(&text, "\n  %4d  %s", s.Stages[name], name)
@@ -70,6 +74,7 @@ type session struct {
 	cfg     Config
 	traces  traces
 	name    string // of this session, for idempotency keys
+	began   time.Time
 	summary Summary
 	played  []*round
 }
@@ -81,7 +86,7 @@ func Play(ctx context.Context, cfg Config) (Summary, error) {
 		cfg.Say = func(string) {}
 	}
 	first := max(cfg.First, 1)
-	s := &session{cfg: cfg, traces: traces{cfg.Lab}, name: rand.Text(), summary: Summary{Stages: map[string]int{}}}
+	s := &session{cfg: cfg, traces: traces{cfg.Lab}, name: rand.Text(), began: time.Now(), summary: Summary{Stages: map[string]int{}}}
 	if err := s.traces.install(); err != nil {
 		return s.summary, err
 	}
@@ -98,7 +103,8 @@ func Play(ctx context.Context, cfg Config) (Summary, error) {
 			return s.summary, err
 		}
 	}
-	return s.summary, s.audit(ctx)
+	err := s.audit(ctx)
+	return s.summary, err
 }
 
 // play plays one round and takes it into the summary.
@@ -159,7 +165,36 @@ func (s *session) audit(ctx context.Context) error {
 			return r.blame(ctx, err)
 		}
 	}
-	return nil
+	last := s.played[len(s.played)-1]
+	limited, cancel := context.WithTimeout(ctx, archiveLimit)
+	defer cancel()
+	for {
+		report, err := s.whole(ctx)
+		if err == nil {
+			s.summary.Verified = report
+			return nil
+		}
+		if pause(limited, calmPoll) != nil {
+			return last.blame(ctx, err)
+		}
+	}
+}
+
+// whole has jobd compare its archive with the master's job cache since the play began.
+func (s *session) whole(ctx context.Context) (all gaea.VerifyReport, err error) {
+	for req := (gaea.VerifyRequest{Since: s.began}); ; {
+		report, err := s.cfg.Client.VerifyArchive(ctx, req)
+		if err != nil {
+			return all, err
+		}
+		if len(report.Differences)+len(report.Unread) > 0 || report.Beyond > 0 {
+			return all, violation("archive verify finds %+v, unread %+v, and %d returns beyond the job cache", report.Differences, report.Unread, report.Beyond)
+		}
+		all.Jobs, all.Returns = all.Jobs+report.Jobs, all.Returns+report.Returns
+		if req.After = report.Next; req.After == "" {
+			return all, nil
+		}
+	}
 }
 
 // violated is an error that becomes a [ViolationError]; others are trouble of the lab or an interrupt.

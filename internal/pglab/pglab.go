@@ -38,6 +38,7 @@ type Server struct {
 	kept     bool // the files outlive the server
 	password string
 	settings []string // more of them, as NAME=VALUE
+	diskMiB  int      // of a disk of its own; 0: none
 	port     int
 	cmd      *exec.Cmd
 	exited   chan struct{}
@@ -57,6 +58,11 @@ func Start(ctx context.Context, settings ...string) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	return s.startNew(ctx)
+}
+
+// startNew starts the server with new files.
+func (s *Server) startNew(ctx context.Context) (_ *Server, err error) {
 	if s.dir, err = os.MkdirTemp("", "gaea-pg-"); err != nil {
 		return nil, err
 	}
@@ -158,8 +164,18 @@ func unprivileged() (*syscall.Credential, error) {
 	return nil, errors.New("PostgreSQL does not run as root, and there is neither a user postgres nor a user nobody")
 }
 
-func (s *Server) data() string      { return filepath.Join(s.dir, "data") }
 func (s *Server) passwords() string { return filepath.Join(s.dir, "password") }
+
+// dataDir is where initdb makes the server's files.
+func (s *Server) dataDir() string { return filepath.Join(s.dir, "data") }
+
+// data is where the server has them.
+func (s *Server) data() string {
+	if s.diskMiB > 0 {
+		return s.disk().Dir
+	}
+	return s.dataDir()
+}
 
 // initialize makes the server's files.
 func (s *Server) initialize(ctx context.Context) error {
@@ -172,8 +188,13 @@ func (s *Server) initialize(ctx context.Context) error {
 			return err
 		}
 	}
-	cmd := exec.CommandContext(ctx, filepath.Join(s.bin, "initdb"), "--pgdata", s.data(), "--username", superuser,
-		"--pwfile", passwords, "--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C", "--no-sync", "--no-instructions")
+	args := []string{
+		"--pgdata", s.dataDir(), "--username", superuser, "--pwfile", passwords, "--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C", "--no-sync", "--no-instructions",
+	}
+	if s.diskMiB > 0 {
+		args = append(args, "--waldir", filepath.Join(s.dir, "wal")) // not on that disk: a server that cannot write its log ends
+	}
+	cmd := exec.CommandContext(ctx, filepath.Join(s.bin, "initdb"), args...)
 	cmd.Dir, cmd.SysProcAttr = s.dir, own(s.owner)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("initdb: %w\n%s", err, out)
@@ -185,12 +206,19 @@ func (s *Server) initialize(ctx context.Context) error {
 func (s *Server) start(ctx context.Context) error {
 	s.log, s.exited = &bytes.Buffer{}, make(chan struct{})
 	// What a test leaves is thrown away, so nothing is forced to the disk.
-	s.cmd = exec.Command(filepath.Join(s.bin, "postgres"), "-D", s.data(), "-h", "127.0.0.1", "-p", strconv.Itoa(s.port),
-		"-k", "", "-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off", "-c", "shared_buffers=16MB", "-c", "max_connections=60")
-	for _, setting := range s.settings {
-		s.cmd.Args = append(s.cmd.Args, "-c", setting)
+	argv := []string{
+		filepath.Join(s.bin, "postgres"), "-D", s.data(), "-h", "127.0.0.1", "-p", strconv.Itoa(s.port),
+		"-k", "", "-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off", "-c", "shared_buffers=16MB", "-c", "max_connections=60",
 	}
-	s.cmd.Dir, s.cmd.Stdout, s.cmd.Stderr, s.cmd.SysProcAttr = s.dir, s.log, s.log, own(s.owner)
+	for _, setting := range s.settings {
+		argv = append(argv, "-c", setting)
+	}
+	argv, attributes, err := s.command(argv)
+	if err != nil {
+		return err
+	}
+	s.cmd = exec.Command(argv[0], argv[1:]...)
+	s.cmd.Dir, s.cmd.Stdout, s.cmd.Stderr, s.cmd.SysProcAttr = s.dir, s.log, s.log, attributes
 	if err := s.cmd.Start(); err != nil {
 		return err
 	}

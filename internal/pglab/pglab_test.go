@@ -2,6 +2,7 @@ package pglab_test
 
 import (
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -55,6 +56,31 @@ func TestAKeptServerHasItsDatabasesWhenItIsStartedAgain(t *testing.T) {
 		if err := s.Stop(); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+func TestAServerWhoseDiskIsFullSaysSoAndGoesOnWhenThereIsRoomAgain(t *testing.T) {
+	s, err := pglab.StartOnDisk(t.Context(), 128)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := s.Stop(); err != nil {
+			t.Error(err)
+		}
+	}()
+	if err := s.FillDisk(); err != nil {
+		t.Fatal(err)
+	}
+	const much = "CREATE TABLE much AS SELECT generate_series(1, 100000)"
+	if err := s.Exec(t.Context(), much); err == nil || !strings.Contains(err.Error(), "53100") {
+		t.Errorf("on a full disk: %v", err)
+	}
+	if err := s.FreeDisk(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Exec(t.Context(), much); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -77,6 +77,9 @@ func (l *Lab) argv(name, config string) []string {
 	return []string{l.python(), filepath.Join(l.venv, "bin", name), "-c", config}
 }
 
+// Interpreter is the Python that this lab's Salt runs on: for programs that use Salt's own modules.
+func (l *Lab) Interpreter() string { return l.python() }
+
 func (l *Lab) python() string { return filepath.Join(l.venv, "bin", "python") }
 
 // launch starts a command with files of its own for what it says.
@@ -85,7 +88,7 @@ func (l *Lab) launch(name string, argv []string) (*program, error) {
 	l.launched++
 	name = fmt.Sprintf("%s-%d", name, l.launched)
 	l.mu.Unlock()
-	return l.keeper.start(name, argv, l.layout.output(name+".out"), l.layout.output(name+".err"))
+	return l.keeper.start(name, argv, nil, l.layout.output(name+".out"), l.layout.output(name+".err"))
 }
 
 // SaltCommand is the salt command against this lab's master as a person would type it, up to the target. The words are

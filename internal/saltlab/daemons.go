@@ -104,7 +104,11 @@ func (l *Lab) run(name, command, config string) error {
 		return nil
 	}
 	log := l.logOf(name)
-	p, err := l.keeper.start(name, l.argv(command, config), log, log)
+	var env map[string]string
+	if name == masterDaemon {
+		env = l.clock
+	}
+	p, err := l.keeper.start(name, l.argv(command, config), env, log, log)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -129,8 +130,8 @@ func (k *keeper) send(command map[string]any) error {
 	return nil
 }
 
-// start runs a program, whose name must not be in use.
-func (k *keeper) start(name string, argv []string, stdout, stderr string) (*program, error) {
+// start runs a program, whose name must not be in use, with more in its environment than all have.
+func (k *keeper) start(name string, argv []string, more map[string]string, stdout, stderr string) (*program, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.closed {
@@ -140,8 +141,10 @@ func (k *keeper) start(name string, argv []string, stdout, stderr string) (*prog
 		return nil, fmt.Errorf("saltlab: %s is running already", name)
 	}
 	p := &program{name: name, stdout: stdout, stderr: stderr, ended: make(chan struct{})}
+	env := programEnv(k.dir)
+	maps.Copy(env, more)
 	err := k.send(map[string]any{
-		"op": "start", "name": name, "argv": argv, "env": programEnv(k.dir), "stdout": stdout, "stderr": stderr, "cwd": "/",
+		"op": "start", "name": name, "argv": argv, "env": env, "stdout": stdout, "stderr": stderr, "cwd": "/",
 	})
 	if err != nil {
 		return nil, err

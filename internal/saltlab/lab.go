@@ -31,6 +31,7 @@ type Lab struct {
 	mu       sync.Mutex          // guards what follows
 	daemons  map[string]*program // those that should run, by name: master, api, or a minion's id with a prefix
 	launched int                 // how many commands were run, for their names
+	clock    map[string]string   // what gives a master that is started a clock of its own; nil: the machine's
 }
 
 // The names of the daemons, also of their logs. A minion may be called master.

@@ -92,58 +92,7 @@ func (s *stage) during(ctx context.Context, t *traffic, f fault, lasts time.Dura
 	}
 	var until func() (bool, error)
 	if f.spills {
-		until = s.above(ctx, "gaea_ingest_spill_records", 0)
+		until = s.counts(ctx, "gaea_ingest_spill_records")
 	}
 	return s.tellFor(ctx, t, lasts, until)
-}
-
-// diskMiB is a disk that the archive of a scenario fits on.
-const diskMiB = 64
-
-// playDisk fills the disk of an archive in SQLite while the bus tells things: once with the spill on another disk, once with
-// the spill on the same.
-func playDisk(ctx context.Context, s *stage) error {
-	for _, same := range []bool{false, true} {
-		cfg := jobdlab.Config{DiskMiB: diskMiB, SpillOnDisk: same}
-		if err := s.troubled(ctx, cfg, func(ctx context.Context, s *stage) error { return s.fillDisk(ctx, same) }); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (s *stage) fillDisk(ctx context.Context, same bool) error {
-	t, err := s.newTraffic()
-	if err != nil {
-		return err
-	}
-	if err := s.tell(ctx, t); err != nil {
-		return err
-	}
-	if err := s.Jobd.FillDisk(); err != nil {
-		return err
-	}
-	lasts := 2 * time.Second
-	if s.long() {
-		lasts = 20 * time.Second
-	}
-	// Where the spill is on the same disk what is in no cache still has room there.
-	spilling, letting := s.above(ctx, "gaea_ingest_spilled_records_total", 0), s.above(ctx, "gaea_ingest_let_go_total", 0)
-	if err := s.tellFor(ctx, t, lasts, func() (bool, error) {
-		spills, err := spilling()
-		if err != nil || !spills || !same {
-			return spills, err
-		}
-		return letting()
-	}); err != nil {
-		return err
-	}
-	if err := s.Jobd.FreeDisk(); err != nil {
-		return err
-	}
-	s.saw("the disk was full, and the spill on it: %v", same)
-	if err := s.tell(ctx, t); err != nil {
-		return err
-	}
-	return s.intact(ctx, t)
 }

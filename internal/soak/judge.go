@@ -103,12 +103,13 @@ func (s *stage) kept(ctx context.Context, jid string) error {
 		}
 		archived[ret.Minion]++
 	}
+	did := s.swarm.Trace(jid)
 	for name, n := range archived {
-		if n != 1 || !cached[name] {
+		if told := s.torn && did[name].Finished > 0; n != 1 || !cached[name] && !told {
 			return violation("job %s: the archive has the return of %s %d times, the job cache has it: %v", jid, name, n, cached[name])
 		}
 	}
-	for name, did := range s.swarm.Trace(jid) {
+	for name, did := range did {
 		if did.Returned > 0 && !s.roles[name].behaviour.WrongJID && !cached[name] {
 			return violation("job %s: the master took the return of %s, and it is not in its job cache", jid, name)
 		}

@@ -41,6 +41,7 @@ func playMaster(ctx context.Context, s *stage) error {
 		return err
 	}
 	began := time.Now()
+	s.torn = true
 	if err := s.Lab.RestartMaster(ctx); err != nil {
 		return err
 	}

@@ -51,9 +51,12 @@ func Scenarios() []Scenario {
 		{Name: "drift", Quick: true, About: "drift is found when it comes, and repaired", roles: driftRoles(), config: driftStates(), play: playDrift},
 		{Name: "events", Quick: true, About: "what minions tell by themselves is in the archive", play: playEvents},
 		{Name: "database", Quick: true, About: "nothing is lost while PostgreSQL is stopped, restarted, cut off, refusing writes or hanging", play: playDatabase},
-		{Name: "disk", Quick: true, About: "nothing is lost while the disk of the archive is full, with the spill on another and on the same", play: playDisk},
+		{Name: "disk", Quick: true, About: "nothing is lost while the disk of the archive is full, that of PostgreSQL too, with the spill on another and on the same", play: playDisk},
 		{Name: "socket", Quick: true, About: "nothing that a job cache has is lost where the event socket is cut again and again", play: playSocket},
 		{Name: "away", Quick: true, About: "what happens while jobd is stopped is fetched when it starts", play: playAway},
+		{Name: "replay", Quick: true, About: "events that the bus tells twice and in any order are archived once", play: playReplay},
+		{Name: "clock", Quick: true, About: "nothing is lost where the master's clock is set back, though jobd is away meanwhile", play: playClock},
+		{Name: "busy", Quick: true, About: "nothing is lost, and nothing stands still, while the bus is full, retention deletes and ten readers ask", play: playBusy},
 		{Name: "restart", About: "the archive is as the job cache after restarts of the master under load", play: playRestart},
 		{Name: "swarm", About: "the swarm itself: small, repeatable, back after a restart of the master, gone when it is stopped", play: playSwarm},
 	}

@@ -3,7 +3,6 @@ package soak
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"os"
@@ -11,7 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
 	"github.com/gaea-salt/terraform-provider-gaea/internal/jobdlab"
 )
 
@@ -150,76 +148,4 @@ func playSocket(ctx context.Context, s *stage) (err error) {
 		t.events = nil // what is in no cache and falls into a cut is gone
 		return s.intact(ctx, t)
 	})
-}
-
-// playAway stops jobd while jobs run, and publishes many in between.
-func playAway(ctx context.Context, s *stage) error {
-	t, err := s.newTraffic()
-	if err != nil {
-		return err
-	}
-	jobs := 40
-	if s.long() {
-		jobs = 2000
-	}
-	if err := s.tell(ctx, t); err != nil {
-		return err
-	}
-	returned := s.swarm.Stats().Returns
-	for n := range jobs {
-		if n == jobs/10 {
-			if err := s.Jobd.Stop(); err != nil {
-				return err
-			}
-			s.Client.Close() // its connections lead nowhere now
-		}
-		if err := t.publish(ctx, gaea.ListTarget([]string{s.ids[n%len(s.ids)], s.ids[(n+1)%len(s.ids)]}), fmt.Sprintf("job %d", n)); err != nil {
-			return err
-		}
-	}
-	stopped := time.Now()
-	if err := s.settles(ctx, func() error {
-		if got := s.swarm.Stats().Returns - returned; got < int64(2*jobs) {
-			return violation("the master has taken %d of %d returns", got, 2*jobs)
-		}
-		return nil
-	}); err != nil {
-		return err
-	}
-	if err := s.Jobd.Launch(ctx); err != nil {
-		return err
-	}
-	if err := s.Jobd.Ready(ctx); err != nil {
-		return err
-	}
-	s.saw("jobd was stopped in %d jobs, and is back %.1f s after the last", jobs, time.Since(stopped).Seconds())
-	return s.intact(ctx, t)
-}
-
-// playRestart starts the master again while jobs return.
-func playRestart(ctx context.Context, s *stage) error {
-	t, err := s.newTraffic()
-	if err != nil {
-		return err
-	}
-	for n := range 3 {
-		if err := s.tell(ctx, t); err != nil {
-			return err
-		}
-		// A job whose returns may be lost on their way to a master that goes: what it has not taken it does not have.
-		if err := t.publish(ctx, gaea.ListTarget(s.ids), fmt.Sprintf("restart %d", n)); err != nil {
-			return err
-		}
-		if err := s.Lab.RestartMaster(ctx); err != nil {
-			return err
-		}
-		if err := s.connected(ctx, len(s.ids)); err != nil {
-			return err
-		}
-	}
-	s.saw("the master was started again 3 times")
-	if err := s.tell(ctx, t); err != nil {
-		return err
-	}
-	return s.intact(ctx, t)
 }

@@ -27,6 +27,7 @@ type stage struct {
 	roles map[string]*role
 	swarm *swarm.Swarm
 	words []string // what was seen, for people
+	torn  bool     // the master was ended while returns came: it may have told on the bus what it then did not write into its job cache
 }
 
 // newStage starts the swarm and waits until the master has accepted it.

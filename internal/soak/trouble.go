@@ -71,22 +71,32 @@ func (t *traffic) publish(ctx context.Context, target gaea.Target, args ...any) 
 
 // tell has the bus tell a job of all minions, beacons and custom events, and waits for the returns: the master has them then.
 func (s *stage) tell(ctx context.Context, t *traffic) error {
+	return s.answer(ctx, t, func() error {
+		for i := range 5 {
+			id := s.ids[(len(t.jids)+i)%len(s.ids)]
+			name := fmt.Sprintf("soak%d", len(t.events))
+			if err := s.swarm.Beacon(ctx, id, name, map[string]any{"password": "hunter2"}); err != nil {
+				return err
+			}
+			t.events["salt/beacon/"+id+"/"+name+"/"] = 1
+			tag := fmt.Sprintf("soak/%d", len(t.events))
+			if err := s.swarm.Fire(ctx, id, tag, map[string]any{"n": i}); err != nil {
+				return err
+			}
+			t.events[tag] = 1
+		}
+		return nil
+	})
+}
+
+// answer publishes a job to all minions, does something, and waits for the returns: the master has them then.
+func (s *stage) answer(ctx context.Context, t *traffic, meanwhile func() error) error {
 	returned := s.swarm.Stats().Returns + int64(len(s.ids))
 	if err := t.publish(ctx, gaea.Target{Type: gaea.TargetGlob, Expr: "*"}, fmt.Sprintf("job %d", len(t.jids))); err != nil {
 		return err
 	}
-	for i := range 5 {
-		id := s.ids[(len(t.jids)+i)%len(s.ids)]
-		name := fmt.Sprintf("soak%d", len(t.events))
-		if err := s.swarm.Beacon(ctx, id, name, map[string]any{"password": "hunter2"}); err != nil {
-			return err
-		}
-		t.events["salt/beacon/"+id+"/"+name+"/"] = 1
-		tag := fmt.Sprintf("soak/%d", len(t.events))
-		if err := s.swarm.Fire(ctx, id, tag, map[string]any{"n": i}); err != nil {
-			return err
-		}
-		t.events[tag] = 1
+	if err := meanwhile(); err != nil {
+		return err
 	}
 	return s.settles(ctx, func() error {
 		if got := s.swarm.Stats().Returns; got < returned {
@@ -119,11 +129,11 @@ func (s *stage) tellFor(ctx context.Context, t *traffic, least time.Duration, un
 	}
 }
 
-// above waits for a metric of jobd to be more than so much.
-func (s *stage) above(ctx context.Context, metric string, than float64) func() (bool, error) {
+// counts waits for a metric of jobd to be more than 0.
+func (s *stage) counts(ctx context.Context, metric string) func() (bool, error) {
 	return func() (bool, error) {
 		n, err := s.Jobd.Metric(ctx, metric)
-		return n > than, err
+		return n > 0, err
 	}
 }
 
@@ -185,7 +195,7 @@ func (s *stage) verified(ctx context.Context, since time.Time) (jobs, returns in
 		if err != nil {
 			return 0, 0, err
 		}
-		if len(report.Differences)+len(report.Unread) > 0 || report.Beyond > 0 {
+		if len(report.Differences)+len(report.Unread) > 0 || report.Beyond > 0 && !s.torn {
 			return 0, 0, violation("archive verify finds %+v, unread %+v, and %d returns beyond the job cache", report.Differences, report.Unread, report.Beyond)
 		}
 		jobs, returns = jobs+report.Jobs, returns+report.Returns

@@ -89,6 +89,9 @@ func (i *Ingester) closeGap(ctx context.Context) {
 	i.looking.Store(true)
 	defer i.looking.Store(false)
 	now := i.o.Now()
+	if from.After(now.Add(gapMargin)) {
+		from = time.Time{} // the clock was set back since: what it said when the gap began tells nothing
+	}
 	s := &search{from: from, settled: now.Add(i.o.Settle), said: now, done: map[string]bool{}, failures: map[string]int{}}
 	pass := func() error { return i.fetch(ctx, s) }
 	if !i.persist(ctx, pass) || !sleep(ctx, s.settled.Sub(i.o.Now())) || !i.persist(ctx, pass) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -76,6 +77,32 @@ func TestAGapThatWasNotClosedStaysOpenWhileTheMasterIsAway(t *testing.T) {
 			t.Errorf("fetched: %v, %d gaps open", ok, s.openGaps())
 		}
 		second.stop(t)
+	})
+}
+
+func TestAClockThatIsSetFarBackWhileTheBusIsAwayHidesNothing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newCache()
+		var set atomic.Int64 // by how much the clock of the machine is off
+		now := func() time.Time { return time.Now().Add(time.Duration(set.Load())) }
+		r := start(t, c, func(o *ingest.Options) { o.Now = now })
+		r.connect()
+		elapse(time.Minute)
+		r.disconnect()
+		synctest.Wait()
+		set.Store(-int64(72 * time.Hour)) // the machine starts again without its battery, and asks for the time later
+		missed := ret(7)
+		missed.Stamp = now().UTC()
+		missed.JID = missed.Stamp.Format("20060102150405") + "000007"
+		c.add(missed)
+		elapse(time.Second)
+		r.connect()
+		elapse(time.Minute)
+		if _, ok := r.store.stored(missed); !ok || r.store.openGaps() != 0 {
+			t.Errorf("fetched: %v, %d gaps open", ok, r.store.openGaps())
+		}
+		r.stop(t)
 	})
 }
 
