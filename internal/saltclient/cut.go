@@ -128,7 +128,7 @@ func (c *cutter) event(digested string) (stamp time.Time, t gaea.Truncation, err
 		}
 		name := string(c.out[begin:])
 		body := name == `"return"` || name == `"data"`
-		if !fits || (!body && others >= cutMembers) || (body && bodies >= whole) {
+		if !fits || noRoom(body, bodies, others, whole) {
 			c.out = c.out[:mark]
 			if err := c.passValue(); err != nil {
 				return stamp, t, err
@@ -167,6 +167,14 @@ func (c *cutter) event(digested string) (stamp time.Time, t gaea.Truncation, err
 		t.Dropped = c.dropped
 	}
 	return stamp, t, nil
+}
+
+// noRoom is whether those members that hold what was returned, or all others, have what is theirs of the whole.
+func noRoom(body bool, bodies, others, whole int) bool {
+	if body {
+		return bodies >= whole
+	}
+	return others >= cutMembers
 }
 
 // bound sets how much JSON a member may take that begins at a byte. One that holds what was returned is cut last.

@@ -598,20 +598,3 @@ func TestAClockThatIsSetBackWhileTheDatabaseIsAwayLosesNothing(t *testing.T) {
 		r.stop(t)
 	})
 }
-
-func TestHowFullTheSpillIsIsToldAsAShareOfItsBound(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		for spills, bound := range map[bool]float64{true: 200_000, false: 0} {
-			r := start(t, newCache(), func(o *ingest.Options) {
-				if spills {
-					o.Spill = openSpill(t, filepath.Join(t.TempDir(), "spill.db"), 200_000)
-				}
-			})
-			if told := r.metric(t, "gaea_ingest_spill_max_bytes"); told != bound {
-				t.Errorf("the bound is told as %v, and is %v", told, bound)
-			}
-			r.stop(t)
-		}
-	})
-}

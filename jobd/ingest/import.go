@@ -28,7 +28,7 @@ type Importer struct {
 	rows    records
 	bytes   int
 	part    string // the job of which a part was added last
-	guarded bool // the gap is recorded
+	guarded bool   // the gap is recorded
 }
 
 // NewImporter makes an importer of what one master's job cache has, that counts in a report.
@@ -51,20 +51,8 @@ func (m *Importer) Add(ctx context.Context, cached *gaea.CachedJob) error {
 		m.report.Jobs++
 	}
 	m.report.Returns += len(cached.Returns)
-	var r records
-	job := cached.Job
-	if saltclient.IsMasterFunction(job.Function) && len(cached.Returns) > 0 {
-		m.i.o.MasterID = cached.Returns[0].Minion // the master itself, by its own id
-	}
-	if begins && job.Function != "" && (have == nil || !have.Known || lacks(have.Minions, job.Minions) || stands(have.Batch, job.Batch)) {
-		m.i.addJob(&r, job, gaea.SourceCache)
-	}
+	r := m.missing(cached, have, begins)
 	isNew := begins && (have == nil || !have.Known && len(r.jobs) > 0)
-	for _, ret := range cached.Returns {
-		if have == nil || !have.Returns[ret.Minion].Outcome.Heard() {
-			m.i.addReturn(&r, ret, gaea.SourceCache)
-		}
-	}
 	if r.size() == 0 {
 		return nil
 	}
@@ -80,6 +68,24 @@ func (m *Importer) Add(ctx context.Context, cached *gaea.CachedJob) error {
 		return nil
 	}
 	return m.Flush(ctx)
+}
+
+// missing is what of a job, or of a part of it, is not in the archive, which has what is told of it; nil where it has nothing.
+func (m *Importer) missing(cached *gaea.CachedJob, have *gaea.JobDetail, begins bool) records {
+	var r records
+	job := cached.Job
+	if saltclient.IsMasterFunction(job.Function) && len(cached.Returns) > 0 {
+		m.i.o.MasterID = cached.Returns[0].Minion // the master itself, by its own id
+	}
+	if begins && job.Function != "" && (have == nil || !have.Known || lacks(have.Minions, job.Minions) || stands(have.Batch, job.Batch)) {
+		m.i.addJob(&r, job, gaea.SourceCache)
+	}
+	for _, ret := range cached.Returns {
+		if have == nil || !have.Returns[ret.Minion].Outcome.Heard() {
+			m.i.addReturn(&r, ret, gaea.SourceCache)
+		}
+	}
+	return r
 }
 
 // Flush stores what was added and is not stored yet.

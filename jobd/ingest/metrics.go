@@ -33,8 +33,9 @@ type metrics struct {
 	differences *prometheus.CounterVec
 }
 
-func newMetrics(reg prometheus.Registerer, i *Ingester) *metrics {
-	f, q := promauto.With(reg), i.queue
+// gauges tells how much waits.
+func (i *Ingester) gauges(f promauto.Factory) {
+	q := i.queue
 	f.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "gaea_ingest_queue_events", Help: "Events that wait to be stored.",
 	}, func() float64 { n, _ := q.depth(); return float64(n) })
@@ -53,6 +54,11 @@ func newMetrics(reg prometheus.Registerer, i *Ingester) *metrics {
 	f.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "gaea_ingest_spill_max_bytes", Help: "How much may wait on disk (--spill-max), a quarter of it for what is in no cache; 0 where nothing may.",
 	}, func() float64 { return float64(i.spillBound()) })
+}
+
+func newMetrics(reg prometheus.Registerer, i *Ingester) *metrics {
+	f := promauto.With(reg)
+	i.gauges(f)
 	m := &metrics{
 		events: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "gaea_ingest_events_total", Help: "Events read from the master's bus, by what they are.",

@@ -2,6 +2,7 @@ package ingest_test
 
 import (
 	"errors"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -150,6 +151,23 @@ func TestAStopThatTheArchiveHoldsUpEndsInTimeAndSaysWhatIsLost(t *testing.T) {
 		}
 		if err == nil || !strings.Contains(err.Error(), "1 other events are lost") {
 			t.Errorf("it says: %v", err)
+		}
+	})
+}
+
+func TestHowFullTheSpillIsIsToldAsAShareOfItsBound(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		for spills, bound := range map[bool]float64{true: 200_000, false: 0} {
+			r := start(t, newCache(), func(o *ingest.Options) {
+				if spills {
+					o.Spill = openSpill(t, filepath.Join(t.TempDir(), "spill.db"), 200_000)
+				}
+			})
+			if told := r.metric(t, "gaea_ingest_spill_max_bytes"); told != bound {
+				t.Errorf("the bound is told as %v, and is %v", told, bound)
+			}
+			r.stop(t)
 		}
 	})
 }

@@ -41,4 +41,3 @@ func (p *pruner) movedReturns(job int64) error {
 const noReturns = `DELETE FROM return_days WHERE (stamped, day) IN (SELECT d.stamped, d.day FROM return_days d WHERE d.stamped < ?1 AND NOT EXISTS (
 	SELECT 1 FROM returns r WHERE r.job_id >= d.day << 40 AND r.job_id < (d.day + 1) << 40 AND r.stamp < (d.stamped + 1) * 86400000000
 		AND (r.stamp >= d.stamped * 86400000000 OR d.stamped = 0)) LIMIT ?2)`
-

@@ -170,7 +170,7 @@ func (w *rawWriter) insert(rows [][][]any) {
 	for table := range rows {
 		for some := range slices.Chunk(rows[table], rawRows) {
 			args := slices.Concat(some...)
-			if _, err := w.insertion(table, len(some)).ExecContext(context.Background(), args...); err != nil {
+			if _, err := w.insertion(table, len(some)).ExecContext(context.Background(), args...); err != nil { //nolint:sqlclosecheck // it is kept, and closed with the benchmark
 				w.b.Fatal(err)
 			}
 		}

@@ -1,12 +1,12 @@
 package sqlite
 
 import (
-	"encoding/json"
-	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive/tables"
-	"strings"
-
 	"context"
 	"database/sql"
+	"encoding/json"
+	"strings"
+
+	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive/tables"
 )
 
 // statement is a prepared one: what is used of [sql.Stmt].

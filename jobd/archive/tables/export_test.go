@@ -45,7 +45,7 @@ func first(after *archive.Cursor, n int) *archive.Cursor {
 }
 
 // HistoryQuery is what lists the returns of a minion, SilentQuery what it has not returned.
-func HistoryQuery(f gaea.HistoryFilter) asked { 
+func HistoryQuery(f gaea.HistoryFilter) asked {
 	return ofMinion(f, func(q Query, f gaea.HistoryFilter, minions []any, after *archive.Cursor) (string, []any) {
 		return returnedQuery(q, f, part{all: true}, minions, after)
 	})

@@ -92,8 +92,8 @@ func (c *conditions) prefixed(column, s string) {
 
 // globbed adds that a column is a text, in which each "*" stands for any text. What is before the first is looked for by prefixed.
 func (c *conditions) globbed(column, glob string) {
-	prefix, rest, any := strings.Cut(glob, "*")
-	if !any {
+	prefix, rest, found := strings.Cut(glob, "*")
+	if !found {
 		c.prefixed(column, glob)
 		return
 	}

@@ -54,6 +54,7 @@ const unpackAtOnce = 100
 // unpack makes all that is packed plain.
 func (c PackedColumn) unpack(ctx context.Context, tx *sql.Tx) error {
 	var last []any
+	update := fmt.Sprintf(`UPDATE %s SET %s = $1, %s = NULL WHERE %s`, c.Table, c.Plain, c.Packed, c.keyed()) //nolint:gosec // names of this package
 	for {
 		list, err := c.some(ctx, tx, last)
 		if err != nil || len(list) == 0 {
@@ -68,7 +69,7 @@ func (c PackedColumn) unpack(ctx context.Context, tx *sql.Tx) error {
 			if c.Text {
 				args[0] = string(plain)
 			}
-			if _, err := tx.ExecContext(ctx, `UPDATE `+c.Table+` SET `+c.Plain+` = $1, `+c.Packed+` = NULL WHERE `+c.keyed(), args...); err != nil {
+			if _, err := tx.ExecContext(ctx, update, args...); err != nil {
 				return err
 			}
 			last = row.key
