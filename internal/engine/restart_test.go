@@ -115,6 +115,7 @@ func TestAJobWhoseMinionsTheCacheForgotIsResolvedAgain(t *testing.T) {
 		w.salt.Latency(time.Second)
 		id := w.submit(ping(glob("*"))).ID
 		w.eventually("it is stored", func() bool { return len(w.stored(id).Slices) > 0 })
+		synctest.Wait() // the publication is on its way
 		w.line.cut.Store(true)
 		w.eventually("it is published all the same", func() bool { return w.salt.Running("web1") })
 		w.salt.ForgetMinions()
