@@ -148,6 +148,13 @@ func TestAJobdThatStartsWhilePostgreSQLIsAwayKeepsWhatTheBusTells(t *testing.T) 
 	if status, body := j.askAs(r.token, "/v1/jobs"); status != http.StatusServiceUnavailable || !strings.Contains(body, `"unavailable"`) || !strings.Contains(body, "see that PostgreSQL runs there") {
 		t.Errorf("a question is answered %d: %s", status, body)
 	}
+	u, err := url.Parse(r.o.Database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if password, _ := u.User.Password(); strings.Contains(r.log.String()+body, password) {
+		t.Error("the password is told")
+	}
 	if err := r.postgres.Resume(t.Context()); err != nil {
 		t.Fatal(err)
 	}
