@@ -36,7 +36,8 @@ func faultsOf(server *pglab.Server) []fault {
 	}
 }
 
-// playDatabase has PostgreSQL stop, restart, cut its connections, refuse writes and hang, while the bus tells things.
+// playDatabase has PostgreSQL stop, restart, cut its connections, refuse writes and hang, while the bus tells things, and jobd start while
+// it is stopped.
 func playDatabase(ctx context.Context, s *stage) (err error) {
 	server, err := pglab.Start(ctx, pglab.Durable()...)
 	if err != nil {
@@ -80,6 +81,9 @@ func playDatabase(ctx context.Context, s *stage) (err error) {
 				return err
 			}
 			s.saw("the database %s for %.1f s, caught up %.1f s later", f.name, took.Seconds(), time.Since(over).Seconds())
+		}
+		if err := s.startsAway(ctx, t, server, lasts); err != nil {
+			return err
 		}
 		return s.intact(ctx, t)
 	})

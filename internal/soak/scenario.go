@@ -50,7 +50,7 @@ func Scenarios() []Scenario {
 		{Name: "master", About: "a run outlives a restart of its master", roles: masterRoles(), play: playMaster},
 		{Name: "drift", Quick: true, About: "drift is found when it comes, and repaired", roles: driftRoles(), config: driftStates(), play: playDrift},
 		{Name: "events", Quick: true, About: "what minions tell by themselves is in the archive", play: playEvents},
-		{Name: "database", Quick: true, About: "nothing is lost while PostgreSQL is stopped, restarted, cut off, refusing writes or hanging", play: playDatabase},
+		{Name: "database", Quick: true, About: "nothing is lost while PostgreSQL is stopped, restarted, cut off, refusing writes or hanging, also where jobd starts meanwhile", play: playDatabase},
 		{Name: "disk", Quick: true, About: "nothing is lost while the disk of the archive is full, that of PostgreSQL too, with the spill on another and on the same", play: playDisk},
 		{Name: "socket", Quick: true, About: "nothing that a job cache has is lost where the event socket is cut again and again", play: playSocket},
 		{Name: "away", Quick: true, About: "what happens while jobd is stopped is fetched when it starts", play: playAway},

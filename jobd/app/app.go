@@ -57,6 +57,9 @@ type App struct {
 	queueLock               *databaseLock // nil where the queue is no file
 	first                   *term         // to be started by Run; nil where another jobd led the master when this one began
 	term                    atomic.Pointer[term]
+	without                 atomic.Pointer[error] // why a database was not reached at the last try; nil where all were since the start
+	granted                 *postgres.Lease       // had before the databases were reached; nil for none
+	unusable                chan error            // holds why this jobd cannot use the database that it has reached after its start
 	stopLead                context.CancelFunc
 	leading                 sync.WaitGroup
 	late                    *lateReturns
@@ -70,10 +73,11 @@ type App struct {
 // this is for the key files that somebody changes by hand.
 const rosterFor = time.Minute
 
-// New opens everything that jobd needs, and says in words what is missing. The master itself may be down: jobd waits for it.
+// New opens everything that jobd needs, and says in words what is missing. The master itself may be down, and so may a database in
+// PostgreSQL that has been this jobd's before: jobd waits for them.
 func New(ctx context.Context, o Options) (*App, error) {
 	o.TakeoverWait = cmp.Or(o.TakeoverWait, DefaultTakeoverWait)
-	a := &App{o: o, log: o.Logger, since: time.Now(), registry: prometheus.NewRegistry(), hub: feed.NewHub()}
+	a := &App{o: o, log: o.Logger, since: time.Now(), registry: prometheus.NewRegistry(), hub: feed.NewHub(), unusable: make(chan error, 1)}
 	tlsConfig, err := o.tlsConfig()
 	if err != nil {
 		return nil, err
@@ -188,6 +192,9 @@ func (a *App) problems(ctx context.Context) []string {
 	ctx, cancel := context.WithTimeout(ctx, probeLimit)
 	defer cancel()
 	p := a.ingest.Problems()
+	if a.absent() != nil {
+		return p // which name the database
+	}
 	if err := a.store.Check(ctx); err != nil {
 		p = append(p, "the archive does not answer: "+gaea.MessageOf(err))
 	}
@@ -196,6 +203,8 @@ func (a *App) problems(ctx context.Context) []string {
 	}
 	if t := a.current(); t != nil {
 		p = append(p, t.queue.Problems(ctx)...)
+	} else if err := a.without.Load(); err != nil {
+		p = append(p, "no run is carried out: "+gaea.MessageOf(*err))
 	}
 	return p
 }

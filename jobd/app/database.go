@@ -142,12 +142,16 @@ func keyBelongs(ctx context.Context, database, keyPath string) error {
 	if _, err := os.Stat(keyPath); !errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	made, err := archiveMade(ctx, database)
-	if err != nil || !made {
-		return err
-	}
 	name, err := DatabaseName(database)
 	if err != nil {
+		return err
+	}
+	made, err := archiveMade(ctx, database)
+	switch {
+	case postgres.Away(err):
+		return gaea.Wrap(err, gaea.CodeUnavailable, "the database %s does not answer and the key file %s is not there, so jobd cannot tell whether to make a key or to ask for that of the database: "+
+			"see that PostgreSQL runs there and lets this machine in, or name the key with --key-file", name, keyPath)
+	case err != nil || !made:
 		return err
 	}
 	if path, err := SQLitePath(database); err == nil && path == "" {
@@ -158,8 +162,9 @@ func keyBelongs(ctx context.Context, database, keyPath string) error {
 		"To go on without the secrets that the database holds, make a new one: (umask 077; head -c %d /dev/urandom > %s)", name, keyPath, archive.KeySize, keyPath)
 }
 
-// openStore opens the database and what seals its secrets. A nil logger logs nothing.
-func openStore(ctx context.Context, database, keyFile string, logger *slog.Logger) (archive.Store, archive.Sealer, error) {
+// openStore opens the database and what seals its secrets. One in PostgreSQL may be away where that is said, and its key is there. A nil
+// logger logs nothing.
+func openStore(ctx context.Context, database, keyFile string, mayBeAway bool, logger *slog.Logger) (archive.Store, archive.Sealer, error) {
 	path, err := SQLitePath(database)
 	if err != nil {
 		return nil, nil, err
@@ -177,7 +182,7 @@ func openStore(ctx context.Context, database, keyFile string, logger *slog.Logge
 	}
 	var store archive.Store
 	if path == "" {
-		store, err = postgres.Open(ctx, database, sealer, postgres.Options{Logger: logger})
+		store, err = postgres.Open(ctx, database, sealer, postgres.Options{Logger: logger, MayBeAway: mayBeAway})
 	} else {
 		store, err = sqlite.Open(ctx, path, sealer, sqlite.Options{Logger: logger})
 	}
@@ -202,7 +207,7 @@ func (a *App) openArchive(ctx context.Context) (archive.Sealer, error) {
 		}
 	}
 	var sealer archive.Sealer
-	if a.store, sealer, err = openStore(ctx, a.o.Database, a.o.KeyFile, a.log); err != nil {
+	if a.store, sealer, err = openStore(ctx, a.o.Database, a.o.KeyFile, true, a.log); err != nil {
 		return nil, errors.Join(err, a.lock.release())
 	}
 	if many, ok := a.store.(*postgres.Store); ok {

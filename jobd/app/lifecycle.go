@@ -39,7 +39,8 @@ func (a *App) Run(ctx context.Context) error {
 	return err
 }
 
-// serve answers requests until ctx ends, or the listener fails, which is an error.
+// serve answers requests until ctx ends, or the listener fails, or the database that was away proves to be none for this jobd, which
+// are errors.
 func (a *App) serve(ctx context.Context, served chan<- struct{}) error {
 	scheme := "http"
 	failed := make(chan error, 1)
@@ -57,6 +58,8 @@ func (a *App) serve(ctx context.Context, served chan<- struct{}) error {
 	case <-ctx.Done():
 		a.log.Info("stopping: storing what was read")
 		return nil
+	case err := <-a.unusable:
+		return err
 	case err := <-failed:
 		return gaea.Wrap(err, gaea.CodeUnavailable, "jobd cannot listen on %s any more", a.Addr())
 	}
@@ -76,7 +79,11 @@ func (a *App) start(ctx context.Context) error {
 	if a.seat != nil {
 		leading, stop := context.WithCancel(context.WithoutCancel(ctx))
 		a.stopLead = stop
-		a.leading.Go(func() { a.lead(leading) })
+		a.leading.Go(func() {
+			if a.reached(leading) {
+				a.lead(leading)
+			}
+		})
 	}
 	return nil
 }

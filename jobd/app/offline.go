@@ -52,7 +52,7 @@ func openOffline(ctx context.Context, database, keyFile string, create bool, com
 			return nil, err
 		}
 	}
-	store, sealer, err := openStore(ctx, database, keyFile, nil)
+	store, sealer, err := openStore(ctx, database, keyFile, false, nil)
 	if errors.Is(err, fs.ErrPermission) {
 		if owner, other := otherOwner(dir); other {
 			return nil, gaea.Wrap(err, gaea.CodeForbidden, "the database %s belongs to user %s; run this as that user: sudo -u %s jobd %s …", name, owner, owner, command)

@@ -40,8 +40,12 @@ func (a *App) findQueue() error {
 }
 
 // firstTerm makes the first term, where this jobd leads the master from the beginning. Where another does, it is only seen to that
-// the queue can be opened.
+// the queue can be opened. Where a database is away there is none yet.
 func (a *App) firstTerm(ctx context.Context) error {
+	if err := a.absent(); err != nil {
+		a.startsWithout(err, nil)
+		return nil
+	}
 	var lease *postgres.Lease
 	if a.seat != nil {
 		select {
@@ -51,15 +55,29 @@ func (a *App) firstTerm(ctx context.Context) error {
 	}
 	t, err := a.newTerm(ctx, lease)
 	switch {
+	case err != nil && a.seat != nil && postgres.Away(err):
+		a.startsWithout(err, lease)
+		return nil
 	case err != nil:
 		return err
 	case a.seat != nil && lease == nil:
-		a.log.Info("another jobd leads the master; this one archives and answers, and takes over where that is gone", "master", a.master)
+		if a.seat.Fault() == nil {
+			a.log.Info("another jobd leads the master; this one archives and answers, and takes over where that is gone", "master", a.master)
+		}
 		return t.queue.Close()
 	}
 	a.first = t
 	a.term.Store(t)
 	return nil
+}
+
+// queueOpens sees that the queue can be opened.
+func (a *App) queueOpens(ctx context.Context) error {
+	t, err := a.newTerm(ctx, nil)
+	if err != nil {
+		return err
+	}
+	return t.queue.Close()
 }
 
 // stopQueue ends what is done by the clock. Where the queue's database does not answer, River takes longer to believe it: the

@@ -67,7 +67,9 @@ Examples:
   jobd serve --listen 0.0.0.0:7780 --tls-cert /etc/jobd/tls.crt --tls-key /etc/jobd/tls.key
 
 While the database is away or slow, what the bus tells waits on disk (--spill-max, --spill-dir) and is forwarded in order when it
-is back; /readyz says how much. When that is full, too, returns are left to be fetched from the master's job cache.
+is back; /readyz says how much. When that is full, too, returns are left to be fetched from the master's job cache. A PostgreSQL that
+cannot be reached when jobd starts is waited for the same way; one that refuses jobd's user, lacks the database or has the tables
+of a newer jobd ends it.
 
 Retention deletes in small steps, every hour. What a kind has of its own wins over --retention, and max_size over every age;
 what is held (jobd archive hold) and what is in use stays. In the config file:

@@ -52,7 +52,7 @@ func (i *Ingester) attempt(ctx context.Context, r *records) error {
 	}
 	start := i.o.Now()
 	// A gap is recorded before what came after it is stored.
-	if err := i.limited(ctx, func(ctx context.Context) error { return i.missing.record(ctx, i.o.Store.OpenGap) }); err != nil {
+	if err := i.limited(ctx, i.recordGap); err != nil {
 		return err
 	}
 	err := i.writeOnce(ctx, r)

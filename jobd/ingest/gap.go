@@ -5,6 +5,8 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
@@ -22,8 +24,36 @@ const (
 	sayAgain = time.Minute
 )
 
-// start finds out since when events may be missing: since the last one stored, or since a gap that was never closed.
-func (i *Ingester) start(ctx context.Context) (time.Time, error) {
+// origin is since when events may be missing at the start. It is asked of the archive before that is given anything, after which
+// nothing shows it any more.
+type origin struct {
+	mu   sync.Mutex // held by who asks
+	from atomic.Pointer[time.Time]
+}
+
+// Begin asks the archive since when events may be missing, where [Ingester.Start] could not because that was away. It is done by
+// itself before anything is stored; who stores by another way has it done before.
+func (i *Ingester) Begin(ctx context.Context) error {
+	if i.origin.from.Load() != nil {
+		return nil
+	}
+	i.origin.mu.Lock()
+	defer i.origin.mu.Unlock()
+	if i.origin.from.Load() != nil {
+		return nil
+	}
+	from, err := i.lastSeen(ctx)
+	if err != nil {
+		return err
+	}
+	i.noteGap(from) // before others see that it is known, and store
+	i.origin.from.Store(&from)
+	i.took(nil)
+	return nil
+}
+
+// lastSeen finds out since when events may be missing: since the last one stored, or since a gap that was never closed.
+func (i *Ingester) lastSeen(ctx context.Context) (time.Time, error) {
 	from, err := i.o.Store.LastStamp(ctx)
 	if err != nil {
 		return time.Time{}, err
@@ -55,6 +85,14 @@ func (i *Ingester) noteGap(from time.Time) {
 	}
 }
 
+// recordGap has the archive record what may be missing.
+func (i *Ingester) recordGap(ctx context.Context) error {
+	if err := i.Begin(ctx); err != nil {
+		return err
+	}
+	return i.missing.record(ctx, i.o.Store.OpenGap)
+}
+
 func (i *Ingester) recoverGaps(ctx context.Context) {
 	for {
 		select {
@@ -79,7 +117,7 @@ type search struct {
 // closeGap fetches what the job cache has and the archive has not, twice: the master sends an event a moment before it
 // writes its cache, so what fell between is seen the second time.
 func (i *Ingester) closeGap(ctx context.Context) {
-	if !i.persist(ctx, func() error { return i.missing.record(ctx, i.o.Store.OpenGap) }) {
+	if !i.persist(ctx, func() error { return i.recordGap(ctx) }) {
 		return
 	}
 	from, ids, ok := i.missing.take()

@@ -250,7 +250,7 @@ func (s *store) Return(_ context.Context, jid, minion string) (*gaea.Return, err
 func (s *store) LastStamp(context.Context) (time.Time, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.last, nil
+	return s.last, s.fail
 }
 
 func (s *store) OpenGap(_ context.Context, from time.Time) (int64, error) {

@@ -89,6 +89,7 @@ type Ingester struct {
 	metrics *metrics
 	missing *missing
 	trimmed *trimmed // returns that the master cut short; the job cache has them whole
+	origin  origin
 
 	connected atomic.Bool
 	looking   atomic.Bool   // for what is missing
@@ -145,19 +146,25 @@ func orDefault[T int | time.Duration](v, d T) T {
 	return v
 }
 
-// Start begins to read. It returns at once; what goes wrong later is logged, counted and told by [Ingester.Problems].
+// Start begins to read, also where the archive is away: events wait for it then, as they do in an outage later. It returns at once;
+// what goes wrong later is logged, counted and told by [Ingester.Problems].
 func (i *Ingester) Start(ctx context.Context) error {
-	from, err := i.start(ctx)
-	if err != nil {
+	from, err := i.lastSeen(ctx)
+	switch {
+	case err == nil:
+		i.origin.from.Store(&from)
+		if i.depth().Records > 0 {
+			i.noteGap(from) // on record before what waits is stored, after which nothing shows any more since when events are missing
+		}
+	case gaea.CodeOf(err) == gaea.CodeUnavailable:
+		i.took(err)
+	default:
 		return err
-	}
-	if i.depth().Records > 0 {
-		i.noteGap(from) // on record before what waits is stored, after which nothing shows any more since when events are missing
 	}
 	readCtx, stopRead := context.WithCancel(context.WithoutCancel(ctx))
 	writeCtx, stopWrite := context.WithCancel(context.WithoutCancel(ctx))
 	i.stopRead, i.stopWrite = stopRead, stopWrite
-	i.reading.Go(func() { i.read(readCtx, from) })
+	i.reading.Go(func() { i.read(readCtx) })
 	i.reading.Go(func() { i.recoverGaps(readCtx) })
 	i.reading.Go(func() { i.completeReturns(readCtx, writeCtx) })
 	i.writing.Go(func() { i.write(writeCtx) })
@@ -223,8 +230,9 @@ func (i *Ingester) openGaps() (n int) {
 	return n
 }
 
-func (i *Ingester) read(ctx context.Context, from time.Time) {
+func (i *Ingester) read(ctx context.Context) {
 	log := i.o.Logger
+	var from *time.Time // since when events may be missing where the bus was connected before
 	var heard time.Time // when the last sign of life came on this connection, or the one before
 	err := i.o.Bus.Read(ctx, func(m gaea.BusMessage) {
 		switch {
@@ -238,8 +246,11 @@ func (i *Ingester) read(ctx context.Context, from time.Time) {
 			i.keysUnknown() // while the bus was away, if not since
 			i.connected.Store(true)
 			i.metrics.connected.Set(1)
-			log.Info("connected to the master's event bus; fetching what was missed from its job cache", "since", sinceWhen(from))
-			i.noteGap(from)
+			since := cmp.Or(from, i.origin.from.Load())
+			log.Info("connected to the master's event bus; fetching what was missed from its job cache", "since", sinceLast(since))
+			if since != nil { // else it is noted when the archive tells it
+				i.noteGap(*since)
+			}
 			i.lookSoon()
 			heard = i.o.Now()
 		case m.PassedOver:
@@ -252,7 +263,8 @@ func (i *Ingester) read(ctx context.Context, from time.Time) {
 			i.keysUnknown()
 			if i.connected.Swap(false) {
 				// The link may have been dead for longer than it shows, for example where the whole machine slept.
-				from = earlier(heard, i.o.Now()).Add(-gapMargin)
+				broke := earlier(heard, i.o.Now()).Add(-gapMargin)
+				from = &broke
 			}
 			i.metrics.connected.Set(0)
 			i.metrics.errors.WithLabelValues("bus").Inc()
@@ -272,6 +284,14 @@ func sinceWhen(t time.Time) string {
 		return "ever"
 	}
 	return t.UTC().Format(time.RFC3339)
+}
+
+// sinceLast is a time for the log that may not be known yet.
+func sinceLast(t *time.Time) string {
+	if t == nil {
+		return "the last event in the archive"
+	}
+	return sinceWhen(*t)
 }
 
 func earlier(a, b time.Time) time.Time {

@@ -22,6 +22,9 @@ const (
 	codeNoPrivilege   = "42501"
 	codeDiskFull      = "53100"
 	codeConnections   = "53300"
+	codeShutdown      = "57P01"
+	codeCrashed       = "57P02"
+	codeStarting      = "57P03" // or stopping, or not ready yet
 	codeLockTimeout   = "55P03"
 )
 
@@ -36,7 +39,7 @@ func (s *Store) told(err error) error {
 	}
 	var refused *pgconn.PgError
 	if !errors.As(err, &refused) {
-		return gaea.Wrap(err, gaea.CodeUnavailable, "the database %s does not answer; see that PostgreSQL runs there and lets this machine in", s.place)
+		return s.unanswered(err)
 	}
 	switch class := refused.Code[:min(2, len(refused.Code))]; {
 	case refused.Code == codeReadOnly:
@@ -61,6 +64,10 @@ func (s *Store) told(err error) error {
 	default:
 		return gaea.Wrap(err, gaea.CodeInternal, "the archive in %s failed; jobd's log has the cause", s.place)
 	}
+}
+
+func (s *Store) unanswered(err error) *gaea.Error {
+	return gaea.Wrap(err, gaea.CodeUnavailable, "the database %s does not answer; see that PostgreSQL runs there and lets this machine in", s.place)
 }
 
 // grants are the statements that let jobd's user make its tables, and the schema of the views.

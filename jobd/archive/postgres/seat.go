@@ -56,7 +56,8 @@ type Seat struct {
 	fault   error                   // of the last heartbeat
 }
 
-// TakeSeat takes a seat, with the master's lease where nobody has that, and keeps both until Leave. Errors are the database's.
+// TakeSeat takes a seat, with the master's lease where nobody has that, and keeps both until Leave. Where the database was not reached
+// yet, or may be away and is, the seat is taken when it is there. Errors are the database's.
 func (s *Store) TakeSeat(ctx context.Context, o SeatOptions) (*Seat, error) {
 	if o.Beat == 0 {
 		o.Beat = DefaultBeat
@@ -66,8 +67,10 @@ func (s *Store) TakeSeat(ctx context.Context, o SeatOptions) (*Seat, error) {
 	}
 	t := &Seat{s: s, o: o, config: s.pool.Config().ConnConfig, leads: make(chan *Lease, 1), work: make(chan struct{}, 1), answers: map[int64]chan struct{}{}}
 	conn, err := t.beat(ctx, nil)
+	if s.mayBeAway && Away(err) {
+		t.fault, err = err, nil
+	}
 	if err != nil {
-		closeSession(ctx, conn)
 		return nil, s.told(err)
 	}
 	keeping, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -109,6 +112,9 @@ func (t *Seat) LeavePlace(ctx context.Context) error {
 	t.mu.Lock()
 	t.o.Place = ""
 	t.mu.Unlock()
+	if t.s.Absent() != nil { // nothing was taken
+		return nil
+	}
 	_, err := t.s.pool.Exec(ctx, `UPDATE leases SET place = '' WHERE master = $1 AND jobd = $2`, written(t.o.Master), t.s.id)
 	return t.s.told(err)
 }
@@ -182,6 +188,9 @@ func (t *Seat) beat(ctx context.Context, conn *pgx.Conn) (*pgx.Conn, error) {
 
 // say writes the heartbeat, in a session that listens.
 func (t *Seat) say(ctx context.Context, conn *pgx.Conn) (*pgx.Conn, error) {
+	if err := t.s.Absent(); err != nil {
+		return conn, err
+	}
 	if conn == nil || conn.IsClosed() {
 		var err error
 		if conn, err = pgx.ConnectConfig(ctx, t.config.Copy()); err != nil {

@@ -36,6 +36,8 @@ type Options struct {
 	// Patience is how long a read or a write may take, and what deletes ten times as long, which waits for all others; 30 s
 	// where it is 0.
 	Patience time.Duration
+	// MayBeAway has [Open] return a store also where the database is away: see [Store.Absent] and [Store.Reach].
+	MayBeAway bool
 }
 
 // Store is an archive in a PostgreSQL database.
@@ -46,6 +48,7 @@ type Store struct {
 	place  string // HOST:PORT/DATABASE, for messages
 	logger *slog.Logger
 	now    gaea.Clock
+	sealer archive.Sealer
 	slow   time.Duration
 	wait   time.Duration // see Options.Patience
 	locks  locks
@@ -55,8 +58,10 @@ type Store struct {
 	// A run is changed by one caller at a time, so that what is remembered of it is what was written last.
 	runTurns [64]chan struct{}
 
-	closing sync.Once
-	closed  atomic.Bool
+	mayBeAway bool                    // see Options.MayBeAway
+	absent    atomic.Pointer[absence] // nil while the database was reached once
+	closing   sync.Once
+	closed    atomic.Bool
 }
 
 var _ archive.Store = (*Store)(nil)
@@ -64,9 +69,9 @@ var _ archive.Store = (*Store)(nil)
 // Open opens the archive at an address (postgres://…, see [Place]), and makes its tables where there are none. Secrets are
 // sealed with the sealer: one that is not the one of the archive is refused. CodeInvalid for an address that cannot be;
 // CodeUnavailable where the server does not answer or does not let jobd in, where the tables cannot be made or are a newer
-// jobd's, and where the sealer is another.
+// jobd's, and where the sealer is another. Where it may be away, that is no error.
 func Open(ctx context.Context, address string, sealer archive.Sealer, opts Options) (*Store, error) {
-	s := &Store{id: strings.ToLower(rand.Text()[:12]), logger: opts.Logger, now: opts.Now, slow: opts.SlowWrite, wait: opts.Patience, names: newNames()}
+	s := &Store{id: strings.ToLower(rand.Text()[:12]), logger: opts.Logger, now: opts.Now, slow: opts.SlowWrite, wait: opts.Patience, names: newNames(), sealer: sealer, mayBeAway: opts.MayBeAway}
 	if s.logger == nil {
 		s.logger = slog.New(slog.DiscardHandler)
 	}
@@ -93,18 +98,21 @@ func Open(ctx context.Context, address string, sealer archive.Sealer, opts Optio
 	if s.pool, err = pgxpool.NewWithConfig(context.WithoutCancel(ctx), config); err != nil {
 		return nil, s.told(err)
 	}
-	if err = s.prepare(ctx, sealer); err != nil {
-		err = s.told(err)
+	s.Store = tables.New(database{s}, dialect, sealer, s.now, s.logger)
+	limit := s.wait
+	if s.mayBeAway {
+		limit = firstConnect
+	}
+	if err = s.reach(ctx, limit); err != nil && !(s.mayBeAway && s.Absent() != nil) {
 		s.pool.Close()
 		return nil, err
 	}
-	s.Store = tables.New(database{s}, dialect, sealer, s.now, s.logger)
 	return s, nil
 }
 
-// prepare makes the tables, and sees that the key is theirs.
-func (s *Store) prepare(ctx context.Context, sealer archive.Sealer) error {
-	asking, cancel := s.patient(ctx, s.wait)
+// prepare makes the tables, and sees that the key is theirs, where the server answers within a time.
+func (s *Store) prepare(ctx context.Context, limit time.Duration) error {
+	asking, cancel := s.patient(ctx, limit)
 	defer cancel()
 	conn, err := s.pool.Acquire(asking)
 	if err != nil {
@@ -123,7 +131,7 @@ func (s *Store) prepare(ctx context.Context, sealer archive.Sealer) error {
 	if err := s.migrate(ctx, conn.Conn()); err != nil {
 		return err
 	}
-	return s.checkKey(ctx, conn.Conn(), sealer)
+	return s.checkKey(ctx, conn.Conn(), s.sealer)
 }
 
 // keyCheck is the setting that tells whether a key is the archive's: a keyed digest, worth nothing to who has not the key.
@@ -191,6 +199,9 @@ func (s *Store) Stats(ctx context.Context) (archive.Stats, error) {
 
 // read calls f with one snapshot of the archive. Errors come back as [gaea.Error].
 func (s *Store) read(ctx context.Context, f func(q tables.Query) error) error {
+	if err := s.Absent(); err != nil {
+		return err
+	}
 	ctx, cancel := s.patient(ctx, s.wait)
 	defer cancel()
 	conn, snapshot, err := s.begin(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
@@ -206,6 +217,9 @@ func (s *Store) read(ctx context.Context, f func(q tables.Query) error) error {
 // write calls f in a transaction that is committed where f returns nil, alone or beside others. The days have partitions
 // then, where they may. Errors come back as [gaea.Error].
 func (s *Store) write(ctx context.Context, alone bool, f func(*tx) error, days ...int64) error {
+	if err := s.Absent(); err != nil {
+		return err
+	}
 	began := time.Now()
 	limit := s.wait
 	if alone {
