@@ -17,8 +17,7 @@ const (
 	floodMinions = 50                // minions of a job that is fired on the bus
 	floodAge     = 10 * 24 * 60 * 60 // seconds: how old what retention deletes is
 	readers      = 10                // who ask questions at the same time
-	readEvery    = 100 * time.Millisecond
-	longestLag   = 10 * time.Second // of 99 in 100 returns, on two cores that are busy with the master, the minions and ten readers
+	longestLag   = 10 * time.Second  // of 99 in 100 returns, on two cores that are busy with the master, the minions and ten readers
 )
 
 // busyLoad is how much is fired on the bus, in jobs of floodMinions.
@@ -205,8 +204,8 @@ func (s *stage) expired(ctx context.Context, old int) error {
 	return nil
 }
 
-// read has ten readers ask questions as long as something is done, each ten a second where they are answered so quickly, and returns how
-// many answers they got. Readers without a pause would take the processors away from the master, whose bus is to be full.
+// read has ten readers ask questions as long as something is done, each the next as soon as it has the answer, and returns how many answers
+// they got.
 func (s *stage) read(ctx context.Context, do func(context.Context) error) (answers int64, err error) {
 	reading, stop := context.WithCancel(ctx)
 	defer stop()
@@ -221,7 +220,6 @@ func (s *stage) read(ctx context.Context, do func(context.Context) error) (answe
 					return
 				}
 				got.Add(1)
-				_ = pause(reading, readEvery) // an end is seen above
 			}
 		})
 	}
