@@ -9,8 +9,6 @@ import (
 	"time"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
-	"github.com/gaea-salt/terraform-provider-gaea/internal/jobdlab"
-	"github.com/gaea-salt/terraform-provider-gaea/internal/pglab"
 )
 
 const (
@@ -30,24 +28,8 @@ func (s *stage) busyLoad() (old, fresh uint64) {
 
 // playBusy has the master's bus at its full speed while retention deletes what is old and ten readers ask questions, with the archive
 // in SQLite and in PostgreSQL.
-func playBusy(ctx context.Context, s *stage) (err error) {
-	server, err := pglab.Start(ctx, pglab.Durable()...)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, server.Stop()) }()
-	database, err := server.Database(ctx)
-	if err != nil {
-		return err
-	}
-	for _, of := range []struct{ name, database string }{{"SQLite", ""}, {"PostgreSQL", database}} {
-		s.saw("with the archive in %s:", of.name)
-		cfg := jobdlab.Config{Database: of.database, Args: []string{"--retention", "0"}}
-		if err := s.troubled(ctx, cfg, func(ctx context.Context, s *stage) error { return s.busyBus(ctx) }); err != nil {
-			return err
-		}
-	}
-	return nil
+func playBusy(ctx context.Context, s *stage) error {
+	return s.onEach(ctx, func(ctx context.Context, s *stage) error { return s.busyBus(ctx) }, "--retention", "0")
 }
 
 // busyBus is the play on one archive.
