@@ -16,28 +16,28 @@ const (
 	floodAge     = 10 * 24 * 60 * 60 // seconds: how old what retention deletes is
 	readers      = 10                // who ask questions at the same time
 	readEvery    = 100 * time.Millisecond
-	longestLag   = 10 * time.Second // of 99 in 100 returns, on two cores that are busy with the master, the minions and ten readers
+
+	storedReturns = "gaea_ingest_returns_stored_total"
 )
 
 // business is how a bus is kept busy.
 type business struct {
 	old, fresh uint64        // jobs of floodMinions that retention deletes, and that are fired meanwhile
 	readEvery  time.Duration // between an answer and the next question of a reader
-	longestLag time.Duration // what 99 in 100 returns may wait; 0: that is told and not judged
 }
 
 // playBusy has the master's bus at its full speed while retention deletes what is old and ten readers ask questions, each ten a second where
-// they are answered so quickly, with the archive in SQLite and in PostgreSQL.
+// they are answered so quickly, with the archive in SQLite and in PostgreSQL. A master may take events faster than it tells them, as 3006 does,
+// so what a return waits grows with how many are fired and is told; what is judged is that none is lost, and that nothing stands still.
 func playBusy(ctx context.Context, s *stage) error {
-	of := business{old: 300, fresh: 120, readEvery: readEvery, longestLag: longestLag}
+	of := business{old: 300, fresh: 120, readEvery: readEvery}
 	if s.long() {
 		of.old, of.fresh = 1200, 800
 	}
 	return s.onEach(ctx, of.play, "--retention", "0")
 }
 
-// playGreedy is the same with readers who never pause. They take the processors from the master, so its bus is not at its full speed, and
-// what a return waits tells of the machine: what is judged is that none is lost.
+// playGreedy is the same with readers who never pause. They take the processors from the master, so its bus is not at its full speed.
 func playGreedy(ctx context.Context, s *stage) error {
 	return s.onEach(ctx, business{old: 300, fresh: 120}.play, "--retention", "0")
 }
@@ -70,7 +70,7 @@ func (s *stage) grow(ctx context.Context, jobs uint64) (err error) {
 
 // stored checks that jobd has stored so many returns since it was started.
 func (s *stage) stored(ctx context.Context, least int) error {
-	n, err := s.Jobd.Metric(ctx, "gaea_ingest_returns_stored_total")
+	n, err := s.Jobd.Metric(ctx, storedReturns)
 	if err == nil && int(n) < least {
 		err = violation("jobd has stored %.0f of %d returns", n, least)
 	}
@@ -106,18 +106,25 @@ func (s *stage) flooded(ctx context.Context, f *firing, b business) error {
 		if err := s.none(ctx, "gaea_archive_deleted_total"); err != nil { // which tells of a turn when it is over
 			return fmt.Errorf("retention was over before the bus was full: it needs more to do: %w", err)
 		}
-		if err := s.tellUntil(ctx, t, f); err != nil {
-			return err
+		longest, err := s.standstill(ctx, func() (int, error) {
+			if err := s.tellUntil(ctx, t, f); err != nil {
+				return 0, err
+			}
+			took, all := time.Since(began).Seconds(), fresh+len(t.jids)*len(s.ids)
+			s.saw("%d returns went through the bus in %.1f s, %.0f a second, those of %d jobs of the minions among them", all, took, float64(all)/took, len(t.jids))
+			return all, nil
+		})
+		if err == nil && longest > longestStandstill {
+			err = violation("jobd stored nothing for %.1f s, and %s is the bound", longest.Seconds(), longestStandstill)
 		}
-		took, all := time.Since(began).Seconds(), fresh+len(t.jids)*len(s.ids)
-		s.saw("%d returns went through the bus in %.1f s, %.0f a second, those of %d jobs of the minions among them", all, took, float64(all)/took, len(t.jids))
-		return s.settles(ctx, func() error { return s.stored(ctx, fresh+len(t.jids)*len(s.ids)) })
+		s.saw("nothing was stored for %.1f s at most", longest.Seconds())
+		return err
 	})
 	if err != nil {
 		return err
 	}
 	s.saw("stored %.1f s after the first; %d questions were answered meanwhile", time.Since(began).Seconds(), asked)
-	if err := s.onTime(ctx, b.longestLag); err != nil {
+	if err := s.keptAll(ctx); err != nil {
 		return err
 	}
 	if err := s.settles(ctx, func() error { return s.expired(ctx, old) }); err != nil {
@@ -151,17 +158,14 @@ func (s *stage) tellUntil(ctx context.Context, t *traffic, f *firing) error {
 	}
 }
 
-// onTime checks that ingest did not stand still: no return waited longer than it may, where there is a bound, and none was let go. What was
-// fired cannot have come from the job cache, which does not have it yet.
-func (s *stage) onTime(ctx context.Context, longest time.Duration) error {
+// keptAll checks that nothing was let go, and tells what returns waited. What was fired cannot have come from the job cache, which does not
+// have it yet.
+func (s *stage) keptAll(ctx context.Context) error {
 	lag, err := s.Jobd.Quantile(ctx, "gaea_ingest_lag_seconds", 0.99)
 	if err != nil {
 		return err
 	}
 	s.saw("99 in 100 returns were stored within %s", lag)
-	if longest > 0 && lag > longest {
-		return violation("of 100 returns one was stored %s after its stamp, and %s is the bound", lag, longest)
-	}
 	return s.none(ctx, "gaea_ingest_let_go_total", "gaea_ingest_lost_events_total")
 }
 
