@@ -23,10 +23,11 @@ var keeperScript []byte
 // keeper is the process below which all of a lab's processes run; keeper.py says how it is spoken with. It ends when
 // its standard input does, so it cannot outlive this program.
 type keeper struct {
-	cmd  *exec.Cmd
-	dir  string // the lab's
-	in   io.WriteCloser
-	done chan struct{} // closed when the process has ended and every program with it
+	cmd   *exec.Cmd
+	dir   string // the lab's
+	in    io.WriteCloser
+	empty chan struct{} // closed when every program has ended
+	done  chan struct{} // closed when the process has ended, too, and has removed what it was to
 
 	mu       sync.Mutex // guards what follows, and keeps commands whole
 	programs map[string]*program
@@ -67,6 +68,7 @@ func startKeeper(python, dir string, remove bool) (*keeper, error) {
 	k := &keeper{
 		cmd:      exec.Command(python, args...),
 		dir:      dir,
+		empty:    make(chan struct{}),
 		done:     make(chan struct{}),
 		programs: map[string]*program{},
 	}
@@ -106,6 +108,7 @@ func (k *keeper) listen(out io.Reader) {
 		}
 		k.mu.Unlock()
 	}
+	close(k.empty)
 	_ = k.cmd.Wait() // a keeper that failed has said why in its log
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -208,7 +211,11 @@ func (k *keeper) kill(p *program) error {
 	}
 }
 
-// close ends the keeper and whatever still runs below it.
+// removeTime bounds the wait for the removal of the lab's directory: a job cache of 100,000 returns is some 300,000 files, which take half a
+// minute on a busy machine.
+const removeTime = 5 * time.Minute
+
+// close ends the keeper and whatever still runs below it, and waits until the lab's directory is removed.
 func (k *keeper) close() error {
 	k.mu.Lock()
 	if !k.closed {
@@ -216,12 +223,19 @@ func (k *keeper) close() error {
 		_ = k.in.Close() // the end of input is the order to end
 	}
 	k.mu.Unlock()
-	timer := time.NewTimer(killTime)
-	defer timer.Stop()
+	killing := time.NewTimer(killTime)
+	defer killing.Stop()
+	select {
+	case <-k.empty:
+	case <-killing.C:
+		return fmt.Errorf("saltlab: the lab's processes are still there %s after SIGKILL", killTime)
+	}
+	removing := time.NewTimer(removeTime)
+	defer removing.Stop()
 	select {
 	case <-k.done:
 		return nil
-	case <-timer.C:
-		return fmt.Errorf("saltlab: the lab's processes are still there %s after SIGKILL", killTime)
+	case <-removing.C:
+		return fmt.Errorf("saltlab: the lab's directory %s is not removed after %s", k.dir, removeTime)
 	}
 }

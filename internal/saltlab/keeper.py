@@ -13,7 +13,7 @@ and what happens is told the same way on standard output:
     {"name": N, "pid": P}        the program was started
     {"name": N, "code": C}       the program ended, and so did everything it left behind; 128 + n for signal n
 
-Standard input ends when the owner closes it or dies, however it dies: then everything is killed, and DIR removed.
+Standard input ends when the owner closes it or dies, however it dies: then everything is killed, standard output closed, and DIR removed.
 
 Each program has a warden, a fork of this process, which adopts what the program leaves behind: Salt runs a job in a
 process that leaves its group and session, so no signal to a group finds them all. A warden watches a pipe from this
@@ -207,6 +207,7 @@ def main():
         os.write(control, b"k")
     while collect(block=True):
         pass
+    os.close(out)
     if remove:
         shutil.rmtree(remove, ignore_errors=True)
 

@@ -9,8 +9,6 @@ import (
 	"time"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
-	"github.com/gaea-salt/terraform-provider-gaea/internal/jobdlab"
-	"github.com/gaea-salt/terraform-provider-gaea/internal/pglab"
 )
 
 const (
@@ -18,50 +16,42 @@ const (
 	floodAge     = 10 * 24 * 60 * 60 // seconds: how old what retention deletes is
 	readers      = 10                // who ask questions at the same time
 	readEvery    = 100 * time.Millisecond
-	longestLag   = 10 * time.Second // of 99 in 100 returns, on two cores that are busy with the master, the minions and ten readers
+
+	storedReturns = "gaea_ingest_returns_stored_total"
 )
 
-// busyLoad is how much is fired on the bus, in jobs of floodMinions.
-func (s *stage) busyLoad() (old, fresh uint64) {
+// business is how a bus is kept busy.
+type business struct {
+	old, fresh uint64        // jobs of floodMinions that retention deletes, and that are fired meanwhile
+	readEvery  time.Duration // between an answer and the next question of a reader
+}
+
+// playBusy has the master's bus at its full speed while retention deletes what is old and ten readers ask questions, each ten a second where
+// they are answered so quickly, with the archive in SQLite and in PostgreSQL. A master may take events faster than it tells them, as 3006 does,
+// so what a return waits grows with how many are fired and is told; what is judged is that none is lost, and that nothing stands still.
+func playBusy(ctx context.Context, s *stage) error {
+	of := business{old: 300, fresh: 120, readEvery: readEvery}
 	if s.long() {
-		return 1200, 800
+		of.old, of.fresh = 1200, 800
 	}
-	return 300, 120
+	return s.onEach(ctx, of.play, "--retention", "0")
 }
 
-// playBusy has the master's bus at its full speed while retention deletes what is old and ten readers ask questions, with the archive
-// in SQLite and in PostgreSQL.
-func playBusy(ctx context.Context, s *stage) (err error) {
-	server, err := pglab.Start(ctx, pglab.Durable()...)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, server.Stop()) }()
-	database, err := server.Database(ctx)
-	if err != nil {
-		return err
-	}
-	for _, of := range []struct{ name, database string }{{"SQLite", ""}, {"PostgreSQL", database}} {
-		s.saw("with the archive in %s:", of.name)
-		cfg := jobdlab.Config{Database: of.database, Args: []string{"--retention", "0"}}
-		if err := s.troubled(ctx, cfg, func(ctx context.Context, s *stage) error { return s.busyBus(ctx) }); err != nil {
-			return err
-		}
-	}
-	return nil
+// playGreedy is the same with readers who never pause. They take the processors from the master, so its bus is not at its full speed.
+func playGreedy(ctx context.Context, s *stage) error {
+	return s.onEach(ctx, business{old: 300, fresh: 120}.play, "--retention", "0")
 }
 
-// busyBus is the play on one archive.
-func (s *stage) busyBus(ctx context.Context) error {
-	old, fresh := s.busyLoad()
-	if err := s.grow(ctx, old); err != nil {
+// play is the play on one archive.
+func (b business) play(ctx context.Context, s *stage) error {
+	if err := s.grow(ctx, b.old); err != nil {
 		return err
 	}
-	f, err := s.fires(ctx, "flood", fresh, floodMinions, 0)
+	f, err := s.fires(ctx, "flood", b.fresh, floodMinions, 0)
 	if err != nil {
 		return err
 	}
-	return errors.Join(s.flooded(ctx, f, int(old)*floodMinions, int(fresh)*floodMinions), f.close())
+	return errors.Join(s.flooded(ctx, f, b), f.close())
 }
 
 // grow fills the archive with what is old.
@@ -80,7 +70,7 @@ func (s *stage) grow(ctx context.Context, jobs uint64) (err error) {
 
 // stored checks that jobd has stored so many returns since it was started.
 func (s *stage) stored(ctx context.Context, least int) error {
-	n, err := s.Jobd.Metric(ctx, "gaea_ingest_returns_stored_total")
+	n, err := s.Jobd.Metric(ctx, storedReturns)
 	if err == nil && int(n) < least {
 		err = violation("jobd has stored %.0f of %d returns", n, least)
 	}
@@ -88,7 +78,8 @@ func (s *stage) stored(ctx context.Context, least int) error {
 }
 
 // flooded starts jobd again, now with a retention that takes all that is old, and has the bus full meanwhile.
-func (s *stage) flooded(ctx context.Context, f *firing, old, fresh int) error {
+func (s *stage) flooded(ctx context.Context, f *firing, b business) error {
+	old, fresh := int(b.old)*floodMinions, int(b.fresh)*floodMinions
 	if err := s.Jobd.Stop(); err != nil {
 		return err
 	}
@@ -108,25 +99,32 @@ func (s *stage) flooded(ctx context.Context, f *firing, old, fresh int) error {
 	if err := f.say("go"); err != nil {
 		return err
 	}
-	asked, err := s.read(ctx, func(ctx context.Context) error {
+	asked, err := s.read(ctx, b.readEvery, func(ctx context.Context) error {
 		if err := s.settles(ctx, func() error { return s.stored(ctx, 1) }); err != nil {
 			return err
 		}
 		if err := s.none(ctx, "gaea_archive_deleted_total"); err != nil { // which tells of a turn when it is over
 			return fmt.Errorf("retention was over before the bus was full: it needs more to do: %w", err)
 		}
-		if err := s.tellUntil(ctx, t, f); err != nil {
-			return err
+		longest, err := s.standstill(ctx, func() (int, error) {
+			if err := s.tellUntil(ctx, t, f); err != nil {
+				return 0, err
+			}
+			took, all := time.Since(began).Seconds(), fresh+len(t.jids)*len(s.ids)
+			s.saw("%d returns went through the bus in %.1f s, %.0f a second, those of %d jobs of the minions among them", all, took, float64(all)/took, len(t.jids))
+			return all, nil
+		})
+		if err == nil && longest > longestStandstill {
+			err = violation("jobd stored nothing for %.1f s, and %s is the bound", longest.Seconds(), longestStandstill)
 		}
-		took, all := time.Since(began).Seconds(), fresh+len(t.jids)*len(s.ids)
-		s.saw("%d returns went through the bus in %.1f s, %.0f a second, those of %d jobs of the minions among them", all, took, float64(all)/took, len(t.jids))
-		return s.settles(ctx, func() error { return s.stored(ctx, fresh+len(t.jids)*len(s.ids)) })
+		s.saw("nothing was stored for %.1f s at most", longest.Seconds())
+		return err
 	})
 	if err != nil {
 		return err
 	}
 	s.saw("stored %.1f s after the first; %d questions were answered meanwhile", time.Since(began).Seconds(), asked)
-	if err := s.onTime(ctx); err != nil {
+	if err := s.keptAll(ctx); err != nil {
 		return err
 	}
 	if err := s.settles(ctx, func() error { return s.expired(ctx, old) }); err != nil {
@@ -160,17 +158,14 @@ func (s *stage) tellUntil(ctx context.Context, t *traffic, f *firing) error {
 	}
 }
 
-// onTime checks that ingest did not stand still: no return waited long, and none was let go. What was fired cannot have come from the job
-// cache, which does not have it yet.
-func (s *stage) onTime(ctx context.Context) error {
+// keptAll checks that nothing was let go, and tells what returns waited. What was fired cannot have come from the job cache, which does not
+// have it yet.
+func (s *stage) keptAll(ctx context.Context) error {
 	lag, err := s.Jobd.Quantile(ctx, "gaea_ingest_lag_seconds", 0.99)
 	if err != nil {
 		return err
 	}
 	s.saw("99 in 100 returns were stored within %s", lag)
-	if lag > longestLag {
-		return violation("of 100 returns one was stored more than %s after its stamp, and %s is the bound", lag, longestLag)
-	}
 	return s.none(ctx, "gaea_ingest_let_go_total", "gaea_ingest_lost_events_total")
 }
 
@@ -205,9 +200,8 @@ func (s *stage) expired(ctx context.Context, old int) error {
 	return nil
 }
 
-// read has ten readers ask questions as long as something is done, each ten a second where they are answered so quickly, and returns how
-// many answers they got. Readers without a pause would take the processors away from the master, whose bus is to be full.
-func (s *stage) read(ctx context.Context, do func(context.Context) error) (answers int64, err error) {
+// read has ten readers ask questions as long as something is done, with a pause after each answer, and returns how many answers they got.
+func (s *stage) read(ctx context.Context, every time.Duration, do func(context.Context) error) (answers int64, err error) {
 	reading, stop := context.WithCancel(ctx)
 	defer stop()
 	var got atomic.Int64
@@ -221,7 +215,7 @@ func (s *stage) read(ctx context.Context, do func(context.Context) error) (answe
 					return
 				}
 				got.Add(1)
-				_ = pause(reading, readEvery) // an end is seen above
+				_ = pause(reading, every) // an end is seen above
 			}
 		})
 	}

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
-	"github.com/gaea-salt/terraform-provider-gaea/internal/jobdlab"
 )
 
 // setBack is how far the master's clock is set back each time.
@@ -18,58 +17,64 @@ const setBack = time.Hour
 // playClock sets the clock of the running master back: while jobd reads its bus, and while jobd is stopped; and at the end forward.
 // Job ids, stamps and the times of the job cache's files go with it. jobd's own clock stays: nothing can give a Go program another.
 func playClock(ctx context.Context, s *stage) (err error) {
-	if err := s.Lab.SetClock(ctx, 0); err != nil {
-		return err
-	}
 	defer func() {
 		if s.Lab.HasClock() {
 			err = errors.Join(err, s.Lab.ResetClock(context.WithoutCancel(ctx)))
 		}
 	}()
+	return s.onEach(ctx, func(ctx context.Context, s *stage) error { return s.setClockBack(ctx) })
+}
+
+// setClockBack is the play on one archive. It begins and ends with the right time.
+func (s *stage) setClockBack(ctx context.Context) error {
+	if err := s.Lab.SetClock(ctx, 0); err != nil {
+		return err
+	}
 	if err := s.connected(ctx, len(s.ids)); err != nil {
 		return err
 	}
-	return s.troubled(ctx, jobdlab.Config{}, func(ctx context.Context, s *stage) error {
-		t, err := s.newTraffic()
-		if err != nil {
-			return err
-		}
-		t.since = t.since.Add(-3 * setBack)
+	if err := s.caughtUp(ctx); err != nil {
+		return err
+	}
+	t, err := s.newTraffic()
+	if err != nil {
+		return err
+	}
+	t.since = t.since.Add(-3 * setBack)
+	if err := s.tell(ctx, t); err != nil {
+		return err
+	}
+	if err := s.Lab.SetClock(ctx, -setBack); err != nil {
+		return err
+	}
+	for range 2 {
 		if err := s.tell(ctx, t); err != nil {
 			return err
 		}
-		if err := s.Lab.SetClock(ctx, -setBack); err != nil {
-			return err
-		}
-		for range 2 {
-			if err := s.tell(ctx, t); err != nil {
-				return err
-			}
-		}
-		if err := s.wentBack(t, setBack); err != nil {
-			return err
-		}
-		if err := s.caughtUp(ctx); err != nil {
-			return err
-		}
-		if err := s.setBackUnseen(ctx, t); err != nil {
-			return err
-		}
-		if err := s.tell(ctx, t); err != nil {
-			return err
-		}
-		if err := s.Lab.ResetClock(ctx); err != nil {
-			return err
-		}
-		if err := s.connected(ctx, len(s.ids)); err != nil {
-			return err
-		}
-		if err := s.tell(ctx, t); err != nil {
-			return err
-		}
-		s.saw("the clock was set back %s twice, once while jobd was stopped, and forward again", setBack)
-		return s.intact(ctx, t)
-	})
+	}
+	if err := s.wentBack(t, setBack); err != nil {
+		return err
+	}
+	if err := s.caughtUp(ctx); err != nil {
+		return err
+	}
+	if err := s.setBackUnseen(ctx, t); err != nil {
+		return err
+	}
+	if err := s.tell(ctx, t); err != nil {
+		return err
+	}
+	if err := s.Lab.ResetClock(ctx); err != nil {
+		return err
+	}
+	if err := s.connected(ctx, len(s.ids)); err != nil {
+		return err
+	}
+	if err := s.tell(ctx, t); err != nil {
+		return err
+	}
+	s.saw("the clock was set back %s twice, once while jobd was stopped, and forward again", setBack)
+	return s.intact(ctx, t)
 }
 
 // setBackUnseen stops jobd, sets the clock back further, has jobs return, and starts jobd again.

@@ -38,16 +38,10 @@ func faultsOf(server *pglab.Server) []fault {
 
 // playDatabase has PostgreSQL stop, restart, cut its connections, refuse writes and hang, while the bus tells things, and jobd start while
 // it is stopped.
-func playDatabase(ctx context.Context, s *stage) (err error) {
-	server, err := pglab.Start(ctx, pglab.Durable()...)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, server.Stop()) }()
-	database, err := server.Database(ctx)
-	if err != nil {
-		return err
-	}
+func playDatabase(ctx context.Context, s *stage) error { return s.onPostgres(ctx, 0, s.faulted) }
+
+// faulted is the play on a PostgreSQL.
+func (s *stage) faulted(ctx context.Context, server *pglab.Server, database string) error {
 	lasts := 2 * time.Second
 	if s.long() {
 		lasts = time.Minute

@@ -2,7 +2,6 @@ package soak
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/jobdlab"
@@ -24,20 +23,11 @@ func playDisk(ctx context.Context, s *stage) error {
 			return err
 		}
 	}
-	return s.fillPostgres(ctx)
+	return s.onPostgres(ctx, postgresDiskMiB, s.fillPostgres)
 }
 
 // fillPostgres fills the disk of a PostgreSQL, until the spill has waited for room.
-func (s *stage) fillPostgres(ctx context.Context) (err error) {
-	server, err := pglab.StartOnDisk(ctx, postgresDiskMiB, pglab.Durable()...)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, server.Stop()) }()
-	database, err := server.Database(ctx)
-	if err != nil {
-		return err
-	}
+func (s *stage) fillPostgres(ctx context.Context, server *pglab.Server, database string) error {
 	return s.troubled(ctx, jobdlab.Config{Database: database}, func(ctx context.Context, s *stage) error {
 		t, err := s.newTraffic()
 		if err != nil {

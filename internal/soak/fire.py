@@ -22,6 +22,7 @@ import random
 import shutil
 import socket
 import sys
+import tempfile
 import threading
 
 import salt.config
@@ -189,8 +190,11 @@ def flood(opts, jobs, minions, age):
         cache.put(jid, call, ids, [ret(jid, n, minion) for minion in range(minions)])
     say(cached=jobs * minions)
     sys.stdin.readline()
+    # Out of the master's sight first: its maintenance scrubs a job of which a part is gone, and both would remove the same files.
+    gone = tempfile.mkdtemp(dir=opts["cachedir"])
     for jid in jids:
-        shutil.rmtree(salt.utils.jid.jid_dir(jid, os.path.join(opts["cachedir"], "jobs"), opts["hash_type"]))
+        os.rename(salt.utils.jid.jid_dir(jid, os.path.join(opts["cachedir"], "jobs"), opts["hash_type"]), os.path.join(gone, jid))
+    shutil.rmtree(gone)
 
 
 def main():

@@ -56,6 +56,7 @@ func playMaster(ctx context.Context, s *stage) error {
 	if _, err = s.judged(ctx, run.ID, s.ids); err != nil {
 		return err
 	}
+	s.torn = false // what is published from here on no restart has touched: archive and job cache are the same again
 	req.Args = []any{"and on"}
 	if run, err = s.run(ctx, req); err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
 	"github.com/gaea-salt/terraform-provider-gaea/internal/jobdclient"
 	"github.com/gaea-salt/terraform-provider-gaea/internal/jobdlab"
+	"github.com/gaea-salt/terraform-provider-gaea/internal/pglab"
 	"github.com/gaea-salt/terraform-provider-gaea/internal/saltclient/native"
 )
 
@@ -42,6 +43,32 @@ func (s *stage) troubled(ctx context.Context, cfg jobdlab.Config, play func(cont
 	err = play(ctx, &own)
 	s.words = own.words
 	return err
+}
+
+// onPostgres plays with a PostgreSQL and a database in it; on a disk of its own of so many MiB, or on none with 0.
+func (s *stage) onPostgres(ctx context.Context, diskMiB int, play func(ctx context.Context, server *pglab.Server, database string) error) (err error) {
+	server, err := pglab.StartOnDisk(ctx, diskMiB, pglab.Durable()...)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, server.Stop()) }()
+	database, err := server.Database(ctx)
+	if err != nil {
+		return err
+	}
+	return play(ctx, server, database)
+}
+
+// onEach plays with a troubled jobd that has its archive in SQLite, and then with one that has it in PostgreSQL.
+func (s *stage) onEach(ctx context.Context, play func(context.Context, *stage) error, args ...string) error {
+	s.saw("with the archive in SQLite:")
+	if err := s.troubled(ctx, jobdlab.Config{Args: args}, play); err != nil {
+		return err
+	}
+	return s.onPostgres(ctx, 0, func(ctx context.Context, _ *pglab.Server, database string) error {
+		s.saw("with the archive in PostgreSQL:")
+		return s.troubled(ctx, jobdlab.Config{Database: database, Args: args}, play)
+	})
 }
 
 // long says whether faults last as long as they do in earnest.

@@ -2,6 +2,8 @@ package acctest
 
 import (
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -27,6 +29,7 @@ func TestAccThreeJobdsServeTwoMastersFromOnePostgreSQL(t *testing.T) {
 	t.Run("AnyJobdTakesACallAndTheMastersOwnDoesTheWork", func(t *testing.T) { anyJobd(w, []*jobd{eu1, eu2, us}) })
 	t.Run("ARunIsControlledThroughAnyJobd", func(t *testing.T) { controlled(w, eu2, us) })
 	t.Run("AnotherMasterIsCheckedAndVerifiedThroughAnyJobd", func(t *testing.T) { elsewhere(w, us, eu2) })
+	t.Run("AnotherMasterIsRepairedThroughAnyJobd", func(t *testing.T) { repaired(w, us, eu2) })
 	t.Run("ARunForAMasterWhoseOnlyJobdIsDeadWaitsForTheNext", func(t *testing.T) {
 		us.process.Kill()
 		w.eventually("its death is seen", takeOver, func() bool { return eu2.leader("us") == "" })
@@ -195,7 +198,7 @@ func defineMotd(w *world, j *jobd) {
 // checksOf are the checks of a master that were made by the clock, newest first.
 func checksOf(w *world, j *jobd, master string) []gaea.Run {
 	w.t.Helper()
-	page, err := j.ListRuns(w.t.Context(), gaea.RunFilter{Master: master, Kind: gaea.RunCheck, User: "jobd"}, gaea.PageRequest{Limit: 1000})
+	page, err := j.ListRuns(w.t.Context(), gaea.RunFilter{Master: master, Kind: gaea.RunCheck, Assignment: "motd", User: "jobd"}, gaea.PageRequest{Limit: 1000})
 	w.ok(err)
 	return page.Items
 }
@@ -215,6 +218,68 @@ func elsewhere(w *world, us, eu *jobd) {
 		w.t.Errorf("the drift of eu is %+v (%v)", drift, err)
 	}
 	eu.verified("--master", "us")
+}
+
+// repaired has an assignment made true on eu's minions through the jobd of us and through the one of eu that stands by, and the minion that
+// drifts after that repaired alone. Nothing of it happens on the minion of us, which the assignment is for, too.
+func repaired(w *world, us, standing *jobd) {
+	ctx := w.t.Context()
+	put, err := us.PutAssignment(ctx, gaea.AssignmentInput{Assignment: gaea.Assignment{Name: "note", TargetGroup: "all", States: []string{"note"}, Remediate: true}})
+	w.ok(err)
+	enforced := func(through *jobd, key string, only ...string) *gaea.Run {
+		run, err := through.Enforce(ctx, "note", gaea.EnforceRequest{Master: "eu", Ref: put.Ref, Minions: only}, key)
+		w.ok(err)
+		run, err = through.WaitRun(ctx, run.ID, nil) // and for the check after it
+		w.ok(err)
+		if run.Status != gaea.RunSucceeded || run.Kind != gaea.RunEnforce || run.Master != "eu" || run.User != "admin" || run.CheckState != gaea.CheckDone {
+			w.t.Errorf("the run %s of %q, by %s, ended as %s (%s), and its check as %s", run.Kind, run.Master, run.User, run.Status, run.Message, run.CheckState)
+		}
+		return run
+	}
+	sees := func(drifted ...string) {
+		w.t.Helper()
+		report, err := us.DriftOf(ctx, "eu", "note")
+		w.ok(err)
+		for _, minion := range []string{"web1", "web2"} {
+			want := gaea.EvidenceInSync
+			if slices.Contains(drifted, minion) {
+				want = gaea.EvidenceDrifted
+			}
+			if got := report.Minions[minion].Status; got != want {
+				w.t.Errorf("%s of eu is %s, not %s", minion, got, want)
+			}
+		}
+	}
+	began := time.Now()
+	first := enforced(us, "all-of-eu")
+	if got := slices.Sorted(maps.Keys(first.Minions)); !slices.Equal(got, []string{"web1", "web2"}) {
+		w.t.Errorf("the run for eu was on %q", got)
+	}
+	for _, minion := range []string{"web1", "web2"} {
+		if lines(w.eu, minion, "note") != 1 {
+			w.t.Errorf("%s of eu was not repaired", minion)
+		}
+	}
+	sees()
+	w.ok(os.Remove(filepath.Join(w.eu.MinionRoot("web1"), "note")))
+	_, err = us.Check(ctx, "note", gaea.CheckRequest{Master: "eu", Minions: []string{"web1"}})
+	w.ok(err)
+	sees("web1")
+	second := enforced(standing, "one-of-eu", "web1")
+	if got := slices.Sorted(maps.Keys(second.Minions)); !slices.Equal(got, []string{"web1"}) || second.Minions["web1"].Outcome != gaea.OutcomeChanged {
+		w.t.Errorf("the second run for eu was on %+v", second.Minions)
+	}
+	if lines(w.eu, "web1", "note") != 1 {
+		w.t.Error("web1 of eu was not repaired again")
+	}
+	sees()
+	if again := enforced(us, "one-of-eu", "web1"); again.ID != second.ID {
+		w.t.Errorf("one key made the runs %s and %s, through two jobds", second.ID, again.ID)
+	}
+	if lines(w.us, "db1", "note") != 0 {
+		w.t.Error("db1 of us was repaired, too")
+	}
+	w.t.Logf("two repairs of another master took %s", time.Since(began))
 }
 
 // firedOnce looks at all checks that were made by the clock: those of one master are an interval apart.

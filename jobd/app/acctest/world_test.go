@@ -51,10 +51,12 @@ func newWorld(t *testing.T) *world {
 
 func (w *world) lab(minions ...string) *saltlab.Lab {
 	states := w.t.TempDir()
-	sls := "here:\n  file.managed:\n    - name: {{ grains.lab_root }}/motd\n    - contents: hello\n"
-	if err := os.WriteFile(filepath.Join(states, "motd.sls"), []byte(sls), 0o600); err != nil {
-		w.t.Error(err)
-		return nil
+	for _, name := range []string{"motd", "note"} {
+		sls := "here:\n  file.managed:\n    - name: {{ grains.lab_root }}/" + name + "\n    - contents: hello\n"
+		if err := os.WriteFile(filepath.Join(states, name+".sls"), []byte(sls), 0o600); err != nil {
+			w.t.Error(err)
+			return nil
+		}
 	}
 	lab, err := saltlab.Start(w.t.Context(), saltlab.Config{MinionIDs: minions, NoAPI: true, States: states})
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -133,6 +134,48 @@ func TestWhatMustStayOutlivesItsDay(t *testing.T) {
 		check(t, s.WriteBatch(t.Context(), "salt", b))
 	}
 	recount(t, where)
+}
+
+func TestWhoReadsInAnyOrderMeetsADayThatIsDropped(t *testing.T) {
+	for _, order := range [][]string{{"returns", "state_results", "events"}, {"events", "state_results", "returns"}} {
+		t.Run(strings.Join(order, "Before"), func(t *testing.T) {
+			where := address(t)
+			s := openToday(t, where)
+			check(t, s.WriteBatch(t.Context(), "salt", dayBatch(day(-10))))
+			conn, err := pgx.Connect(t.Context(), where)
+			check(t, err)
+			_, err = conn.Exec(t.Context(), `SET deadlock_timeout = '10ms'`) // so that it is this one who is told of a deadlock
+			check(t, err)
+			for gone := false; !gone; {
+				// A reader that has read one table waits for no drop of another that waits for it.
+				reading, err := conn.Begin(t.Context())
+				check(t, err)
+				_, err = reading.Exec(t.Context(), `SELECT FROM `+order[0])
+				check(t, err)
+				pruned := make(chan error, 1)
+				go func() {
+					n, err := s.Prune(t.Context(), gaea.ExpireAll(day(-2).Truncate(24*time.Hour)), 500)
+					gone = n == 0
+					pruned <- err
+				}()
+				for waits := false; !waits && len(pruned) == 0; {
+					waits = number(t, where, `SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND locktype = 'relation' AND NOT granted
+						AND relation::regclass::text IN ('returns', 'state_results', 'events')`) > 0
+				}
+				for _, table := range order[1:] {
+					if _, err := reading.Exec(t.Context(), `SELECT FROM `+table); err != nil {
+						t.Fatalf("who reads %s after %s is told %v", table, order[0], err)
+					}
+				}
+				check(t, reading.Rollback(t.Context()))
+				check(t, <-pruned)
+			}
+			check(t, conn.Close(t.Context()))
+			if has(t, where, postgres.Partition("returns", postgres.WholeDay(day(-10)))) {
+				t.Error("the day is there still")
+			}
+		})
+	}
 }
 
 // recount checks that all that is counted is what there is.

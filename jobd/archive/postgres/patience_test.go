@@ -1,7 +1,12 @@
 package postgres_test
 
 import (
+	"context"
+	"fmt"
+	"net/url"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -62,4 +67,44 @@ func TestALockThatSomebodyHoldsIsNotWaitedForWithoutEnd(t *testing.T) {
 	check(t, holding.Rollback(t.Context()))
 	check(t, conn.Close(t.Context()))
 	check(t, s.WriteBatch(t.Context(), "salt", archivetest.KillBatch(1)))
+}
+
+func TestWhoAsksLeavesConnectionsToWhoWrites(t *testing.T) {
+	for _, connections := range []int{3, 10} {
+		t.Run(fmt.Sprintf("Of%d", connections), func(t *testing.T) {
+			u, err := url.Parse(address(t))
+			check(t, err)
+			q := u.Query()
+			q.Set("pool_max_conns", strconv.Itoa(connections))
+			u.RawQuery = q.Encode()
+			s := open(t, u.String())
+			q.Del("pool_max_conns") // what one connection does not know
+			u.RawQuery = q.Encode()
+			conn, err := pgx.Connect(t.Context(), u.String())
+			check(t, err)
+			holding, err := conn.Begin(t.Context())
+			check(t, err)
+			_, err = holding.Exec(t.Context(), `LOCK TABLE runs`)
+			check(t, err)
+			var asking sync.WaitGroup
+			for range 4 * connections {
+				asking.Go(func() {
+					if _, err := s.ListRuns(t.Context(), gaea.RunFilter{}, gaea.PageRequest{}); err != nil {
+						t.Errorf("a question that had to wait: %v", err)
+					}
+				})
+			}
+			for waiting := 0; waiting < connections/2; {
+				check(t, holding.QueryRow(t.Context(), `SELECT count(*) FROM pg_locks WHERE relation = 'runs'::regclass AND NOT granted`).Scan(&waiting))
+			}
+			soon, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			defer cancel()
+			if err := s.WriteBatch(soon, "salt", archivetest.KillBatch(1)); err != nil {
+				t.Errorf("a write while all ask what is not answered: %v", err)
+			}
+			check(t, holding.Rollback(t.Context()))
+			asking.Wait()
+			check(t, conn.Close(t.Context()))
+		})
+	}
 }

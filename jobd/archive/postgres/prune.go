@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"fmt"
 	"math"
 	"slices"
 
@@ -451,12 +450,19 @@ func (p *pruner) forgetJobs(jobs []oldJob) error {
 // dropTimeout bounds the wait for those who read a table whose partition is dropped; they wait for it meanwhile.
 const dropTimeout = "2s"
 
-// drop drops the partitions of a day without jobs.
+// drop drops the partitions of a day without jobs, one a step: first what returns told of states, then the returns.
 func (p *pruner) drop(day int64) error {
+	var states bool
+	if err := p.Row(`SELECT to_regclass($1) IS NOT NULL`, partition("state_results", day)).Scan(&states); err != nil {
+		return err
+	}
+	if states {
+		return p.dropPartition("state_results", day)
+	}
 	if err := p.Exec(`DELETE FROM return_days WHERE day = $1`, day); err != nil {
 		return err
 	}
-	return p.dropPartitions(day, "returns", "state_results")
+	return p.dropPartition("returns", day)
 }
 
 // eventDays drops the events of days that are old, oldest first.
@@ -474,23 +480,21 @@ func (p *pruner) eventDays() error {
 			return err
 		})
 		if err == nil {
-			err = p.dropPartitions(day, "events")
+			err = p.dropPartition("events", day)
 		}
 	}
 	return err
 }
 
-// dropPartitions drops the partitions of tables for a day.
-func (p *pruner) dropPartitions(day int64, list ...string) error {
-	if err := p.Exec(`SET LOCAL lock_timeout = '` + dropTimeout + `'`); err != nil {
-		return err
-	}
-	for _, table := range list {
-		if err := p.Exec(fmt.Sprintf(`DROP TABLE IF EXISTS %s`, partition(table, day))); err != nil {
+// dropPartition drops the partition of a table for a day, and ends the step. It locks out who reads the table, and they read several in an
+// order of their own: whoever had two of them locked out would wait for a reader that waits for him.
+func (p *pruner) dropPartition(table string, day int64) error {
+	for _, text := range []string{`SET LOCAL lock_timeout = '` + dropTimeout + `'`, `DROP TABLE ` + partition(table, day), `SET LOCAL lock_timeout = DEFAULT`} {
+		if err := p.Exec(text); err != nil {
 			return err
 		}
 	}
 	p.Went(1)
-	p.dropped = true
-	return p.Exec(`SET LOCAL lock_timeout = DEFAULT`)
+	p.Left, p.dropped = 0, true
+	return nil
 }

@@ -55,6 +55,8 @@ type Store struct {
 	// channel is where the jobds of the archive hear each other.
 	channel string
 	names   *names
+	// Who asks takes no more than half of the connections, so that who writes finds one: as many as may ask at once.
+	asking chan struct{}
 	// A run is changed by one caller at a time, so that what is remembered of it is what was written last.
 	runTurns [64]chan struct{}
 
@@ -92,6 +94,7 @@ func Open(ctx context.Context, address string, sealer archive.Sealer, opts Optio
 		return nil, err
 	}
 	s.place = placeOf(config)
+	s.asking = make(chan struct{}, (config.MaxConns+1)/2)
 	if params := config.ConnConfig.RuntimeParams; params["application_name"] == "jobd" {
 		params["application_name"] = applicationName + s.id
 	}
@@ -204,6 +207,12 @@ func (s *Store) read(ctx context.Context, f func(q tables.Query) error) error {
 	}
 	ctx, cancel := s.patient(ctx, s.wait)
 	defer cancel()
+	select {
+	case s.asking <- struct{}{}:
+		defer func() { <-s.asking }()
+	case <-ctx.Done():
+		return s.told(s.hanging(ctx, ctx.Err()))
+	}
 	conn, snapshot, err := s.begin(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
 	if err != nil {
 		return s.told(s.hanging(ctx, err))
