@@ -89,7 +89,7 @@ func measureRate(ctx context.Context, b *bench) ([]figure, error) {
 	}
 	rate.what, rate.ok = "returns archived a second, a bus that never pauses, 1.5 kB state returns", rate.ok && rate.median >= 6000
 	rate.wanted = "at least 6,000, none lost"
-	share, err := bulkShare(ctx, "sqlite", "share of a raw bulk insert of the same rows, ready and packed, into the same schema, 16 rows a statement, the store alone")
+	share, err := bulkShare(ctx, "sqlite", "share of a raw bulk insert of the same rows into the same schema, the store alone")
 	return []figure{rate.figure, share}, err
 }
 
@@ -106,7 +106,7 @@ func measurePostgres(ctx context.Context, b *bench) (figures []figure, err error
 	}
 	rate.what, rate.ok = "the same, in PostgreSQL on the same machine", rate.ok && rate.median >= 8000
 	rate.wanted = "at least 8,000, none lost"
-	share, err := bulkShare(ctx, "postgres", "share of a raw COPY of the same rows, ready and packed, into the same schema, the store alone, PostgreSQL's time included")
+	share, err := bulkShare(ctx, "postgres", "share of a raw COPY of the same rows into the same schema, the store alone, PostgreSQL's time included")
 	return []figure{rate.figure, share}, err
 }
 
@@ -155,30 +155,40 @@ var benchLine = regexp.MustCompile(`(?m)^(Benchmark\S+).*?\s([0-9.]+) returns/cp
 // leastShare is which share of a raw bulk insert a store must reach.
 const leastShare = 0.6
 
-// bulkShare runs the store's own benchmark three times, which also inserts the same rows raw, as the limit. The raw rows are
-// ready: to take bodies apart, hash and pack them, and to look up what they name, is the store's share alone.
+// shareRounds is how often a store and its peer are run, in turn.
+const shareRounds = 5
+
+// bulkShare runs the store's own benchmark, and the one that inserts raw what a store has written of the same batches, as the limit:
+// all rows of all tables that the store fills, with all columns, in the order of their keys, in transactions of the same size. The raw
+// rows are ready: to take bodies apart, hash and pack them, to look up what they name and to count is the store's share alone. Of
+// several ways to insert the fastest counts.
 func bulkShare(ctx context.Context, store, what string) (figure, error) {
-	out, err := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", "^Benchmark(WriteBatch|RawInsert)$", "-benchtime", "100x", "-count", "3", "./jobd/archive/"+store).CombinedOutput()
-	if err != nil {
-		return figure{}, fmt.Errorf("the store's benchmark: %w\n%s", err, out)
-	}
-	var own, raw []float64
-	for _, m := range benchLine.FindAllStringSubmatch(string(out), -1) {
-		v, _ := strconv.ParseFloat(m[2], 64)
-		switch {
-		case strings.HasPrefix(m[1], "BenchmarkRawInsert"):
-			raw = append(raw, v)
-		case strings.HasPrefix(m[1], "BenchmarkWriteBatch/fresh"): // the raw rows are all fresh, too
-			own = append(own, v)
+	var own, raw, shares []float64
+	for range shareRounds {
+		out, err := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", "^Benchmark(WriteBatch|RawInsert)$", "-benchtime", "100x", "./jobd/archive/"+store).CombinedOutput()
+		if err != nil {
+			return figure{}, fmt.Errorf("the store's benchmark: %w\n%s", err, out)
 		}
+		var mine, limit float64
+		for _, m := range benchLine.FindAllStringSubmatch(string(out), -1) {
+			v, _ := strconv.ParseFloat(m[2], 64)
+			switch {
+			case strings.HasPrefix(m[1], "BenchmarkRawInsert"): // one, or one for each number of rows a statement
+				limit = max(limit, v)
+			case strings.HasPrefix(m[1], "BenchmarkWriteBatch/fresh"): // the raw rows are all fresh, too
+				mine = v
+			}
+		}
+		if mine == 0 || limit == 0 {
+			return figure{}, fmt.Errorf("the store's benchmark prints no returns/cpu-s:\n%s", out)
+		}
+		own, raw, shares = append(own, mine), append(raw, limit), append(shares, mine/limit)
 	}
-	if len(own) == 0 || len(raw) == 0 {
-		return figure{}, fmt.Errorf("the store's benchmark prints no returns/cpu-s:\n%s", out)
-	}
-	share := medianOf(own) / medianOf(raw)
+	share := medianOf(shares)
 	return figure{
 		what, "at least 0.6",
-		fmt.Sprintf("%.2f (%.0f (%.0f to %.0f) of %.0f (%.0f to %.0f) a CPU second)", share, medianOf(own), minOf(own), maxOf(own), medianOf(raw), minOf(raw), maxOf(raw)),
+		fmt.Sprintf("%.2f (%.2f to %.2f; %.0f (%.0f to %.0f) of %.0f (%.0f to %.0f) a CPU second)",
+			share, minOf(shares), maxOf(shares), medianOf(own), minOf(own), maxOf(own), medianOf(raw), minOf(raw), maxOf(raw)),
 		share >= leastShare,
 	}, nil
 }
@@ -209,16 +219,23 @@ func (b *bench) withBusIn(ctx context.Context, dir, database string, args []stri
 	return f(ctx, bus, j)
 }
 
-// stored waits until jobd has handed that many returns to its archive.
+// stored waits until jobd has handed that many returns to its archive. It asks the seldomer the longer that will take: to tell its
+// metrics costs jobd some milliseconds.
 func stored(ctx context.Context, j *jobdlab.Jobd, count int, sent <-chan error) error {
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
+	const soonest, latest = 20 * time.Millisecond, time.Second
+	began, pause := time.Now(), latest/10
 	for {
-		if m, err := scrape(ctx, j); err == nil && int(m["gaea_ingest_returns_stored_total"]) >= count {
-			return nil
+		if m, err := scrape(ctx, j); err == nil {
+			have := int(m["gaea_ingest_returns_stored_total"])
+			if have >= count {
+				return nil
+			}
+			left := time.Since(began) * time.Duration(count-have) / time.Duration(max(have, 1))
+			pause = min(max(left/2, soonest), latest)
 		}
+		timer := time.NewTimer(pause)
 		select {
-		case <-tick.C:
+		case <-timer.C:
 		case err := <-sent:
 			return fmt.Errorf("the bus ended: %w; jobd's log:\n%s", err, j.Log(20))
 		case <-ctx.Done():

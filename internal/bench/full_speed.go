@@ -9,6 +9,7 @@ import (
 	"math"
 	"net"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/jobdlab"
@@ -103,6 +104,7 @@ func (b *bench) jobdTail(ctx context.Context, name, database string) (t tail, er
 		return t, err
 	}
 	defer func() { err = errors.Join(err, j.Stop()) }()
+	syscall.Sync() // nobody's disk waits for what the run before has left to be written
 	if err := j.Launch(ctx); err != nil {
 		return t, err
 	}

@@ -83,7 +83,8 @@ func (w *writer) done() bool {
 // wait waits until there may be something to do. False where ctx ended.
 func (w *writer) wait(ctx context.Context) bool {
 	var timer <-chan time.Time
-	if next := w.next(); !next.IsZero() {
+	next := w.next()
+	if !next.IsZero() {
 		t := time.NewTimer(time.Until(next))
 		defer t.Stop()
 		timer = t.C
@@ -92,8 +93,8 @@ func (w *writer) wait(ctx context.Context) bool {
 	switch {
 	case len(w.waiting) > 0:
 		ready = nil
-	case w.flight != nil && !w.away():
-		ready = w.queue.deep // it is left to fill while another batch is on its way
+	case w.flight != nil && !w.away(), w.flight == nil && !next.IsZero() && next.Equal(w.linger):
+		ready = w.queue.deep // it is left to fill while another batch is on its way, or the bus is busy
 	}
 	if w.draining {
 		drain = nil

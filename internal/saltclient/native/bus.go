@@ -94,7 +94,7 @@ func (c *Client) drain(ctx context.Context, conn net.Conn, sink func(gaea.BusMes
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
-	frames := newFrameReader(conn, c.opts.MaxFrame, min(c.opts.MaxReturn, keepBuffer))
+	frames := newFrameReader(&gatherer{ctx: ctx, src: conn}, c.opts.MaxFrame, min(c.opts.MaxReturn, keepBuffer))
 	parser := saltclient.EventParser{Limits: c.opts.Limits, MaxReturn: c.opts.MaxReturn}
 	for {
 		body, large, err := frames.next()

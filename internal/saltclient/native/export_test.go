@@ -1,6 +1,7 @@
 package native
 
 import (
+	"context"
 	"errors"
 	"io"
 )
@@ -54,3 +55,6 @@ func JobDir(config MasterConfig, jid string) (string, bool) {
 	}
 	return d.dir(jid), true
 }
+
+// Gathered reads as the event socket is read, which lets what a busy bus brings come together.
+func Gathered(ctx context.Context, src io.Reader) io.Reader { return &gatherer{ctx: ctx, src: src} }

@@ -106,8 +106,10 @@ func (f *frameReader) next() ([]byte, *largeBody, error) {
 	if err := f.finish(); err != nil {
 		return nil, nil, noEnd(err)
 	}
-	if f.begin == f.end && len(f.buf) > keepBuffer {
-		f.buf, f.begin, f.end = make([]byte, firstBuffer), 0, 0
+	if f.begin == f.end {
+		if f.begin, f.end = 0, 0; len(f.buf) > keepBuffer {
+			f.buf = make([]byte, firstBuffer)
+		}
 	}
 	if err := f.need(1); err != nil {
 		return nil, nil, err // also a clean end between two messages

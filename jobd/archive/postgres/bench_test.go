@@ -1,8 +1,6 @@
 package postgres_test
 
 import (
-	"context"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,12 +10,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/gaea-salt/terraform-provider-gaea/internal/pglab"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive/archivetest"
-	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive/content"
 )
 
 // durable is a new database on a server of its own, which forces to the disk what is committed.
@@ -31,8 +26,7 @@ func durable(b *testing.B) string {
 	return where
 }
 
-// BenchmarkWriteBatch tells how many returns a second are archived, and BenchmarkRawInsert what a COPY into the same tables
-// does with rows that are ready: the limit of the database. The server's time counts.
+// BenchmarkWriteBatch tells how many returns a second are archived. The server's time counts.
 func BenchmarkWriteBatch(b *testing.B) {
 	archivetest.BenchmarkWriteBatch(b, func() time.Duration { return cpuTime(b) }, func(b *testing.B) archive.Store { return open(b, durable(b)) })
 }
@@ -56,37 +50,26 @@ func BenchmarkTwoReaders(b *testing.B) {
 	}
 }
 
-// BenchmarkRawInsert copies the same rows as BenchmarkWriteBatch stores when all bodies are fresh, but rows that are ready.
-// What is changed and not added (how each state stood last, and evidence) cannot be copied and is merged from a temporary table.
+// BenchmarkRawInsert copies (COPY) the rows that a store has written of the same batches straight into the same tables of a second
+// database: the limit of the database. All rows of all tables that the store fills, with all their columns, in the order of their
+// keys, in transactions of the same size. Rows that may be there already, which cannot be copied, are inserted or changed by one
+// statement a table. What the store does beside that is not done again: to take apart, pack, hash, look up and count.
 func BenchmarkRawInsert(b *testing.B) {
-	where := durable(b)
-	check(b, open(b, where).WriteBatch(b.Context(), "salt", archive.Batch{Returns: archivetest.KillBatch(1).Returns[:1]})) // with today's partitions
-	conn, err := pgx.Connect(b.Context(), where)
-	check(b, err)
-	defer func() { check(b, conn.Close(context.Background())) }()
+	from := durable(b)
+	others := postmasters(b) // of what the store writes meanwhile
+	to := durable(b)
+	store := open(b, from)
+	source := newRawReader(b, from)
+	// With today's partitions, and nothing else.
 	m := &archivetest.Batches{Fresh: true, Start: time.Now().Truncate(24 * time.Hour)}
-	archivetest.BenchmarkBatches(b, m, func() time.Duration { return cpuTime(b) }, func() []rawTable { return ready(m) }, func(rows []rawTable) {
-		check(b, pgx.BeginFunc(b.Context(), conn, func(tx pgx.Tx) error {
-			for _, t := range rows {
-				into := t.name
-				if t.merge != "" {
-					into = "raw_" + t.name
-					if _, err := tx.Exec(b.Context(), `CREATE TEMP TABLE `+into+` (LIKE `+t.name+`) ON COMMIT DROP`); err != nil {
-						return err
-					}
-				}
-				if _, err := tx.CopyFrom(b.Context(), pgx.Identifier{into}, t.columns, pgx.CopyFromRows(t.rows)); err != nil {
-					return fmt.Errorf("%s: %w", t.name, err)
-				}
-				if t.merge != "" {
-					if _, err := tx.Exec(b.Context(), `INSERT INTO `+t.name+` SELECT * FROM `+into+t.merge); err != nil {
-						return err
-					}
-				}
-			}
-			return nil
-		}))
-	})
+	check(b, open(b, to).WriteBatch(b.Context(), "salt", m.Next()))
+	raw := newRawWriter(b, to)
+	m.N = 0
+	archivetest.BenchmarkBatches(b, m, func() time.Duration { return cpuTime(b, others...) }, func() []rawRows {
+		check(b, store.WriteBatch(b.Context(), "salt", m.Next()))
+		return source.news()
+	}, raw.insert)
+	raw.compare(&source.rawDatabase)
 }
 
 // BenchmarkHighstates tells how many bytes an archived highstate takes, with indexes.
@@ -101,71 +84,53 @@ func BenchmarkHighstates(b *testing.B) {
 	})
 }
 
-// rawTable is rows of a table, which are merged where they cannot be added.
-type rawTable struct {
-	name    string
-	columns []string
-	rows    [][]any
-	merge   string
-}
-
-// packedOr is a text as the store writes it: packed, or as it is.
-func packedOr(b, packed []byte) (plain, orPacked []byte) {
-	if packed != nil {
-		return []byte{}, packed
-	}
-	return slices.Clone(b), nil
-}
-
-func ready(m *archivetest.Batches) []rawTable {
-	contents := rawTable{name: "contents", columns: []string{"digest", "last_day", "body", "holes", "packed"}}
-	returns := rawTable{name: "returns", columns: []string{
-		"job_id", "minion_id", "stamp", "outcome", "source", "call_id", "content_id", "retcode", "success", "states", "unclean", "cuts", "packed_cuts", "size",
-	}}
-	latest := rawTable{
-		name: "state_latest", columns: []string{"minion_id", "state_id", "stamp", "job_id", "outcome", "test"},
-		merge: ` ON CONFLICT (minion_id, state_id) DO UPDATE SET stamp = excluded.stamp, job_id = excluded.job_id`,
-	}
-	evidence := rawTable{
-		name: "evidence", columns: []string{"state_key_id", "minion_id", "stamp", "jid", "job_id"},
-		merge: ` ON CONFLICT (state_key_id, minion_id) DO UPDATE SET stamp = excluded.stamp, job_id = excluded.job_id`,
-	}
-	first := m.N
-	var s content.Splitter
-	for i, r := range m.Next().Returns {
-		body := s.Split(r.Body)
-		digest := body.Digest()
-		job, minion := int64((first+i)/archivetest.BenchMinions)+m.Start.UnixMicro()/86_400_000_000<<40+1_000_000, int64((first+i)%archivetest.BenchMinions+1)
-		stamp := r.Stamp.UnixMicro()
-		same, packed := packedOr(body.Same, content.PackSame(body.Same))
-		cuts, packedCuts := packedOr(body.Cuts, content.Pack(body.Cuts))
-		contents.rows = append(contents.rows, []any{digest[:], int64(1), same, slices.Clone(body.Holes), packed})
-		returns.rows = append(returns.rows, []any{job, minion, stamp, int64(3), int64(1), int64(1), int64(first + i), int64(0), true, int64(3), int64(0), cuts, packedCuts, int64(len(r.Body))})
-		for k := range archivetest.BenchStates {
-			latest.rows = append(latest.rows, []any{minion, int64(k + 1), stamp, job, int64(3), false})
-		}
-		evidence.rows = append(evidence.rows, []any{int64(1), minion, stamp, r.JID, job})
-	}
-	return []rawTable{contents, returns, latest, evidence}
-}
-
-// cpuTime is how long this process, and all of PostgreSQL's below it, have had a core.
-func cpuTime(tb testing.TB) time.Duration {
+// cpuTime is how long this process, and all of PostgreSQL's below it but for other servers, have had a core.
+func cpuTime(tb testing.TB, others ...string) time.Duration {
 	tb.Helper()
 	var u syscall.Rusage
 	check(tb, syscall.Getrusage(syscall.RUSAGE_SELF, &u))
-	return time.Duration(u.Utime.Nano()+u.Stime.Nano()) + serverTime(tb)
+	all := time.Duration(u.Utime.Nano() + u.Stime.Nano())
+	processes := servers(tb)
+	me := strconv.Itoa(os.Getpid())
+	for pid, p := range processes {
+		server := pid
+		if p.parent != me {
+			server = p.parent
+		}
+		if processes[server].parent == me && !slices.Contains(others, server) {
+			all += p.time
+		}
+	}
+	return all
+}
+
+// postmasters are the servers that this process has started.
+func postmasters(tb testing.TB) (list []string) {
+	tb.Helper()
+	me := strconv.Itoa(os.Getpid())
+	for pid, p := range servers(tb) {
+		if p.parent == me {
+			list = append(list, pid)
+		}
+	}
+	return list
 }
 
 // tick is the unit in which Linux tells the time of other processes.
 const tick = 10 * time.Millisecond
 
-// serverTime is the time of all processes named postgres that this one has started, as /proc tells it.
-func serverTime(tb testing.TB) time.Duration {
+// process is a process of a server.
+type process struct {
+	parent string
+	time   time.Duration // that it has had a core
+}
+
+// servers are all processes named postgres by their numbers, as /proc tells them.
+func servers(tb testing.TB) map[string]process {
 	tb.Helper()
 	files, err := filepath.Glob("/proc/[0-9]*/stat")
 	check(tb, err)
-	parents, times := map[string]string{}, map[string]time.Duration{}
+	list := map[string]process{}
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		if err != nil {
@@ -179,14 +144,7 @@ func serverTime(tb testing.TB) time.Duration {
 		pid, _, _ := strings.Cut(head, " ")
 		user, _ := strconv.Atoi(fields[11])
 		system, _ := strconv.Atoi(fields[12])
-		parents[pid], times[pid] = fields[1], time.Duration(user+system)*tick
+		list[pid] = process{fields[1], time.Duration(user+system) * tick}
 	}
-	me := strconv.Itoa(os.Getpid())
-	var all time.Duration
-	for pid, t := range times {
-		if parents[pid] == me || parents[parents[pid]] == me {
-			all += t
-		}
-	}
-	return all
+	return list
 }
