@@ -35,6 +35,17 @@ func (s *Store) Absent() error {
 	return gaea.Wrap(a.why.Err, gaea.CodeUnavailable, "%s (away since %s; jobd tries again by itself)", a.why.Message, a.since.UTC().Format(time.RFC3339))
 }
 
+// open opens the database, which may be away where that was said.
+func (s *Store) open(ctx context.Context) error {
+	if !s.mayBeAway {
+		return s.reach(ctx, s.wait)
+	}
+	if err := s.reach(ctx, firstConnect); !Away(err) || s.absent.Load() == nil {
+		return err
+	}
+	return nil
+}
+
 // Reach tries once more to open a store whose database was away when it was made; of one that is open it does nothing. Where the
 // database is away still that is an error for which [Away] holds. It is called by one goroutine at a time.
 func (s *Store) Reach(ctx context.Context) error {

@@ -112,7 +112,7 @@ func (t *Seat) LeavePlace(ctx context.Context) error {
 	t.mu.Lock()
 	t.o.Place = ""
 	t.mu.Unlock()
-	if t.s.Absent() != nil { // nothing was taken
+	if t.s.absent.Load() != nil { // nothing was taken
 		return nil
 	}
 	_, err := t.s.pool.Exec(ctx, `UPDATE leases SET place = '' WHERE master = $1 AND jobd = $2`, written(t.o.Master), t.s.id)

@@ -102,11 +102,7 @@ func Open(ctx context.Context, address string, sealer archive.Sealer, opts Optio
 		return nil, s.told(err)
 	}
 	s.Store = tables.New(database{s}, dialect, sealer, s.now, s.logger)
-	limit := s.wait
-	if s.mayBeAway {
-		limit = firstConnect
-	}
-	if err = s.reach(ctx, limit); err != nil && !(s.mayBeAway && s.Absent() != nil) {
+	if err = s.open(ctx); err != nil {
 		s.pool.Close()
 		return nil, err
 	}
