@@ -65,7 +65,7 @@ func newRawDatabase(b *testing.B, path string) rawDatabase {
 	d := rawDatabase{b: b, conn: conn}
 	for i, t := range rawTables {
 		for _, row := range d.rows("SELECT name FROM pragma_table_info(?)", t.name) {
-			d.columns[i] = append(d.columns[i], row[0].(string)) //nolint:forcetypeassert // it is a name
+			d.columns[i] = append(d.columns[i], fmt.Sprint(row[0]))
 		}
 	}
 	return d
@@ -127,7 +127,11 @@ func (r *rawReader) news() [][][]any {
 		list[i] = r.rows(fmt.Sprintf("SELECT * FROM %s WHERE %s > ? ORDER BY %s", t.name, t.grows, t.key), r.read[i])
 		at := slices.Index(r.columns[i], t.grows)
 		for _, row := range list[i] {
-			r.read[i] = max(r.read[i], row[at].(int64)) //nolint:forcetypeassert // it is a number
+			n, ok := row[at].(int64)
+			if !ok {
+				r.b.Fatalf("%s.%s is %v, and no number", t.name, t.grows, row[at])
+			}
+			r.read[i] = max(r.read[i], n)
 		}
 	}
 	return list
