@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
+	"github.com/gaea-salt/terraform-provider-gaea/internal/jobdlab"
 )
 
 // setBack is how far the master's clock is set back each time.
@@ -16,13 +17,18 @@ const setBack = time.Hour
 
 // playClock sets the clock of the running master back: while jobd reads its bus, and while jobd is stopped; and at the end forward.
 // Job ids, stamps and the times of the job cache's files go with it. jobd's own clock stays: nothing can give a Go program another.
+// The long play has the archive in PostgreSQL, too.
 func playClock(ctx context.Context, s *stage) (err error) {
 	defer func() {
 		if s.Lab.HasClock() {
 			err = errors.Join(err, s.Lab.ResetClock(context.WithoutCancel(ctx)))
 		}
 	}()
-	return s.onEach(ctx, func(ctx context.Context, s *stage) error { return s.setClockBack(ctx) })
+	play := func(ctx context.Context, s *stage) error { return s.setClockBack(ctx) }
+	if !s.long() {
+		return s.troubled(ctx, jobdlab.Config{}, play)
+	}
+	return s.onEach(ctx, play)
 }
 
 // setClockBack is the play on one archive. It begins and ends with the right time.

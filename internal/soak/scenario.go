@@ -57,7 +57,7 @@ func Scenarios() []Scenario {
 		{Name: "replay", Quick: true, About: "events that the bus tells twice and in any order are archived once", play: playReplay},
 		{Name: "clock", Quick: true, About: "nothing is lost where the master's clock is set back, though jobd is away meanwhile", play: playClock},
 		{Name: "busy", Quick: true, About: "nothing is lost, and nothing stands still, while the bus is full, retention deletes and ten readers ask", play: playBusy},
-		{Name: "greedy", Quick: true, About: "nothing is lost while retention deletes, and ten readers ask without a pause", play: playGreedy},
+		{Name: "greedy", About: "nothing is lost while retention deletes, and ten readers ask without a pause", play: playGreedy},
 		{Name: "restart", About: "the archive is as the job cache after restarts of the master under load", play: playRestart},
 		{Name: "swarm", About: "the swarm itself: small, repeatable, back after a restart of the master, gone when it is stopped", play: playSwarm},
 	}

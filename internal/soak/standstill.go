@@ -12,13 +12,13 @@ const longestStandstill = 10 * time.Second
 
 // standstill does something that has jobd store so many returns since its start, as it says at its end, waits until they are, and returns the
 // longest time in which none was stored before one was again. What is done must not ask this jobd for its metrics.
-func (s *stage) standstill(ctx context.Context, do func() (returns int, err error)) (longest time.Duration, err error) {
+func (s *stage) standstill(ctx context.Context, do func() (returns int, err error)) (time.Duration, error) {
 	watching, end := context.WithCancel(ctx)
 	var want, have atomic.Int64 // want is 0 until it is known
-	done := make(chan struct{})
+	ended := make(chan time.Duration, 1)
 	go func() {
-		defer close(done)
-		last := time.Now()
+		longest, last := time.Duration(0), time.Now()
+		defer func() { ended <- longest }()
 		for want.Load() == 0 || have.Load() < want.Load() {
 			// Where jobd does not answer nothing is known of what it has stored.
 			if n, err := s.Jobd.Metric(watching, storedReturns); err == nil && int64(n) > have.Load() {
@@ -42,6 +42,5 @@ func (s *stage) standstill(ctx context.Context, do func() (returns int, err erro
 		})
 	}
 	end()
-	<-done
-	return longest, err
+	return <-ended, err
 }
