@@ -1,5 +1,7 @@
 package gaea
 
+import "errors"
+
 // ImportReport is what became of a job cache that was imported into the archive.
 type ImportReport struct {
 	Master      string       `json:"master" doc:"the master's name in the archive"`
@@ -21,9 +23,13 @@ type UnreadFile struct {
 	Reason string `json:"reason"`
 }
 
-// Skip adds what could not be read.
-func (r *ImportReport) Skip(path, reason string) {
+// Skip adds what could not be read or stored, with the cause of the error: nobody logs it here, and whoever imports may read the
+// job cache anyway.
+func (r *ImportReport) Skip(path string, err error) {
 	if r.UnreadCount++; len(r.Unread) < MaxUnread {
-		r.Unread = append(r.Unread, UnreadFile{Path: path, Reason: reason})
+		if e, ok := errors.AsType[*Error](err); ok { // what was done around it says less than the path
+			err = e
+		}
+		r.Unread = append(r.Unread, UnreadFile{Path: path, Reason: err.Error()})
 	}
 }

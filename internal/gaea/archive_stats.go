@@ -31,6 +31,6 @@ type KindStats struct {
 	Rows        int64     `json:"rows"`
 	Bytes       int64     `json:"bytes" doc:"with indexes"`
 	Oldest      time.Time `json:"oldest,omitzero"`
-	RowsPerDay  float64   `json:"rows_per_day" doc:"growth over the last week, or since there are measures"`
+	RowsPerDay  float64   `json:"rows_per_day" doc:"growth over the last week or since there are measures; before there are, by the times of what is stored"`
 	BytesPerDay float64   `json:"bytes_per_day"`
 }

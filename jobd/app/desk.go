@@ -219,6 +219,11 @@ func (d desk) ask(ctx context.Context, master, kind string, body orderBody) (pos
 	if err != nil {
 		return none, gaea.Wrap(err, gaea.CodeInvalid, "the request cannot be written as JSON")
 	}
+	if now, err := d.seat.Now(ctx); err != nil {
+		return none, err
+	} else if longGone(who, now) {
+		return none, gaea.Errorf(gaea.CodeUnavailable, "no jobd serves the master %q now, and nothing was done: %s", master, whoServes(who))
+	}
 	limited, cancel := context.WithTimeout(ctx, min(orderWait, d.o.TakeoverWait))
 	defer cancel()
 	began := time.Now()
@@ -298,6 +303,12 @@ func (d desk) served(ctx context.Context, master string) (*gaea.MasterStatus, er
 
 // mastersNamed bounds how many masters an error names.
 const mastersNamed = 20
+
+// longGone says whether all jobds of a master have been silent for longer than it takes until another one leads after a leader that
+// is gone: nothing is to be waited for then. By the database's clock, which their heartbeats are of.
+func longGone(m *gaea.MasterStatus, now time.Time) bool {
+	return !slices.ContainsFunc(m.Jobds, func(j gaea.Jobd) bool { return j.Alive || now.Sub(j.Seen) <= unledFor })
+}
 
 // whoServes says which jobd of a master is to be looked after where none takes what it is asked.
 func whoServes(m *gaea.MasterStatus) string {

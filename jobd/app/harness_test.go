@@ -35,6 +35,10 @@ var server *pglab.Server
 func TestMain(m *testing.M) { os.Exit(runTests(m)) }
 
 func runTests(m *testing.M) int {
+	if said := os.Getenv(importEnv); said != "" {
+		fmt.Fprintln(os.Stderr, importUntilKilled(said))
+		return 1
+	}
 	var err error
 	if server, err = pglab.Start(context.Background()); err != nil {
 		fmt.Fprintln(os.Stderr, err)

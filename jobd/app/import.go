@@ -104,24 +104,11 @@ func (o *ImportOptions) read(ctx context.Context, dir *native.JobsDir, archived 
 		}
 		return importer.Add(ctx, job)
 	}, func(path string, err error) error {
-		report.Skip(path, why(err))
+		report.Skip(path, err)
 		return nil
 	})
 	if stored := importer.Flush(context.WithoutCancel(ctx)); err == nil { // what was read before the end is not thrown away
 		err = stored
 	}
 	return err
-}
-
-// why is an error with its cause, which nobody logs here.
-func why(err error) string {
-	e, ok := errors.AsType[*gaea.Error](err)
-	switch {
-	case !ok:
-		return err.Error()
-	case e.Err == nil:
-		return gaea.MessageOf(e)
-	default:
-		return gaea.MessageOf(e) + ": " + e.Err.Error()
-	}
 }

@@ -328,6 +328,23 @@ func TestWhatIsAskedOfAMasterThatNobodyLeadsIsNotDoneLater(t *testing.T) {
 	}
 }
 
+func TestWhatIsAskedOfAMasterWhoseJobdIsLongGoneIsRefusedAtOnce(t *testing.T) {
+	t.Parallel()
+	o, _, j := served(t)
+	if _, err := pglab.Execute(t.Context(), o.Database, `UPDATE jobds SET heartbeat = heartbeat - 3600000000 WHERE master = 'm2'`); err != nil {
+		t.Fatal(err)
+	}
+	for path, body := range map[string]string{"/v1/assignments/web/check": `{"master": "m2"}`, "/v1/archive/verify": `{"master": "m2"}`} {
+		status, text := j.ask(o, http.MethodPost, path, body)
+		if status != http.StatusServiceUnavailable || !strings.Contains(text, "no jobd serves the master") || !strings.Contains(text, "nothing was done") || !strings.Contains(text, "start it there") {
+			t.Errorf("%s: the answer is %d %s", path, status, text)
+		}
+	}
+	if rows, err := pglab.Execute(t.Context(), o.Database, `UPDATE orders SET kind = kind`); err != nil || rows != 0 {
+		t.Errorf("%d orders were given (%v)", rows, err)
+	}
+}
+
 // served is a jobd of m1, and one of the master m2 that was there and has stopped.
 func served(t *testing.T) (o, gone app.Options, j *jobd) {
 	t.Helper()

@@ -18,7 +18,8 @@ type statsCommand struct {
 func (*statsCommand) Help() string {
 	return `Rows, bytes with indexes, the oldest, and the growth a day over the last week, for each kind. Contents are distinct bodies of
 returns: what many returns have in common is stored once, packed with zstd. The ratio is that of the bodies as they came to what returns and
-contents take. "In use" is what max_size is about: what is free in the database is used before it grows.
+contents take. In an archive that has not been measured for an hour yet, growth is told by the times of what is there: what was imported counts
+where it is of the last week. "In use" is what max_size is about: what is free in the database is used before it grows.
 
 Counting is cheap. How many bytes a kind takes is measured when asked in a small archive and in PostgreSQL, and once a day in a large SQLite file.
 

@@ -127,7 +127,7 @@ func (m *Importer) write(ctx context.Context, r *records) error {
 		return err
 	}
 	if r.size() == 1 {
-		m.report.Skip(r.name(), gaea.MessageOf(err))
+		m.report.Skip(r.name(), err)
 		m.report.NewReturns -= len(r.returns)
 		return nil
 	}

@@ -133,6 +133,47 @@ var holdTests = map[string]func(*bench){
 		b.prune(time.Now().Add(-time.Hour), 3)
 		same(b, "the jobs in the end", b.jids(gaea.JobFilter{}), []string{})
 	},
+	"what is held stays, with what belongs to it, also where the oldest is deleted day by day until nothing is left": func(b *bench) {
+		const day = 24 * 3600
+		run, action := endedRun(1), endedRun(2)
+		run.Kind, action.Kind, action.Parent = gaea.RunJob, gaea.RunForAction, run.ID
+		write := func(n int, set func(j *gaea.Job)) {
+			j := newJob(n, "web1")
+			set(&j)
+			b.write(archive.Batch{Jobs: []gaea.Job{j}, Returns: []gaea.Return{heldReturn(n, "web1")}})
+		}
+		b.create(run, "1", "digest")
+		b.create(action, "2", "digest")
+		write(0, func(*gaea.Job) {})
+		write(1, func(j *gaea.Job) { j.RunID = run.ID })
+		write(day, func(j *gaea.Job) { j.Parent, j.Origin = jid(1), gaea.OriginOrchestration }) // later than what holds it
+		write(2*day, func(j *gaea.Job) { j.RunID = action.ID })
+		write(2*day+1, func(*gaea.Job) {})
+		write(3*day, func(j *gaea.Job) { j.Parent = jid(2 * day) })
+		oldestFirst := func() { // as retention does while there is more than max_size
+			b.Helper()
+			for cut := (time.Time{}); ; {
+				oldest, err := b.store.Oldest(b.ctx(), cut)
+				b.ok(err)
+				if oldest.IsZero() {
+					return
+				}
+				cut = oldest.UTC().Truncate(24 * time.Hour).Add(24 * time.Hour)
+				b.expire(gaea.ExpireAll(cut), 2)
+			}
+		}
+		h := b.hold(gaea.HoldRequest{RunID: run.ID})
+		oldestFirst()
+		same(b, "the jobs", b.jids(gaea.JobFilter{}), []string{jid(3 * day), jid(2 * day), jid(day), jid(1)})
+		same(b, "the runs", b.runIDs(gaea.RunFilter{}), idsOf(2, 1))
+		for _, n := range []int{1, day, 2 * day, 3 * day} {
+			b.ret(jid(n), "web1")
+		}
+		b.release(h)
+		oldestFirst()
+		same(b, "the jobs in the end", b.jids(gaea.JobFilter{}), []string{})
+		same(b, "the runs in the end", b.runIDs(gaea.RunFilter{}), []string{})
+	},
 	"the jobs of a job that is held are held however far down": func(b *bench) {
 		for n := 1; n < 5; n++ {
 			j := newJob(n, "web1")

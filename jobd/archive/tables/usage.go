@@ -56,6 +56,10 @@ type usage struct {
 	raw      int64
 	holds    int
 	measures map[string][]measure // oldest first
+	// lately are how many of the rows tell of a time in the last week, and since is the first of those times; nil and zero where there
+	// is a measure to compare with.
+	lately map[string]int64
+	since  time.Time
 }
 
 // Usage implements [archive.Store].
@@ -70,12 +74,6 @@ func (s *Store) Usage(ctx context.Context) (gaea.ArchiveStats, error) {
 		return gaea.ArchiveStats{}, err
 	}
 	out := gaea.ArchiveStats{Database: s.dialect.Name, DiskBytes: sizes.Disk, UsedBytes: sizes.Used, RawBytes: u.raw, Holds: u.holds, Measured: TimeOf(Micros(now))}
-	var first time.Time
-	for _, t := range u.oldest {
-		if first.IsZero() || !t.IsZero() && t.Before(first) {
-			first = t
-		}
-	}
 	var packed int64
 	for _, kind := range kinds {
 		k := gaea.KindStats{Kind: kind, Rows: u.rows[kind], Oldest: u.oldest[kind], Bytes: sizes.Kinds[kind]}
@@ -84,7 +82,12 @@ func (s *Store) Usage(ctx context.Context) (gaea.ArchiveStats, error) {
 			last := history[len(history)-1]
 			out.Measured, k.Bytes = last.at, carriedOn(last, k.Rows)
 		}
-		k.RowsPerDay, k.BytesPerDay = growth(k, history, first, now)
+		if from := compared(history, now); from != nil {
+			k.RowsPerDay, k.BytesPerDay = perDay(float64(k.Rows-from.rows), float64(k.Bytes-from.bytes), now.Sub(from.at))
+		} else {
+			part := u.newPart(kind)
+			k.RowsPerDay, k.BytesPerDay = perDay(float64(k.Rows)*part, float64(k.Bytes)*part, now.Sub(u.since))
+		}
 		if kind == gaea.KindReturns || kind == gaea.KindContents {
 			packed += k.Bytes
 		}
@@ -104,21 +107,41 @@ func carriedOn(last measure, rows int64) int64 {
 	return int64(float64(last.bytes) / float64(last.rows) * float64(rows))
 }
 
-// growth is by how much a kind grows a day: since the oldest measure of the last week, or where there is none since the oldest
-// thing in the archive.
-func growth(k gaea.KindStats, history []measure, first, now time.Time) (rows, bytes float64) {
-	from := measure{at: first}
-	for _, m := range history {
-		if age := now.Sub(m.at); age <= growthOver && age >= leastAge {
-			from = m
-			break
+// compared is the oldest measure of the last week that is not too young to tell growth by; nil where there is none.
+func compared(history []measure, now time.Time) *measure {
+	for i := range history {
+		if age := now.Sub(history[i].at); age <= growthOver && age >= leastAge {
+			return &history[i]
 		}
 	}
-	if from.at.IsZero() || from.at.Equal(first) && k.Rows == 0 { // what empty tables take is no growth
-		return 0, 0
+	return nil
+}
+
+// newPart is how much of a kind is of the last week, where no measure tells it. By the times of what is stored: what was imported, or
+// fetched from a job cache, is as old as it says, and no sign of what a day brings. What has no times grows as the returns, or all.
+func (u *usage) newPart(kind string) float64 {
+	switch kind {
+	case gaea.KindContents:
+		kind = gaea.KindReturns
+	case gaea.KindOther:
+		kind = ""
 	}
-	days := max(now.Sub(from.at), leastAge).Hours() / 24
-	return float64(k.Rows-from.rows) / days, float64(k.Bytes-from.bytes) / days
+	var lately, all int64
+	for _, o := range oldestOf {
+		if kind == "" || kind == o.kind {
+			lately, all = lately+u.lately[o.kind], all+u.rows[o.kind]
+		}
+	}
+	if all == 0 { // what empty tables take is no growth
+		return 0
+	}
+	return min(float64(lately)/float64(all), 1)
+}
+
+// perDay divides by days, of which there are at most those of which growth is told.
+func perDay(rows, bytes float64, over time.Duration) (rowsPerDay, bytesPerDay float64) {
+	days := min(max(over, leastAge), growthOver).Hours() / 24
+	return rows / days, bytes / days
 }
 
 func (s *Store) readUsage(ctx context.Context, now time.Time) (usage, error) {
@@ -130,7 +153,7 @@ func (s *Store) readUsage(ctx context.Context, now time.Time) (usage, error) {
 		rows:   map[string]int64{gaea.KindJobs: st.Jobs, gaea.KindReturns: st.Returns, gaea.KindContents: st.Contents, gaea.KindEvents: st.Events},
 		oldest: map[string]time.Time{}, measures: map[string][]measure{},
 	}
-	return u, s.db.Read(ctx, func(q Query) error {
+	err = s.db.Read(ctx, func(q Query) error {
 		var runs, sized int64
 		err := q.Row(`SELECT (SELECT count(*) FROM runs), CAST(coalesce(sum(raw), 0) AS bigint), CAST(coalesce(sum(sized), 0) AS bigint), (SELECT count(*) FROM holds WHERE released = 0)
 			FROM masters`).Scan(&runs, &u.raw, &sized, &u.holds)
@@ -148,7 +171,7 @@ func (s *Store) readUsage(ctx context.Context, now time.Time) (usage, error) {
 			}
 			u.oldest[o.kind] = t
 		}
-		return q.Each(`SELECT kind, at, rows, bytes FROM measures WHERE at >= ? ORDER BY at`, func(row Scanner) error {
+		err = q.Each(`SELECT kind, at, rows, bytes FROM measures WHERE at >= ? ORDER BY at`, func(row Scanner) error {
 			var kind string
 			var m measure
 			var at int64
@@ -157,7 +180,31 @@ func (s *Store) readUsage(ctx context.Context, now time.Time) (usage, error) {
 			u.measures[kind] = append(u.measures[kind], m)
 			return err
 		}, Micros(now.Add(-measuresKept)))
+		if err != nil || compared(u.measures[gaea.KindReturns], now) != nil {
+			return err
+		}
+		return u.readLately(q, Micros(now.Add(-growthOver)))
 	})
+	return u, err
+}
+
+// readLately reads how much tells of a time that is not before another, and the first of those times.
+func (u *usage) readLately(q Query, after int64) error {
+	u.lately = map[string]int64{}
+	for _, o := range oldestOf {
+		var n int64
+		if err := q.Row(`SELECT count(*) FROM `+o.table+` WHERE `+o.column+` >= ?`, after).Scan(&n); err != nil {
+			return err
+		}
+		t, err := o.read(q, after)
+		if err != nil {
+			return err
+		}
+		if u.lately[o.kind] = n; u.since.IsZero() || !t.IsZero() && t.Before(u.since) {
+			u.since = t
+		}
+	}
+	return nil
 }
 
 // oldestOf are the kinds that have times, with the column by which each is pruned.
