@@ -45,19 +45,32 @@ func (i *Ingester) took(err error) {
 }
 
 // attempt writes once, and hands out what was stored. A record that the archive will never take is stored as an event that says
-// what it was, and takes no other with it.
+// what it was, and takes no other with it. So is one with which the archive fails again and again for no known reason, as long
+// as it takes others.
 func (i *Ingester) attempt(ctx context.Context, r *records) error {
 	if r.size() == 0 {
 		return nil
 	}
+	err := i.attemptPart(ctx, r, false)
+	switch {
+	case err == nil:
+		i.doubts.passed(r.name())
+	case unknown(err) && i.doubts.fails(r.name()):
+		return i.attemptPart(ctx, r, true)
+	}
+	return err
+}
+
+// attemptPart writes all, or a part of what is attempted. Where it is doubted, an error that nobody knows is one of the records'.
+func (i *Ingester) attemptPart(ctx context.Context, r *records, doubted bool) error {
 	start := i.o.Now()
 	// A gap is recorded before what came after it is stored.
 	if err := i.limited(ctx, i.recordGap); err != nil {
 		return err
 	}
 	err := i.writeOnce(ctx, r)
-	if refused(err) {
-		return i.attemptHalves(ctx, r, err)
+	if refused(err) || doubted && unknown(err) {
+		return i.attemptHalves(ctx, r, err, doubted)
 	}
 	if err != nil {
 		return err
@@ -97,15 +110,15 @@ func refused(err error) bool {
 }
 
 // attemptHalves finds the records that the archive refuses: among n it takes two writes for each halving of n.
-func (i *Ingester) attemptHalves(ctx context.Context, r *records, cause error) error {
+func (i *Ingester) attemptHalves(ctx context.Context, r *records, cause error, doubted bool) error {
 	if r.size() == 1 {
 		return i.refuse(ctx, r, cause)
 	}
 	first, second := r.halves()
-	if err := i.attempt(ctx, first); err != nil {
+	if err := i.attemptPart(ctx, first, doubted); err != nil {
 		return err
 	}
-	return i.attempt(ctx, second)
+	return i.attemptPart(ctx, second, doubted)
 }
 
 // refuse stores an event in the place of a record that the archive refuses. What it refuses as that too is skipped.
@@ -114,8 +127,12 @@ func (i *Ingester) refuse(ctx context.Context, r *records, cause error) error {
 	if err == nil && e.Tag != "" {
 		err = i.writeOnce(ctx, &records{events: []gaea.Event{e}})
 	}
+	if unknown(cause) && (err != nil && unknown(err) || e.Tag == "") {
+		e = i.setAside(r)
+		err = i.writeOnce(ctx, &records{events: []gaea.Event{e}})
+	}
 	switch {
-	case err != nil && !refused(err): // the archive is away: the next try comes here again
+	case err != nil && !refused(err): // the archive is away, or fails with everything: the next try comes here again
 		return err
 	case err == nil && e.Tag != "":
 		i.o.Logger.Error("the archive refuses a record; it is stored as an event that counts as nothing else", "record", r.name(), "error", cause)

@@ -142,6 +142,7 @@ type store struct {
 	mu      sync.Mutex
 	fail    error
 	refuse  string         // a minion whose returns are invalid
+	breaks  string         // a minion with whose returns, or a tag with whose events, a transaction fails for no known reason
 	slow    time.Duration  // how long one transaction takes
 	hangs   bool           // no transaction ends before its context
 	written map[string]int // how often each return and event was taken
@@ -185,6 +186,9 @@ func (s *store) Write(ctx context.Context, jobs []gaea.Job, returns []gaea.Retur
 			return gaea.Invalid("minion", "refused")
 		}
 	}
+	if s.breaks != "" && s.broken(returns, events) {
+		return errors.New("it does not work")
+	}
 	s.writes++
 	for _, j := range jobs {
 		if j.Parent != "" {
@@ -210,6 +214,12 @@ func (s *store) Write(ctx context.Context, jobs []gaea.Job, returns []gaea.Retur
 	}
 	s.events = append(s.events, events...)
 	return nil
+}
+
+// broken says whether something is in a transaction that makes it fail.
+func (s *store) broken(returns []gaea.Return, events []gaea.Event) bool {
+	return slices.ContainsFunc(returns, func(r gaea.Return) bool { return r.Minion == s.breaks }) ||
+		slices.ContainsFunc(events, func(e gaea.Event) bool { return e.Tag == s.breaks })
 }
 
 func (s *store) put(r gaea.Return) {
@@ -283,6 +293,12 @@ func (s *store) setFail(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.fail = err
+}
+
+func (s *store) setBreaks(what string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.breaks = what
 }
 
 func (s *store) setHangs(hangs bool) {

@@ -95,6 +95,7 @@ type Ingester struct {
 	looking   atomic.Bool   // for what is missing
 	verifying chan struct{} // holds one value while the archive is verified
 	overflow  overflow
+	doubts    doubts
 	suspicion noise.Gate
 	failing   atomic.Pointer[error]     // the store's last error while it fails
 	behind    atomic.Pointer[time.Time] // since when events wait in the spill; nil while none do
