@@ -46,7 +46,7 @@ func (i *Ingester) took(err error) {
 
 // attempt writes once, and hands out what was stored. A record that the archive will never take is stored as an event that says
 // what it was, and takes no other with it. So is one with which the archive fails again and again for no known reason, as long
-// as it takes others.
+// as that happens to few.
 func (i *Ingester) attempt(ctx context.Context, r *records) error {
 	if r.size() == 0 {
 		return nil
@@ -123,6 +123,9 @@ func (i *Ingester) attemptHalves(ctx context.Context, r *records, cause error, d
 
 // refuse stores an event in the place of a record that the archive refuses. What it refuses as that too is skipped.
 func (i *Ingester) refuse(ctx context.Context, r *records, cause error) error {
+	if unknown(cause) && i.doubts.exhausted(i.o.Now()) {
+		return cause
+	}
 	e, err := remnant(r, cause, i.o.Now())
 	if err == nil && e.Tag != "" {
 		err = i.writeOnce(ctx, &records{events: []gaea.Event{e}})
@@ -138,6 +141,9 @@ func (i *Ingester) refuse(ctx context.Context, r *records, cause error) error {
 		i.o.Logger.Error("the archive refuses a record; it is stored as an event that counts as nothing else", "record", r.name(), "error", cause)
 	default:
 		i.o.Logger.Error("the archive refuses a record; it is skipped", "record", r.name(), "error", cause)
+	}
+	if unknown(cause) {
+		i.doubts.setAside(i.o.Now())
 	}
 	i.metrics.errors.WithLabelValues("refused").Inc()
 	return nil

@@ -100,3 +100,25 @@ func TestAnArchiveThatFailsWithEverythingForNoKnownReasonIsTriedUntilItTakesAll(
 		}
 	})
 }
+
+func TestAnArchiveThatFailsWithEveryReturnGetsMostOfThemWhenItIsMended(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const sent, asideMost = 400, 16
+		r := startSpilling(t, newCache(), func(o *ingest.Options) { o.BatchEvents = 50 })
+		r.store.setBroken(true)
+		for n := range sent {
+			r.send(ret(n))
+		}
+		elapse(50 * time.Minute)
+		if p := r.in.Problems(); len(p) == 0 {
+			t.Error("nobody is told that the archive fails")
+		}
+		r.store.setBroken(false)
+		elapse(time.Minute)
+		r.stop(t)
+		if n, _ := r.store.count(); n < sent-asideMost || len(r.store.events) > asideMost {
+			t.Errorf("%d returns are stored, and %d events stand for some", n, len(r.store.events))
+		}
+	})
+}

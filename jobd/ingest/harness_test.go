@@ -142,6 +142,7 @@ type store struct {
 	mu      sync.Mutex
 	fail    error
 	refuse  string         // a minion whose returns are invalid
+	broken  bool           // a transaction with returns fails for no known reason
 	breaks  string         // a minion with whose returns, or a tag with whose events, a transaction fails for no known reason
 	slow    time.Duration  // how long one transaction takes
 	hangs   bool           // no transaction ends before its context
@@ -186,7 +187,7 @@ func (s *store) Write(ctx context.Context, jobs []gaea.Job, returns []gaea.Retur
 			return gaea.Invalid("minion", "refused")
 		}
 	}
-	if s.breaks != "" && s.broken(returns, events) {
+	if s.broken && len(returns) > 0 || s.breaks != "" && s.breaksWith(returns, events) {
 		return errors.New("it does not work")
 	}
 	s.writes++
@@ -216,8 +217,8 @@ func (s *store) Write(ctx context.Context, jobs []gaea.Job, returns []gaea.Retur
 	return nil
 }
 
-// broken says whether something is in a transaction that makes it fail.
-func (s *store) broken(returns []gaea.Return, events []gaea.Event) bool {
+// breaksWith says whether something is in a transaction that makes it fail.
+func (s *store) breaksWith(returns []gaea.Return, events []gaea.Event) bool {
 	return slices.ContainsFunc(returns, func(r gaea.Return) bool { return r.Minion == s.breaks }) ||
 		slices.ContainsFunc(events, func(e gaea.Event) bool { return e.Tag == s.breaks })
 }
@@ -299,6 +300,12 @@ func (s *store) setBreaks(what string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.breaks = what
+}
+
+func (s *store) setBroken(broken bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.broken = broken
 }
 
 func (s *store) setHangs(hangs bool) {
