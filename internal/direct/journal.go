@@ -144,8 +144,22 @@ func (j *journal) kept(jid string) (returns []gaea.Return, whole bool) {
 	return returns, !job.partial
 }
 
-// JobReturns implements [gaea.ReturnStore].
-func (j *journal) JobReturns(ctx context.Context, _, jid string) ([]gaea.Return, error) {
+// EachReturn implements [gaea.ReturnStore].
+func (j *journal) EachReturn(ctx context.Context, _, jid string, take func(*gaea.Return) error) error {
+	returns, err := j.returnsOf(ctx, jid)
+	if err != nil {
+		return err
+	}
+	for i := range returns {
+		if err := take(&returns[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// returnsOf are the returns of a job, by minion.
+func (j *journal) returnsOf(ctx context.Context, jid string) ([]gaea.Return, error) {
 	returns, whole := j.kept(jid)
 	if whole {
 		return returns, nil
@@ -162,6 +176,11 @@ func (j *journal) JobReturns(ctx context.Context, _, jid string) ([]gaea.Return,
 		j.prepare(&job.Returns[i])
 	}
 	return job.Returns, nil
+}
+
+// CachedJobParts implements [gaea.JobCache].
+func (j *journal) CachedJobParts(ctx context.Context, jid string, part func(*gaea.CachedJob) error) error {
+	return gaea.InOnePart(ctx, j, jid, part)
 }
 
 // CachedJob implements [gaea.JobCache]. What it tells of this process's jobs is taken as if the bus had told it.

@@ -38,6 +38,11 @@ func (w *watched) CachedJob(ctx context.Context, jid string) (*gaea.CachedJob, e
 	return job, err
 }
 
+// CachedJobParts implements [gaea.JobCache].
+func (w *watched) CachedJobParts(ctx context.Context, jid string, part func(*gaea.CachedJob) error) error {
+	return gaea.InOnePart(ctx, w, jid, part)
+}
+
 func (w *watched) note(ctx context.Context, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

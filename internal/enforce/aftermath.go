@@ -324,15 +324,16 @@ func (s *Service) returnsOf(ctx context.Context, run *gaea.Run, of map[string]ga
 	}
 	var all []gaea.Return
 	for _, jid := range slices.Sorted(maps.Keys(jobs)) {
-		returns, err := s.deps.Returns.JobReturns(ctx, run.Master, jid)
+		err := s.deps.Returns.EachReturn(ctx, run.Master, jid, func(r *gaea.Return) error {
+			if _, asked := of[r.Minion]; asked && run.Minions[r.Minion].JID == jid && len(r.States) > 0 {
+				kept := *r
+				kept.Body = nil // the states are all that is needed
+				all = append(all, kept)
+			}
+			return nil
+		})
 		if err != nil {
 			return nil, err
-		}
-		for _, r := range returns {
-			if _, asked := of[r.Minion]; asked && run.Minions[r.Minion].JID == jid && len(r.States) > 0 {
-				r.Body = nil // the states are all that is needed
-				all = append(all, r)
-			}
 		}
 	}
 	return all, nil

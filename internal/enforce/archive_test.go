@@ -177,19 +177,18 @@ func (s *subscription) Close() {
 	s.Subscription.Close()
 }
 
-// JobReturns implements [gaea.ReturnStore].
-func (a *archive) JobReturns(ctx context.Context, master, jid string) ([]gaea.Return, error) {
+// EachReturn implements [gaea.ReturnStore].
+func (a *archive) EachReturn(ctx context.Context, master, jid string, take func(*gaea.Return) error) error {
 	a.mu.Lock()
 	err := a.fail
 	a.mu.Unlock()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	returns, err := a.salt.JobReturns(ctx, master, jid)
-	for i := range returns {
-		returns[i] = a.whole(returns[i])
-	}
-	return returns, err
+	return a.salt.EachReturn(ctx, master, jid, func(r *gaea.Return) error {
+		whole := a.whole(*r)
+		return take(&whole)
+	})
 }
 
 // Evidence implements [gaea.EvidenceStore].

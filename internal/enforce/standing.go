@@ -209,14 +209,14 @@ func (s *Service) failed(ctx context.Context, sub *subject, evidence []gaea.Evid
 			return nil, err
 		}
 		for jid, minions := range jobs {
-			returns, err := s.deps.Returns.JobReturns(ctx, s.deps.Master, jid)
-			if err != nil {
-				return nil, err
-			}
-			for _, r := range returns {
+			err := s.deps.Returns.EachReturn(ctx, s.deps.Master, jid, func(r *gaea.Return) error {
 				if slices.Contains(minions, r.Minion) {
 					failed[r.Minion] = failedStates(r.States)
 				}
+				return nil
+			})
+			if err != nil {
+				return nil, err
 			}
 		}
 	}

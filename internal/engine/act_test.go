@@ -160,6 +160,22 @@ func TestAReturnThatOnlyTheJobCacheHasIsJudgedRedacted(t *testing.T) {
 	})
 }
 
+func TestReturnsThatAreTooLargeTogetherAreNotJudged(t *testing.T) {
+	large := `"` + strings.Repeat("a", 33<<20) + `"`
+	for name, loses := range map[string]bool{"in the archive": false, "in the job cache": true} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t)
+			for _, minion := range []string{"web1", "web2"} {
+				w.salt.Set(minion, enginetest.Minion{Body: large, Loses: loses, Takes: 100 * time.Millisecond})
+			}
+			run := w.run(after(ping(glob("*")), action("x.y", "true")))
+			if got := run.Actions[0].Message; run.Actions[0].Status == gaea.ActionSucceeded || !strings.Contains(got, "cannot be read: they are larger than 64 MiB together; expect something of a function that returns less") {
+				t.Errorf("%s: %.300s", name, got)
+			}
+		})
+	}
+}
+
 func TestAnActionIsTriedAgainUntilItBringsWhatIsExpected(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

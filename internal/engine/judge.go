@@ -15,6 +15,8 @@ import (
 const (
 	minionsNamed = 5   // at most, in a message
 	valueShown   = 200 // characters of a value that is quoted in one
+	// judgedMost is how many bytes the returns may have together of which something is expected: an expectation sees them all.
+	judgedMost = 64 << 20
 )
 
 // expectation compiles what an action expects.
@@ -157,65 +159,73 @@ func (e *Engine) returnsOf(ctx context.Context, run *gaea.Run) (map[string]*gaea
 			missing[rm.JID]++
 		}
 	}
-	found := make(map[string]*gaea.Return, len(run.Minions))
-	take := func(list []gaea.Return) {
-		for i := range list {
-			ret := &list[i]
-			if rm, ok := run.Minions[ret.Minion]; ok && rm.JID == ret.JID && found[ret.Minion] == nil && ret.Outcome.Heard() {
-				found[ret.Minion] = ret
-				missing[ret.JID]--
-			}
+	found, size := make(map[string]*gaea.Return, len(run.Minions)), 0
+	take := func(ret *gaea.Return) error {
+		if rm, ok := run.Minions[ret.Minion]; !ok || rm.JID != ret.JID || found[ret.Minion] != nil || !ret.Outcome.Heard() {
+			return nil
 		}
+		if size += len(ret.Body); size > judgedMost {
+			return gaea.Errorf(gaea.CodeTooLarge, "they are larger than %d MiB together; expect something of a function that returns less", judgedMost>>20)
+		}
+		kept := *ret
+		kept.States = nil // no expectation is told of them
+		found[ret.Minion] = &kept
+		missing[ret.JID]--
+		return nil
 	}
 	for _, jid := range slices.Sorted(maps.Keys(missing)) {
-		list, err := e.archivedReturns(ctx, jid)
-		if err != nil {
+		if err := e.archivedReturns(ctx, jid, take); err != nil {
 			return nil, err
 		}
-		take(list)
 		if missing[jid] <= 0 {
 			continue
 		}
-		cached, err := e.cachedReturns(ctx, jid)
-		if err != nil {
+		err := e.cachedReturns(ctx, jid, func(part *gaea.CachedJob) error {
+			for i := range part.Returns {
+				redact.Return(&part.Returns[i])
+				if err := take(&part.Returns[i]); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		switch {
+		case size > judgedMost:
+			return nil, err
+		case err != nil:
 			e.deps.Logger.Warn("returns that the archive lacks not read from the job cache", "run", run.ID, "jid", jid, "err", err)
 		}
-		for i := range cached {
-			redact.Return(&cached[i])
-		}
-		take(cached)
 	}
 	return found, nil
 }
 
-func (e *Engine) archivedReturns(ctx context.Context, jid string) ([]gaea.Return, error) {
+// archivedReturns hands on what is stored of a job, until that was read or what takes it has failed.
+func (e *Engine) archivedReturns(ctx context.Context, jid string, take func(*gaea.Return) error) error {
 	for failures := 1; ; failures++ {
-		limited, cancel := context.WithTimeout(ctx, archiveTimeout)
-		list, err := e.deps.Returns.JobReturns(limited, e.deps.Master, jid)
-		cancel()
-		if err == nil {
-			return list, nil
+		var refused error
+		err := e.archived(ctx, jid, func(ret *gaea.Return) error {
+			refused = take(ret)
+			return refused
+		})
+		if err == nil || refused != nil {
+			return err
 		}
 		if wait(ctx, retryPause(failures)) != nil {
-			return nil, err
+			return err
 		}
 	}
 }
 
-func (e *Engine) cachedReturns(ctx context.Context, jid string) ([]gaea.Return, error) {
+func (e *Engine) cachedReturns(ctx context.Context, jid string, part func(*gaea.CachedJob) error) error {
 	select {
 	case e.lookingUp <- struct{}{}:
 		defer func() { <-e.lookingUp }()
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return ctx.Err()
 	}
 	limited, cancel := context.WithTimeout(ctx, lookUpTimeout)
 	defer cancel()
-	job, err := e.deps.Cache.CachedJob(limited, jid)
-	if job == nil {
-		return nil, err
-	}
-	return job.Returns, err
+	return e.deps.Cache.CachedJobParts(limited, jid, part)
 }
 
 // retcode is a return's, see [gaea.ExpectInput].

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"time"
 
@@ -218,16 +219,16 @@ func (r *runner) listen(ctx context.Context, jid string, sub gaea.Subscription, 
 // more is wanted.
 func (r *runner) readArchive(ctx context.Context, jid string, take func(*gaea.Return) bool) bool {
 	for failures := 1; ; failures++ {
-		returns, err := r.archived(ctx, jid)
-		if err == nil {
-			for i := range returns {
-				if !take(&returns[i]) {
-					return false
-				}
+		err := r.e.archived(ctx, jid, func(ret *gaea.Return) error {
+			if !take(ret) {
+				return errEnough
 			}
+			return nil
+		})
+		switch {
+		case err == nil:
 			return true
-		}
-		if ctx.Err() != nil {
+		case errors.Is(err, errEnough), ctx.Err() != nil:
 			return false
 		}
 		r.log.Warn("returns not read from the archive; trying again", "jid", jid, "failures", failures, "err", err)
@@ -237,10 +238,14 @@ func (r *runner) readArchive(ctx context.Context, jid string, take func(*gaea.Re
 	}
 }
 
-func (r *runner) archived(ctx context.Context, jid string) ([]gaea.Return, error) {
+// errEnough ends the reading of returns of which no more are wanted.
+var errEnough = errors.New("no more returns are wanted")
+
+// archived hands on what is stored of a job, once.
+func (e *Engine) archived(ctx context.Context, jid string, take func(*gaea.Return) error) error {
 	ctx, cancel := context.WithTimeout(ctx, archiveTimeout)
 	defer cancel()
-	return r.e.deps.Returns.JobReturns(ctx, r.e.deps.Master, jid)
+	return e.deps.Returns.EachReturn(ctx, e.deps.Master, jid, take)
 }
 
 // lookUp reads a job from the master's job cache, when fewer than lookUpAtOnce others are being read.
@@ -254,18 +259,22 @@ func (r *runner) lookUp(l machine.LookUp) {
 		}
 		limited, cancel := context.WithTimeout(ctx, lookUpTimeout)
 		defer cancel()
-		job, err := r.e.deps.Cache.CachedJob(limited, l.JID)
+		in := machine.Cached{LookUp: l.ID, JID: l.JID}
+		err := r.e.deps.Cache.CachedJobParts(limited, l.JID, func(part *gaea.CachedJob) error {
+			in.Found, in.Minions = true, part.Job.Minions
+			for i := range part.Returns {
+				in.Returns = append(in.Returns, machine.ReturnedFrom(&part.Returns[i]))
+			}
+			return nil
+		})
 		switch {
 		case gaea.CodeOf(err) == gaea.CodeNotFound:
 			r.send(machine.Cached{LookUp: l.ID, JID: l.JID})
-		case err != nil && job == nil:
+		case err != nil && !in.Found:
 			r.log.Warn("job cache not read", "jid", l.JID, "err", err)
 			r.send(machine.CacheFailed{LookUp: l.ID, JID: l.JID, Message: gaea.MessageOf(err)})
 		default: // with an error the job is there, and returns are missing
-			in := machine.Cached{LookUp: l.ID, JID: l.JID, Found: true, Minions: job.Job.Minions, Trouble: gaea.MessageOf(err)}
-			for i := range job.Returns {
-				in.Returns = append(in.Returns, machine.ReturnedFrom(&job.Returns[i]))
-			}
+			in.Trouble = gaea.MessageOf(err)
 			r.send(in)
 		}
 	})

@@ -61,8 +61,22 @@ func (r RunnerReturn) Words() (all, last string) {
 type JobCache interface {
 	// CachedJob returns one job with the returns that the cache has. CodeNotFound where it has no such job.
 	CachedJob(ctx context.Context, jid string) (*CachedJob, error)
+	// CachedJobParts calls part with the job and some of its returns, so often that all are told and, where the job cache can be read
+	// bit by bit, never too many held. Beside an error there may be parts, whose returns are whole. An error of part ends it.
+	CachedJobParts(ctx context.Context, jid string, part func(*CachedJob) error) error
 	// CachedJIDs returns the ids of the jobs from a time on, oldest first.
 	CachedJIDs(ctx context.Context, since time.Time) ([]string, error)
+}
+
+// InOnePart is [JobCache].CachedJobParts of a job cache that tells a job as a whole.
+func InOnePart(ctx context.Context, cache JobCache, jid string, part func(*CachedJob) error) error {
+	job, err := cache.CachedJob(ctx, jid)
+	if job != nil {
+		if err := part(job); err != nil {
+			return err
+		}
+	}
+	return err
 }
 
 // BusMessage is one thing that a [Bus] tells: an event, that the link is up, or that it is gone.
@@ -112,8 +126,10 @@ type RunStore interface {
 
 // ReturnStore reads archived returns.
 type ReturnStore interface {
-	// JobReturns lists the returns of one job, with their states, sorted by minion.
-	JobReturns(ctx context.Context, master, jid string) ([]Return, error)
+	// EachReturn calls take with each return of one job, with its states; their order is the same each time. A few MiB of them are
+	// held at a time, and nothing of the archive while take works: what comes or goes meanwhile may be told or not. A job that is
+	// not there has none. An error of take ends it and comes back.
+	EachReturn(ctx context.Context, master, jid string, take func(*Return) error) error
 }
 
 // EvidenceStore tells how things stood when last looked at.

@@ -79,15 +79,20 @@ func (s *Salt) store(ret gaea.Return) {
 	}
 }
 
-// JobReturns implements [gaea.ReturnStore].
-func (s *Salt) JobReturns(_ context.Context, _, jid string) ([]gaea.Return, error) {
+// EachReturn implements [gaea.ReturnStore].
+func (s *Salt) EachReturn(_ context.Context, _, jid string, take func(*gaea.Return) error) error {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	var returns []gaea.Return
 	for _, name := range slices.Sorted(mapKeys(s.archive[jid])) {
 		returns = append(returns, s.archive[jid][name])
 	}
-	return returns, nil
+	s.mu.Unlock()
+	for i := range returns {
+		if err := take(&returns[i]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func mapKeys[V any](m map[string]V) iter.Seq[string] { return maps.Keys(m) }

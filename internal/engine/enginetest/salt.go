@@ -262,6 +262,11 @@ func (s *Salt) CachedJob(ctx context.Context, jid string) (*gaea.CachedJob, erro
 	return &gaea.CachedJob{Job: c.Job, Returns: slices.Clone(c.Returns)}, nil
 }
 
+// CachedJobParts implements [gaea.JobCache].
+func (s *Salt) CachedJobParts(ctx context.Context, jid string, part func(*gaea.CachedJob) error) error {
+	return gaea.InOnePart(ctx, s, jid, part)
+}
+
 // CachedJIDs implements [gaea.JobCache].
 func (s *Salt) CachedJIDs(_ context.Context, since time.Time) ([]string, error) {
 	s.mu.Lock()

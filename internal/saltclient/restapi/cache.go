@@ -23,6 +23,11 @@ func (c *Client) CachedJob(ctx context.Context, jid string) (*gaea.CachedJob, er
 	return c.listedJob(jid, listed)
 }
 
+// CachedJobParts implements [gaea.JobCache]: a runner tells a job as a whole.
+func (c *Client) CachedJobParts(ctx context.Context, jid string, part func(*gaea.CachedJob) error) error {
+	return gaea.InOnePart(ctx, c, jid, part)
+}
+
 // listedJob is a job as a runner listed it.
 func (c *Client) listedJob(jid string, listed json.RawMessage) (*gaea.CachedJob, error) {
 	job, trimmed := saltclient.ParseListedJob(listed)

@@ -2,9 +2,11 @@ package archivetest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -85,6 +87,20 @@ func (b *bench) ret(jid, minion string) *gaea.Return {
 	r, err := b.store.Return(b.ctx(), salt, jid, minion)
 	b.ok(err)
 	return r
+}
+
+// returnsOf are the returns of a job, by minion.
+func (b *bench) returnsOf(master, jid string) (list []gaea.Return) {
+	b.Helper()
+	err := b.store.EachReturn(b.ctx(), master, jid, func(r *gaea.Return) error {
+		list = append(list, *r)
+		return nil
+	})
+	if err != nil {
+		b.Error(err)
+	}
+	slices.SortFunc(list, func(x, y gaea.Return) int { return cmp.Compare(x.Minion, y.Minion) })
+	return list
 }
 
 func (b *bench) job(jid string) *gaea.JobDetail {

@@ -2,8 +2,11 @@ package archivetest
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
@@ -79,9 +82,7 @@ var returnTests = map[string]func(*bench){
 			want := r
 			want.Master = salt
 			same(b, "the return", *b.ret(r.JID, r.Minion), want)
-			list, err := b.store.JobReturns(b.ctx(), salt, r.JID)
-			b.ok(err)
-			same(b, "the returns of the job", list, []gaea.Return{want})
+			same(b, "the returns of the job", b.returnsOf(salt, r.JID), []gaea.Return{want})
 		}
 		page, err := b.store.Returns(b.ctx(), gaea.JobFilter{}, gaea.PageRequest{}, false)
 		b.ok(err)
@@ -134,9 +135,7 @@ var returnTests = map[string]func(*bench){
 			want := r
 			want.Master = salt
 			same(b, "the return", *b.ret(r.JID, r.Minion), want)
-			list, err := b.store.JobReturns(b.ctx(), salt, r.JID)
-			b.ok(err)
-			same(b, "the returns of the job", list, []gaea.Return{want})
+			same(b, "the returns of the job", b.returnsOf(salt, r.JID), []gaea.Return{want})
 		}
 	},
 	"a body is stored once, whatever its durations": func(b *bench) {
@@ -153,7 +152,7 @@ var returnTests = map[string]func(*bench){
 			same(b, "the return", *b.ret(jid(i), "web1"), want)
 		}
 	},
-	"the returns of a job come whole and sorted by minion": func(b *bench) {
+	"the returns of a job come whole": func(b *bench) {
 		want := []gaea.Return{
 			stateReturn(1, "a", "key", gaea.OutcomeChanged), stateReturn(1, "b", "key", gaea.OutcomeInSync), stateReturn(1, "c", "key", gaea.OutcomeFailed),
 		}
@@ -161,14 +160,60 @@ var returnTests = map[string]func(*bench){
 		for i := range want {
 			want[i].Master = salt
 		}
-		list, err := b.store.JobReturns(b.ctx(), salt, jid(1))
-		b.ok(err)
-		same(b, "the returns", list, want)
+		same(b, "the returns", b.returnsOf(salt, jid(1)), want)
 		for _, other := range [][2]string{{"other", jid(1)}, {salt, jid(9)}} {
-			list, err = b.store.JobReturns(b.ctx(), other[0], other[1])
-			b.ok(err)
-			same(b, "the returns", list, []gaea.Return{})
+			same(b, "the returns", b.returnsOf(other[0], other[1]), nil)
 		}
+	},
+	"the returns of a job are told one by one, in the same order each time, until one is refused": func(b *bench) {
+		const many, large = 600, 3
+		var want []gaea.Return
+		for n := range many {
+			r := stateReturn(1, fmt.Sprintf("w%03d", n), "key", gaea.OutcomeFailed)
+			if n%(many/large) == 0 { // of bodies in which nothing repeats, so that some returns fill a part
+				text := make([]byte, 0, 6<<20)
+				for random := rand.NewPCG(1, uint64(n)); len(text) < cap(text)-16; {
+					text = strconv.AppendUint(text, random.Uint64(), 16)
+				}
+				r = newReturn(1, r.Minion)
+				r.Body = bodyOf(string(text))
+			}
+			want = append(want, r)
+		}
+		b.writeReturns(want...)
+		for i := range want {
+			want[i].Master = salt
+		}
+		same(b, "the returns", b.returnsOf(salt, jid(1)), want)
+		orders := [2][]string{}
+		for i := range orders {
+			b.ok(b.store.EachReturn(b.ctx(), salt, jid(1), func(r *gaea.Return) error {
+				orders[i] = append(orders[i], r.Minion)
+				return nil
+			}))
+		}
+		same(b, "the order", orders[1], orders[0])
+		told, enough := 0, errors.New("enough")
+		err := b.store.EachReturn(b.ctx(), salt, jid(1), func(*gaea.Return) error {
+			if told++; told == 300 {
+				return enough
+			}
+			return nil
+		})
+		if !errors.Is(err, enough) || told != 300 {
+			b.Errorf("%d returns were told, and then %v", told, err)
+		}
+	},
+	"who is told the returns of a job may ask and write meanwhile": func(b *bench) {
+		b.writeReturns(newReturn(1, "a"), newReturn(1, "b"))
+		n := 2
+		b.ok(b.store.EachReturn(b.ctx(), salt, jid(1), func(r *gaea.Return) error {
+			same(b, "the return", *b.ret(r.JID, r.Minion), *r)
+			b.writeReturns(newReturn(n, "a"))
+			n++
+			return nil
+		}))
+		same(b, "the number of returns that were told", n, 4)
 	},
 	"returns are found by what a filter says": func(b *bench) {
 		job := newJob(1, "web1", "web2")

@@ -36,9 +36,8 @@ var togetherTests = map[string]func(*bench){
 			reading.Go(func() {
 				for ctx.Err() == nil {
 					for w := range writers {
-						list, err := b.store.JobReturns(b.ctx(), fmt.Sprintf("master%d", w), jid(batches/2))
-						if err != nil || (len(list) != 0 && len(list) != size) {
-							b.Errorf("a reader saw %d of %d returns of a batch (%v)", len(list), size, err)
+						if n := len(b.returnsOf(fmt.Sprintf("master%d", w), jid(batches/2))); n != 0 && n != size {
+							b.Errorf("a reader saw %d of %d returns of a batch", n, size)
 						}
 					}
 					if _, err := b.store.Returns(b.ctx(), gaea.JobFilter{Minion: "w1-1"}, gaea.PageRequest{}, true); err != nil {
@@ -196,13 +195,13 @@ func pieces(t *rapid.T, whole archive.Batch) []archive.Batch {
 func KillSafe(t *testing.T, store archive.Store, acknowledged []int) {
 	t.Helper()
 	for _, n := range acknowledged {
-		list, err := store.JobReturns(t.Context(), salt, jid(n))
+		got := map[string]string{}
+		err := store.EachReturn(t.Context(), salt, jid(n), func(r *gaea.Return) error {
+			got[r.Minion] = string(r.Body)
+			return nil
+		})
 		if err != nil {
 			t.Fatal(err)
-		}
-		got := map[string]string{}
-		for _, r := range list {
-			got[r.Minion] = string(r.Body)
 		}
 		for _, want := range KillBatch(n).Returns {
 			if got[want.Minion] != string(want.Body) {

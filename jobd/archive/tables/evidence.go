@@ -76,7 +76,7 @@ func evidenceOf(q Query, key int64, wanted map[string]bool, found map[string]gae
 			return err
 		}
 		var outcomes map[int64]map[int]gaea.Outcome
-		if outcomes, err = uncleanOf(q, u.jobID, u.minionID); err != nil {
+		if outcomes, err = uncleanOf(q, u.jobID, u.minionID, u.minionID); err != nil {
 			return err
 		}
 		e := found[u.minion]

@@ -1,10 +1,9 @@
 package tables
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
-	"slices"
+	"errors"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/archive"
@@ -39,6 +38,11 @@ type storedBody struct {
 	holes           []byte
 	// In zstd, in the place of cuts and same.
 	packedCuts, packed []byte
+}
+
+// size is how much of it is held, in bytes.
+func (b *storedBody) size() int {
+	return len(b.cuts) + len(b.list) + len(b.same) + len(b.holes) + len(b.packedCuts) + len(b.packed)
 }
 
 func (b *storedBody) into() []any {
@@ -114,14 +118,10 @@ func (b *storedBody) join() (_ []byte, err error) {
 	return content.Join(c)
 }
 
-// uncleanOf reads the outcomes of the states that are not clean: of all returns of a job, or of one.
-func uncleanOf(q Query, jobID int64, minionID ...int64) (map[int64]map[int]gaea.Outcome, error) {
+// uncleanOf reads the outcomes of the states that are not clean: of the returns of a job from one minion to another, by their numbers.
+func uncleanOf(q Query, jobID, first, last int64) (map[int64]map[int]gaea.Outcome, error) {
 	all := map[int64]map[int]gaea.Outcome{}
-	text, args := `SELECT minion_id, place, outcome FROM state_results WHERE job_id = ?`, []any{jobID}
-	for _, id := range minionID {
-		text, args = text+` AND minion_id = ?`, append(args, id)
-	}
-	err := q.Each(text, func(row Scanner) error {
+	err := q.Each(`SELECT minion_id, place, outcome FROM state_results WHERE job_id = ? AND minion_id BETWEEN ? AND ?`, func(row Scanner) error {
 		var minion, outcome int64
 		var place int
 		err := row.Scan(&minion, &place, &outcome)
@@ -130,7 +130,7 @@ func uncleanOf(q Query, jobID int64, minionID ...int64) (map[int64]map[int]gaea.
 		}
 		all[minion][place] = OutcomeOf(outcome)
 		return err
-	}, args...)
+	}, jobID, first, last)
 	return all, err
 }
 
@@ -162,17 +162,47 @@ func (r *storedReturn) whole(q Query) error {
 	var unclean map[int64]map[int]gaea.Outcome
 	if r.parts.unclean > 0 && len(r.parts.list) == 0 {
 		var err error
-		if unclean, err = uncleanOf(q, r.jobID, r.minionID); err != nil {
+		if unclean, err = uncleanOf(q, r.jobID, r.minionID, r.minionID); err != nil {
 			return err
 		}
 	}
 	return r.rebuild(unclean[r.minionID])
 }
 
-// JobReturns implements [gaea.ReturnStore]: each return whole. A job that is not there has none.
-func (s *Store) JobReturns(ctx context.Context, master, jid string) ([]gaea.Return, error) {
-	list := []gaea.Return{}
-	err := s.db.Read(ctx, func(q Query) error {
+// A part of a job's returns, as the tables have them: so many, or the first ones that take so much together.
+const (
+	partReturns = 256
+	partBytes   = 4 << 20
+)
+
+// errPart ends the reading of a part that has enough.
+var errPart = errors.New("the part is full")
+
+// EachReturn implements [gaea.ReturnStore].
+func (s *Store) EachReturn(ctx context.Context, master, jid string, take func(*gaea.Return) error) error {
+	for after := int64(-1); ; {
+		part, unclean, err := s.returnsAfter(ctx, master, jid, after)
+		if err != nil || len(part) == 0 {
+			return err
+		}
+		after = part[len(part)-1].minionID
+		for i := range part {
+			r := part[i]
+			part[i] = storedReturn{} // no more than one is held beside what is packed
+			if err := r.rebuild(unclean[r.minionID]); err != nil {
+				return err
+			}
+			if err := take(&r.Return); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// returnsAfter reads a part of a job's returns, not rebuilt: those of the minions after one, by their numbers.
+func (s *Store) returnsAfter(ctx context.Context, master, jid string, after int64) (part []storedReturn, unclean map[int64]map[int]gaea.Outcome, err error) {
+	err = s.db.Read(ctx, func(q Query) error {
+		part = nil // it may be read again
 		j, err := findJob(q, master, jid)
 		if err != nil {
 			if gaea.CodeOf(err) == gaea.CodeNotFound {
@@ -180,25 +210,24 @@ func (s *Store) JobReturns(ctx context.Context, master, jid string) ([]gaea.Retu
 			}
 			return err
 		}
-		unclean, err := uncleanOf(q, j.id)
-		if err != nil {
-			return err
-		}
-		return q.Each(`SELECT `+returnColumns+bodyColumns+q.Dialect().fromReturns()+bodyTable+` WHERE r.job_id = ?`, func(row Scanner) error {
+		size := 0
+		err = q.Each(`SELECT `+returnColumns+bodyColumns+q.Dialect().fromReturns()+bodyTable+` WHERE r.job_id = ? AND r.minion_id > ? ORDER BY r.minion_id LIMIT ?`, func(row Scanner) error {
+			if size >= partBytes {
+				return errPart
+			}
 			var r storedReturn
 			err := r.scan(row, true)
-			if err == nil {
-				err = r.rebuild(unclean[r.minionID])
-			}
-			list = append(list, r.Return)
+			part = append(part, r)
+			size += r.parts.size()
 			return err
-		}, j.id)
+		}, j.id, after, partReturns)
+		if err != nil && !errors.Is(err, errPart) || len(part) == 0 {
+			return err
+		}
+		unclean, err = uncleanOf(q, j.id, part[0].minionID, part[len(part)-1].minionID)
+		return err
 	})
-	if err != nil {
-		return nil, err
-	}
-	slices.SortFunc(list, func(a, b gaea.Return) int { return cmp.Compare(a.Minion, b.Minion) })
-	return list, nil
+	return part, unclean, err
 }
 
 // Returns implements [archive.Store].
