@@ -2,7 +2,6 @@ package app_test
 
 import (
 	"encoding/json"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -26,21 +25,13 @@ type awayRig struct {
 
 func newAwayRig(t *testing.T) *awayRig {
 	t.Helper()
-	postgres, err := pglab.Start(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := postgres.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	r := &awayRig{salt: newSalt(t), postgres: postgres, log: &logBuffer{}}
+	r := &awayRig{salt: newSalt(t), postgres: ownPostgres(t), log: &logBuffer{}}
 	r.o = options(t, r.salt)
 	r.o.KeyFile = filepath.Join(t.TempDir(), "jobd.key")
 	r.o.SpillBytes, r.o.SpillDir = 8<<20, t.TempDir()
 	r.o.Logger = slog.New(slog.NewTextHandler(r.log, nil))
-	if r.o.Database, err = postgres.Database(t.Context()); err != nil {
+	var err error
+	if r.o.Database, err = r.postgres.Database(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	r.o.Database += "&synchronous_commit=on" // the lab's servers forget what they committed last, unless they are told
@@ -77,26 +68,6 @@ func (r *awayRig) tell(n int) {
 func (j *jobd) kept(records float64) {
 	j.t.Helper()
 	eventually(j.t, "they wait in the spill", func() bool { return j.metric("gaea_ingest_spill_records") == records })
-}
-
-// askAs is get with a token.
-func (j *jobd) askAs(token, path string) (status int, body string) {
-	j.t.Helper()
-	req, err := http.NewRequestWithContext(j.t.Context(), http.MethodGet, j.url+path, nil)
-	if err != nil {
-		j.t.Fatal(err)
-	}
-	req.Header.Set("Authorization", "Bearer "+token)
-	answer, err := j.client.Do(req)
-	if err != nil {
-		return 0, err.Error()
-	}
-	defer answer.Body.Close()
-	text, err := io.ReadAll(answer.Body)
-	if err != nil {
-		j.t.Fatal(err)
-	}
-	return answer.StatusCode, string(text)
 }
 
 // wantStored wants the archive to have the returns up to the n-th, and so many beacons.

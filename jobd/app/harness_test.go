@@ -278,9 +278,18 @@ func (j *jobd) wait() error {
 
 func (j *jobd) get(path string) (status int, body string) {
 	j.t.Helper()
+	return j.askAs("", path)
+}
+
+// askAs gets a path with a token.
+func (j *jobd) askAs(token, path string) (status int, body string) {
+	j.t.Helper()
 	req, err := http.NewRequestWithContext(j.t.Context(), http.MethodGet, j.url+path, nil)
 	if err != nil {
 		j.t.Fatal(err)
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
 	}
 	answer, err := j.client.Do(req)
 	if err != nil {
@@ -345,4 +354,19 @@ func inspect(t *testing.T, o app.Options) archive.Store {
 	}
 	t.Cleanup(func() { _ = store.Close() })
 	return store
+}
+
+// ownPostgres is a server that a test may stop.
+func ownPostgres(t *testing.T) *pglab.Server {
+	t.Helper()
+	postgres, err := pglab.Start(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := postgres.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return postgres
 }

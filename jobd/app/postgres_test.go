@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
-	"github.com/gaea-salt/terraform-provider-gaea/internal/pglab"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/app"
 )
 
@@ -62,20 +61,13 @@ func TestEveryJobdOfADatabaseNeedsItsKey(t *testing.T) {
 
 func TestAnOutageOfPostgreSQLIsNotLoggedAgainAndAgain(t *testing.T) {
 	t.Parallel()
-	postgres, err := pglab.Start(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := postgres.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
+	postgres := ownPostgres(t)
 	s := newSalt(t)
 	o := options(t, s)
 	o.KeyFile = filepath.Join(t.TempDir(), "jobd.key")
 	log := &logBuffer{}
 	o.Logger = slog.New(slog.NewTextHandler(log, nil))
+	var err error
 	if o.Database, err = postgres.Database(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -111,20 +103,13 @@ func TestAnOutageOfPostgreSQLIsNotLoggedAgainAndAgain(t *testing.T) {
 
 func TestNothingIsLostWhilePostgreSQLIsAway(t *testing.T) {
 	t.Parallel()
-	postgres, err := pglab.Start(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := postgres.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
+	postgres := ownPostgres(t)
 	s := newSalt(t)
 	o := options(t, s)
 	o.KeyFile = filepath.Join(t.TempDir(), "jobd.key")
 	log := &logBuffer{}
 	o.Logger = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	var err error
 	if o.Database, err = postgres.Database(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"github.com/gaea-salt/terraform-provider-gaea/internal/gaea"
-	"github.com/gaea-salt/terraform-provider-gaea/internal/pglab"
 	"github.com/gaea-salt/terraform-provider-gaea/jobd/app"
 )
 
@@ -45,17 +44,10 @@ func TestTheQueueIsAFileBesideTheArchiveUnlessItIsSet(t *testing.T) {
 
 func TestNotReadyWhileTheQueueDoesNotAnswer(t *testing.T) {
 	t.Parallel()
-	postgres, err := pglab.Start(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := postgres.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
+	postgres := ownPostgres(t)
 	s := newSalt(t)
 	o := options(t, s)
+	var err error
 	if o.QueueDatabase, err = postgres.Database(t.Context()); err != nil {
 		t.Fatal(err)
 	}
