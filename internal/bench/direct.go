@@ -15,7 +15,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/gaea-salt/terraform-provider-gaea/internal/jobdlab"
 	"github.com/gaea-salt/terraform-provider-gaea/internal/provider"
 )
 
@@ -61,7 +60,7 @@ func terraformIn(ctx context.Context, dir, cliConfig string, env ...string) func
 // measureDirect times the first apply of an assignment over three minions in direct mode, against the salt command that applies
 // the same states and an apply with nothing to do.
 func measureDirect(ctx context.Context, b *bench) ([]figure, error) {
-	cliConfig, err := jobdlab.Mirror(ctx, b.work)
+	cliConfig, err := b.mirror(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -135,7 +134,7 @@ func (w *whole) untouch() error {
 // measureMemory tells the provider's largest resident memory during an apply over 10,000 minions whose returns have 2 kB, on a
 // salt-api that is scripted.
 func measureMemory(ctx context.Context, b *bench) ([]figure, error) {
-	cliConfig, err := jobdlab.Mirror(ctx, b.work)
+	cliConfig, err := b.mirror(ctx)
 	if err != nil {
 		return nil, err
 	}

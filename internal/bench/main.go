@@ -52,6 +52,15 @@ type bench struct {
 	returns int
 	keep    string   // where archives stay; empty: they go with work
 	only    []string // what is measured; empty: everything
+	config  string   // Terraform's, see mirror; empty: not made yet
+}
+
+// mirror makes the provider's mirror, once for all that is measured, and returns the Terraform CLI configuration that names it.
+func (b *bench) mirror(ctx context.Context) (config string, err error) {
+	if b.config == "" {
+		b.config, err = jobdlab.Mirror(ctx, b.work)
+	}
+	return b.config, err
 }
 
 // wants says whether something is to be measured that goes by one of these names.

@@ -111,7 +111,7 @@ const planned = 20 // assignments
 
 // measurePlan times terraform plan of assignments without drift: from the archive, and with a test run for each.
 func measurePlan(ctx context.Context, b *bench) ([]figure, error) {
-	config, err := jobdlab.Mirror(ctx, b.work)
+	config, err := b.mirror(ctx)
 	if err != nil {
 		return nil, err
 	}
